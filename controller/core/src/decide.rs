@@ -1,0 +1,51 @@
+//! The decision: what to do next for one Canary.
+//!
+//! Each module below is one stage, in the order in which [`decide`] runs them. A stage reads the
+//! world, changes the state and asks for effects through [`turn::Turn`]; it never assumes that an
+//! effect asked for in the same decision has happened.
+
+mod advance;
+mod choose;
+mod drain;
+mod end;
+mod finalise;
+mod phase;
+mod rebuild;
+mod retire;
+mod size;
+mod steer;
+mod turn;
+
+use crate::decision::{Decision, Effect};
+use crate::waiting::Waiting;
+use crate::{Plan, State, Time, World};
+use turn::Turn;
+
+/// Decides what to do next.
+///
+/// `plan` is the present policy: a rollout under way follows the plan that its state pinned. `state`
+/// is what the last decision returned, or the default when that was lost.
+#[must_use]
+pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision {
+    let mut turn = Turn::new(plan, state, world, now);
+    rebuild::run(&mut turn);
+    if world.suspended {
+        turn.wait(Waiting::Suspended);
+        return turn.end();
+    }
+    if world.deleting {
+        finalise::run(&mut turn);
+        return turn.end();
+    }
+    if !world.claimed {
+        turn.effects.push(Effect::Claim);
+    }
+    choose::run(&mut turn);
+    rebuild::resume(&mut turn);
+    advance::run(&mut turn);
+    drain::track(&mut turn);
+    steer::run(&mut turn);
+    size::run(&mut turn);
+    retire::run(&mut turn);
+    turn.end()
+}

@@ -1,0 +1,349 @@
+//! The rollout under way: judge, prove, pass on to the next stage.
+
+use crate::evidence::{Verdict, Why, judge, share};
+use crate::plan::Action;
+use crate::state::{Rollout, Stage};
+use crate::waiting::Waiting;
+use crate::{RevisionName, Weight};
+
+use super::choose::names;
+use super::end;
+use super::turn::Turn;
+
+/// Scrapes over which the split of the traffic is measured: long enough to count requests, short
+/// enough to forget connections that still followed the old weights.
+const SHARE_SCRAPES: usize = 5;
+
+pub(super) fn run(turn: &mut Turn<'_>) {
+    let Some(mut rollout) = turn.state.rollout.take() else {
+        return;
+    };
+    if turn
+        .revision(&rollout.candidate)
+        .is_none_or(|revision| revision.record.is_none())
+    {
+        turn.wait(Waiting::Creating(rollout.candidate.clone()));
+    }
+    if let Some((reason, order)) = failure(turn, &rollout)
+        && may_reject(turn, &rollout)
+    {
+        end::reject(turn, &rollout, reason, order.as_deref());
+        return;
+    }
+    obey_promote(turn, &mut rollout);
+    let aim = aim(turn, &mut rollout);
+    turn.aim = aim.1;
+    track_readiness(turn, &mut rollout);
+    if aim.1 > rollout.weight {
+        match obstacle(turn, &rollout) {
+            Some(waiting) => turn.wait(waiting),
+            None => grow(turn, &mut rollout, aim),
+        }
+    } else if rollout.stage == Stage::Promote && proven(turn, &mut rollout) {
+        end::promote(turn, &rollout);
+        return;
+    }
+    deadline(turn, rollout);
+}
+
+/// The stage and the weight that the candidate is to be sized for.
+fn aim(turn: &mut Turn<'_>, rollout: &mut Rollout) -> (Stage, Weight) {
+    match rollout.stage {
+        Stage::Prepare => next(rollout, None),
+        Stage::Promote => (Stage::Promote, Weight::WHOLE),
+        Stage::Step(step) => {
+            if passed(turn, rollout, step) {
+                rollout.passed_at.get_or_insert(turn.now);
+                next(rollout, Some(step))
+            } else {
+                rollout.passed_at = None;
+                (rollout.stage, rollout.weight)
+            }
+        }
+    }
+}
+
+/// The first revision is never taken back once it has the traffic: nothing else has pods for sure. And
+/// without a snapshot there is nothing to write the verdict on.
+fn may_reject(turn: &Turn<'_>, rollout: &Rollout) -> bool {
+    turn.world.record(&rollout.candidate).is_some()
+        && (turn.state.stable.is_some() || rollout.weight.is_zero())
+}
+
+/// Why the candidate must go, and by which order.
+fn failure(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<(String, Option<String>)> {
+    let known = turn
+        .world
+        .record(&rollout.candidate)
+        .map(|record| record.orders.as_slice());
+    let abort = turn.world.orders.abort.as_deref();
+    if let Some(value) = abort.filter(|value| names(value, &rollout.candidate)) {
+        let order = format!("abort:{value}");
+        if !known.unwrap_or_default().contains(&order) {
+            return Some(("aborted by an order".to_owned(), Some(order)));
+        }
+    }
+    let since = rollout.first_weight_at?;
+    let evidence = &turn.world.evidence;
+    if !rollout.gated || evidence.candidate.as_ref() != Some(&rollout.candidate) {
+        return None;
+    }
+    let all = evidence.at_least_since(since);
+    let fresh = rollout
+        .proven_at
+        .map(|proven_at| evidence.only_since(proven_at));
+    turn.findings = judge(
+        &rollout.plan,
+        &all,
+        fresh.as_ref(),
+        &evidence.silence(turn.now),
+    );
+    turn.findings
+        .iter()
+        .find_map(|finding| match &finding.verdict {
+            Verdict::Fail(text) => Some((format!("{}: {text}", finding.slo), None)),
+            Verdict::Pass | Verdict::Inconclusive(_) => None,
+        })
+}
+
+fn obey_promote(turn: &Turn<'_>, rollout: &mut Rollout) {
+    let order = turn.world.orders.promote.as_deref();
+    if order.is_some_and(|value| names(value, &rollout.candidate)) {
+        rollout.gated = false;
+        rollout.stage = Stage::Promote;
+    }
+}
+
+/// The stage behind `step`, and its weight. Without gates there is nothing to judge at a step.
+fn next(rollout: &Rollout, step: Option<usize>) -> (Stage, Weight) {
+    let index = step.map_or(0, |step| step.saturating_add(1));
+    let steps = rollout.plan.steps.iter().enumerate().skip(index);
+    let growing = steps.filter(|(_, step)| step.weight() > rollout.weight);
+    match growing
+        .map(|(index, step)| (Stage::Step(index), step.weight()))
+        .next()
+    {
+        Some(stage) if rollout.gated => stage,
+        _ => (Stage::Promote, Weight::WHOLE),
+    }
+}
+
+/// Whether everything that a step requires holds; says what does not.
+fn passed(turn: &mut Turn<'_>, rollout: &mut Rollout, step: usize) -> bool {
+    if !rollout.gated {
+        return true;
+    }
+    if !proven(turn, rollout) {
+        return false;
+    }
+    let Some((proven_at, step)) = rollout.proven_at.zip(rollout.plan.steps.get(step)) else {
+        return rollout.plan.steps.get(step).is_none();
+    };
+    let baked = proven_at + step.bake();
+    // The data must cover the whole bake as well; a source that fell silent is another matter.
+    let evidence = &turn.world.evidence;
+    let covered = !step.is_gated()
+        || evidence.is_stale(turn.now)
+        || evidence.samples.last().is_some_and(|last| last.at >= baked);
+    if turn.now < baked || !covered {
+        turn.wait(Waiting::Bake { until: baked });
+        if turn.now < baked {
+            turn.wake(baked);
+        }
+        return false;
+    }
+    if !step.is_gated() {
+        return true;
+    }
+    let Some(why) = doubt(turn, rollout, baked) else {
+        return true;
+    };
+    let overdue_at = baked + rollout.plan.inconclusive_after;
+    let overdue = turn.now >= overdue_at;
+    if !overdue {
+        turn.wake(overdue_at);
+    }
+    turn.wait(Waiting::Evidence {
+        why,
+        since: baked,
+        overdue,
+    });
+    false
+}
+
+/// Why a step's evidence does not pass it; `None` when it does.
+fn doubt(turn: &Turn<'_>, rollout: &Rollout, baked: crate::Time) -> Option<Why> {
+    let evidence = &turn.world.evidence;
+    let of_candidate = evidence.candidate.as_ref() == Some(&rollout.candidate);
+    // The data must cover the whole bake: a scrape from before its end does not.
+    let covered = evidence.samples.last().is_some_and(|last| last.at >= baked);
+    let fresh_findings = of_candidate && !turn.findings.is_empty();
+    if !fresh_findings || !covered {
+        return Some(Why::NoData(evidence.problem.clone()));
+    }
+    turn.findings
+        .iter()
+        .find_map(|finding| match &finding.verdict {
+            Verdict::Pass => None,
+            Verdict::Inconclusive(why) => Some(why.clone()),
+            Verdict::Fail(_) => Some(Why::NoData(None)),
+        })
+}
+
+/// Whether the present weight is in force; says what contradicts it.
+fn proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
+    let Some(route) = &turn.world.route else {
+        return false;
+    };
+    if !route.intact || turn.world.weight(&rollout.candidate) != rollout.weight {
+        return false;
+    }
+    if rollout.proven_at.is_some() {
+        return true;
+    }
+    if !route.accepted {
+        turn.wait(Waiting::RouteAcceptance {
+            problem: route.problem.clone(),
+        });
+        return false;
+    }
+    if let Some(waiting) = unbound(turn, &rollout.candidate) {
+        turn.wait(waiting);
+        return false;
+    }
+    let settled = rollout.weight_at + rollout.plan.settle;
+    if turn.now < settled {
+        turn.wait(Waiting::Settle { until: settled });
+        turn.wake(settled);
+        return false;
+    }
+    let evidence = &turn.world.evidence;
+    if rollout.gated && evidence.candidate.as_ref() == Some(&rollout.candidate) {
+        let window = evidence.latest_since(settled, SHARE_SCRAPES);
+        if let Some(measured) = share::contradiction(&window, rollout.weight) {
+            turn.wait(Waiting::Share {
+                wanted: rollout.weight,
+                measured,
+            });
+            return false;
+        }
+    }
+    rollout.proven_at = Some(turn.now);
+    rollout.progressed_at = turn.now;
+    true
+}
+
+/// What keeps the mesh from serving the candidate.
+fn unbound(turn: &Turn<'_>, candidate: &RevisionName) -> Option<Waiting> {
+    let parent = &turn.world.parent;
+    if !parent.bound {
+        return Some(Waiting::Mesh {
+            revision: None,
+            problem: parent.problem.clone(),
+        });
+    }
+    let service = turn
+        .revision(candidate)
+        .and_then(|revision| revision.service.as_ref());
+    match service {
+        Some(service) if service.bound => None,
+        _ => Some(Waiting::Mesh {
+            revision: Some(candidate.clone()),
+            problem: service.and_then(|service| service.problem.clone()),
+        }),
+    }
+}
+
+/// Notes since when the candidate has all pods that its aim needs.
+fn track_readiness(turn: &Turn<'_>, rollout: &mut Rollout) {
+    if pods_missing(turn, rollout).is_some() || unbound(turn, &rollout.candidate).is_some() {
+        rollout.ready_since = None;
+    } else if rollout.ready_since.is_none() {
+        rollout.ready_since = Some(turn.now);
+    }
+}
+
+fn pods_missing(turn: &Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
+    let wanted = turn.aim.pods(turn.full());
+    let revision = turn.revision(&rollout.candidate)?;
+    let Some(workload) = &revision.workload else {
+        return Some(Waiting::Creating(rollout.candidate.clone()));
+    };
+    let endpoints = revision
+        .service
+        .as_ref()
+        .map_or(0, |service| service.endpoints);
+    let ready = workload.ready.min(endpoints);
+    (ready < wanted || workload.replicas < wanted).then(|| Waiting::Pods {
+        revision: rollout.candidate.clone(),
+        ready,
+        wanted,
+        problem: workload.problem.clone(),
+    })
+}
+
+/// What keeps the candidate from getting more traffic.
+fn obstacle(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
+    if let Some(blocked) = turn.world.blocked.clone() {
+        return Some(Waiting::Blocked {
+            reason: blocked.reason,
+            message: blocked.message,
+        });
+    }
+    if turn
+        .revision(&rollout.candidate)
+        .is_none_or(|revision| revision.service.is_none())
+    {
+        return Some(Waiting::Creating(rollout.candidate.clone()));
+    }
+    if let Some(waiting) = pods_missing(turn, rollout) {
+        return Some(waiting);
+    }
+    if let Some(waiting) = unbound(turn, &rollout.candidate) {
+        return Some(waiting);
+    }
+    let until = rollout.ready_since.unwrap_or(turn.now) + rollout.plan.settle;
+    if turn.now < until {
+        turn.wake(until);
+        return Some(Waiting::Settle { until });
+    }
+    None
+}
+
+/// Puts a larger weight in force; its clock starts anew.
+fn grow(turn: &mut Turn<'_>, rollout: &mut Rollout, (stage, weight): (Stage, Weight)) {
+    rollout.stage = stage;
+    rollout.weight = weight;
+    rollout.weight_at = turn.now;
+    rollout.proven_at = None;
+    rollout.passed_at = None;
+    rollout.progressed_at = turn.now;
+    rollout.first_weight_at.get_or_insert(turn.now);
+    turn.wake(turn.now + rollout.plan.settle);
+}
+
+/// Ends a rollout that makes no progress, or whose verdict stays open for too long.
+fn deadline(turn: &mut Turn<'_>, rollout: Rollout) {
+    let waiting = turn.waiting().cloned();
+    let reason = match &waiting {
+        Some(Waiting::Evidence { why, overdue, .. }) => {
+            let rollback = rollout.plan.inconclusive_action == Action::Rollback;
+            (*overdue && rollback).then(|| format!("inconclusive for too long: {why}"))
+        }
+        // A bake is progress by itself.
+        Some(Waiting::Bake { .. }) | None => None,
+        Some(waiting) => {
+            let progressed_at = rollout.passed_at.unwrap_or(rollout.progressed_at);
+            let at = progressed_at + rollout.plan.progress_deadline;
+            turn.wake(at);
+            (turn.now >= at).then(|| format!("no progress within the deadline: {waiting}"))
+        }
+    };
+    match reason {
+        Some(reason) if may_reject(turn, &rollout) => {
+            turn.clear_waiting();
+            end::reject(turn, &rollout, reason, None);
+        }
+        _ => turn.state.rollout = Some(rollout),
+    }
+}

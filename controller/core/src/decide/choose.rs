@@ -1,0 +1,153 @@
+//! Which revision is the candidate: start, go back, supersede, or stay.
+
+use chrono::TimeDelta;
+
+use crate::decision::{Effect, Note};
+use crate::revision::Record;
+use crate::state::{Rollout, Stage};
+use crate::waiting::Waiting;
+use crate::{RevisionName, Target, Weight};
+
+use super::retire;
+use super::turn::Turn;
+
+/// How soon to ask again for a place among the rollouts of a policy.
+const SLOT_POLL: TimeDelta = TimeDelta::seconds(5);
+
+pub(super) fn run(turn: &mut Turn<'_>) {
+    drop_rejected(turn);
+    let Some(target) = &turn.world.target else {
+        if turn.state.rollout.is_none() {
+            turn.wait(Waiting::TargetMissing);
+        }
+        return;
+    };
+    supersede(turn, target);
+    if turn.state.rollout.is_none() && turn.state.stable.as_ref() != Some(&target.revision) {
+        start(turn, target);
+    }
+}
+
+/// A candidate whose snapshot says that it was rejected is none: the verdict is written before the
+/// traffic moves, and a crash may have come between.
+fn drop_rejected(turn: &mut Turn<'_>) {
+    let rejected = turn.state.rollout.as_ref().is_some_and(|rollout| {
+        turn.world
+            .record(&rollout.candidate)
+            .is_some_and(Record::is_rejected)
+    });
+    if rejected && turn.state.stable.is_some() {
+        turn.state.rollout = None;
+    }
+}
+
+fn supersede(turn: &mut Turn<'_>, target: &Target) {
+    let Some(rollout) = &turn.state.rollout else {
+        return;
+    };
+    if rollout.candidate == target.revision {
+        return;
+    }
+    // All traffic is its already: it was judged, or nothing else could serve. It ends first.
+    if rollout.stage == Stage::Promote && rollout.weight == Weight::WHOLE {
+        return;
+    }
+    // A change of configuration alone waits for its turn. Going back to the stable one does not wait.
+    let candidate = turn.world.revisions.get(&rollout.candidate);
+    let same_template = candidate.is_some_and(|revision| revision.template == target.template);
+    if same_template && turn.state.stable.as_ref() != Some(&target.revision) {
+        return;
+    }
+    turn.notes.push(Note::Superseded(rollout.candidate.clone()));
+    turn.state.rollout = None;
+}
+
+fn start(turn: &mut Turn<'_>, target: &Target) {
+    let candidate = &target.revision;
+    let record = turn.world.record(candidate);
+    if let Some(record) = record.filter(|record| record.is_rejected()) {
+        // The next decision starts it: by then the record tells that the order was obeyed.
+        if !retry(turn, candidate, record) {
+            turn.wait(Waiting::Rejected {
+                revision: candidate.clone(),
+                reason: record.reason.clone(),
+            });
+        }
+        return;
+    }
+    if let Some(blocked) = turn.world.blocked.clone() {
+        turn.wait(Waiting::Blocked {
+            reason: blocked.reason,
+            message: blocked.message,
+        });
+        return;
+    }
+    let first = turn.state.stable.is_none();
+    if first && !target.settled {
+        turn.wait(Waiting::TargetUnsettled);
+        return;
+    }
+    if turn.world.full {
+        turn.wait(Waiting::Slots);
+        turn.wake(turn.now + SLOT_POLL);
+        return;
+    }
+    if first && target.replicas > 0 {
+        turn.state.adopted_replicas = Some(target.replicas);
+    }
+    let going_back = !first && retire::within_window(turn, candidate);
+    turn.state.rollout = Some(Rollout {
+        candidate: candidate.clone(),
+        plan: turn.plan.clone(),
+        gated: !first && !going_back,
+        stage: Stage::Prepare,
+        weight: Weight::ZERO,
+        started_at: turn.now,
+        first_weight_at: None,
+        weight_at: turn.now,
+        proven_at: None,
+        passed_at: None,
+        progressed_at: turn.now,
+        ready_since: None,
+    });
+    turn.notes.push(Note::Started {
+        candidate: candidate.clone(),
+        going_back,
+    });
+}
+
+/// Whether a person ordered another try. The order is remembered on the snapshot, so that it is
+/// obeyed once.
+fn retry(turn: &mut Turn<'_>, candidate: &RevisionName, record: &Record) -> bool {
+    let Some(value) = turn
+        .world
+        .orders
+        .retry
+        .as_deref()
+        .filter(|value| names(value, candidate))
+    else {
+        return false;
+    };
+    let order = format!("retry:{value}");
+    if record.orders.contains(&order) {
+        return false;
+    }
+    let record = Record {
+        outcome: None,
+        at: None,
+        reason: String::new(),
+        ..record.clone()
+    };
+    turn.notes.push(Note::Obeyed(order.clone()));
+    let effect = Effect::Remember {
+        revision: candidate.clone(),
+        record: record.obeyed(&order),
+    };
+    turn.effects.push(effect);
+    true
+}
+
+/// Whether an order names a revision: `NAME`, or `NAME#anything` to order the same again.
+pub(super) fn names(value: &str, revision: &RevisionName) -> bool {
+    value.split('#').next() == Some(revision.as_str())
+}

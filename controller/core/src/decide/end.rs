@@ -1,0 +1,57 @@
+//! The two ends of a rollout.
+
+use crate::decision::{Effect, Note};
+use crate::revision::{Outcome, Record};
+use crate::state::Rollout;
+use crate::waiting::Waiting;
+
+use super::turn::Turn;
+
+/// The candidate took all traffic: it is the stable one.
+pub(super) fn promote(turn: &mut Turn<'_>, rollout: &Rollout) {
+    let revision = rollout.candidate.clone();
+    let reason = if rollout.gated {
+        "every gate passed"
+    } else {
+        "no gate applied"
+    };
+    let record = known(turn, rollout).ended(Outcome::Promoted, turn.now, reason);
+    turn.effects.push(Effect::Remember {
+        revision: revision.clone(),
+        record,
+    });
+    turn.notes.push(match turn.state.stable {
+        None => Note::Adopted(revision.clone()),
+        Some(_) => Note::Promoted(revision.clone()),
+    });
+    turn.state.stable = Some(revision);
+    turn.state.rollout = None;
+}
+
+/// The candidate must not serve. The verdict is written first: should the next write be lost, the
+/// verdict alone brings the traffic back.
+pub(super) fn reject(turn: &mut Turn<'_>, rollout: &Rollout, reason: String, order: Option<&str>) {
+    let revision = rollout.candidate.clone();
+    let mut record = known(turn, rollout).ended(Outcome::Rejected, turn.now, reason.clone());
+    if let Some(order) = order {
+        record = record.obeyed(order);
+        turn.notes.push(Note::Obeyed(order.to_owned()));
+    }
+    turn.effects.push(Effect::Remember {
+        revision: revision.clone(),
+        record,
+    });
+    turn.wait(Waiting::Rejected {
+        revision: revision.clone(),
+        reason: reason.clone(),
+    });
+    turn.notes.push(Note::Rejected { revision, reason });
+    turn.state.rollout = None;
+}
+
+fn known(turn: &Turn<'_>, rollout: &Rollout) -> Record {
+    turn.world
+        .record(&rollout.candidate)
+        .cloned()
+        .unwrap_or_default()
+}

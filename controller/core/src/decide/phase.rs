@@ -1,0 +1,44 @@
+//! Where a Canary is, in one word.
+
+use crate::state::{Phase, Stage};
+use crate::waiting::Waiting;
+use crate::{State, World};
+
+pub(super) fn of(state: &State, world: &World, waiting: Option<&Waiting>) -> Phase {
+    if world.deleting {
+        return Phase::Finalising;
+    }
+    match (&state.rollout, &state.stable) {
+        (Some(_), None) => Phase::Initializing,
+        (Some(rollout), Some(_)) => match (rollout.stage, waiting) {
+            (Stage::Prepare, _) => Phase::Waiting,
+            (Stage::Step(_), Some(Waiting::Evidence { .. })) => Phase::Holding,
+            (Stage::Step(_), _) => Phase::Progressing,
+            (Stage::Promote, _) => Phase::Promoting,
+        },
+        (None, _) if matches!(waiting, Some(Waiting::Rejected { .. })) => Phase::Failed,
+        (None, stable) => at_rest(state, world, stable.is_some()),
+    }
+}
+
+fn at_rest(state: &State, world: &World, has_stable: bool) -> Phase {
+    let Some(target) = &world.target else {
+        return if has_stable {
+            Phase::Succeeded
+        } else {
+            Phase::Waiting
+        };
+    };
+    if state.stable.as_ref() != Some(&target.revision) {
+        return if has_stable {
+            Phase::Waiting
+        } else {
+            Phase::Initializing
+        };
+    }
+    if state.draining.is_empty() && target.replicas == 0 {
+        Phase::Succeeded
+    } else {
+        Phase::Finalising
+    }
+}

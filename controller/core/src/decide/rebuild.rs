@@ -1,0 +1,162 @@
+//! State from the world, when the status was lost or is older than the last write.
+//!
+//! The route is the truth about traffic, the snapshots about verdicts. What we wrote on the route says
+//! where the rollout was; the weights themselves may be somebody else's. No traffic moves because of a
+//! lost status.
+
+use crate::state::{Rollout, Stage};
+use crate::{Record, RevisionName, Route, State, Weight, World};
+
+use super::turn::Turn;
+
+pub(super) fn run(turn: &mut Turn<'_>) {
+    let world = turn.world;
+    if turn.state == State::default() {
+        from_world(turn);
+    } else if let Some(route) = &world.route
+        && is_outdated(&turn.state, route)
+    {
+        turn.state = State {
+            adopted_replicas: turn.state.adopted_replicas,
+            ..State::default()
+        };
+        from_world(turn);
+    } else if let Some(promoted) = world.route.as_ref().and_then(|r| promoted(world, r))
+        && turn.state.rollout.is_none()
+    {
+        turn.state.stable = Some(promoted.clone());
+    }
+    resume(turn);
+}
+
+/// Takes over what our last write of the route says of the candidate, where the state is older: a crash
+/// came between the write and the status.
+pub(super) fn resume(turn: &mut Turn<'_>) {
+    let now = turn.now;
+    let (Some(rollout), Some(route)) = (&mut turn.state.rollout, &turn.world.route) else {
+        return;
+    };
+    let (stage, weight) = if route.candidate.as_ref() != Some(&rollout.candidate) {
+        // Its traffic was taken away. Whatever the reason was, it has to earn it again.
+        if rollout.weight.is_zero() {
+            return;
+        }
+        (Stage::Prepare, Weight::ZERO)
+    } else if rollout.stage == Stage::Promote && !rollout.weight.is_zero() {
+        return;
+    } else {
+        written(rollout, route)
+    };
+    if stage == rollout.stage {
+        return;
+    }
+    rollout.stage = stage;
+    rollout.weight = weight;
+    rollout.weight_at = now;
+    rollout.proven_at = None;
+    rollout.passed_at = None;
+    if !weight.is_zero() {
+        rollout.first_weight_at.get_or_insert(route.written_at.min(now));
+    }
+}
+
+/// The stage that the route was written for, and its weight.
+fn written(rollout: &Rollout, route: &Route) -> (Stage, Weight) {
+    let last = rollout.plan.steps.len().checked_sub(1);
+    let step = route.step.zip(last).map(|(step, last)| step.min(last));
+    let planned = step.and_then(|step| rollout.plan.steps.get(step));
+    let planned = planned.map_or(Weight::WHOLE, crate::Step::weight);
+    let found = route.weight(&rollout.candidate);
+    let ours = route.foreign_writer.is_none() && !found.is_zero();
+    (
+        step.map_or(Stage::Promote, Stage::Step),
+        if ours { found } else { planned },
+    )
+}
+
+/// Whether a state knows another stable revision than the route that we wrote last. A promotion writes
+/// no route, hence the candidate may be it too.
+fn is_outdated(state: &State, route: &Route) -> bool {
+    let known = [&route.stable, &route.candidate];
+    known.iter().any(|name| name.is_some()) && !known.contains(&&state.stable)
+}
+
+/// The candidate of the route, if it ended as the stable revision.
+fn promoted<'a>(world: &World, route: &'a Route) -> Option<&'a RevisionName> {
+    let candidate = route.candidate.as_ref()?;
+    let ended = route.step.is_none() && world.record(candidate).is_some_and(Record::is_promoted);
+    ended.then_some(candidate)
+}
+
+fn from_world(turn: &mut Turn<'_>) {
+    let world = turn.world;
+    match &world.route {
+        Some(route) => from_route(turn, route),
+        // Somebody deleted the route: what was promoted last is what should serve. Once the target has
+        // its pods back, the route is gone because we removed it.
+        None if !world.deleting || world.target.as_ref().is_some_and(|t| t.replicas == 0) => {
+            turn.state.stable = last_promoted(world);
+        }
+        None => {}
+    }
+    let serving = match (&turn.state.stable, &turn.state.rollout) {
+        (Some(stable), _) => Some(stable),
+        (None, Some(rollout)) => Some(&rollout.candidate),
+        (None, None) => None,
+    };
+    let workload = serving
+        .and_then(|name| world.revisions.get(name))
+        .and_then(|revision| revision.workload.as_ref());
+    if let Some(workload) = workload {
+        let own = world.target.as_ref().map_or(0, |target| target.replicas);
+        let size = Some(workload.replicas.max(own)).filter(|size| *size > 0);
+        turn.state.adopted_replicas = turn.state.adopted_replicas.or(size);
+    }
+}
+
+fn from_route(turn: &mut Turn<'_>, route: &Route) {
+    let world = turn.world;
+    let exists = |name: &&RevisionName| world.revisions.contains_key(*name);
+    if let Some(promoted) = promoted(world, route) {
+        turn.state.stable = Some(promoted.clone());
+        return;
+    }
+    turn.state.stable = route.stable.as_ref().filter(exists).cloned();
+    let Some(candidate) = route.candidate.as_ref().filter(exists) else {
+        if turn.state.stable.is_none() {
+            turn.state.stable = last_promoted(world).or_else(|| largest(route).cloned());
+        }
+        return;
+    };
+    turn.state.rollout = Some(Rollout {
+        candidate: candidate.clone(),
+        plan: turn.plan.clone(),
+        gated: turn.state.stable.is_some(),
+        stage: Stage::Prepare,
+        weight: Weight::ZERO,
+        started_at: turn.now,
+        first_weight_at: None,
+        weight_at: turn.now,
+        proven_at: None,
+        passed_at: None,
+        progressed_at: turn.now,
+        ready_since: None,
+    });
+}
+
+fn largest(route: &Route) -> Option<&RevisionName> {
+    let largest = route.weights.iter().max_by_key(|(_, weight)| **weight);
+    largest.map(|(name, _)| name)
+}
+
+/// The revision that was promoted last.
+fn last_promoted(world: &World) -> Option<RevisionName> {
+    let promoted = world.revisions.iter().filter_map(|(name, revision)| {
+        let record = revision
+            .record
+            .as_ref()
+            .filter(|record| record.is_promoted())?;
+        Some((record.at, name))
+    });
+    promoted.max().map(|(_, name)| name.clone())
+}

@@ -1,0 +1,160 @@
+//! What is no longer needed: scaled to nothing, or removed; never what has weight or drains.
+
+use crate::decision::{Effect, Part};
+use crate::waiting::Waiting;
+use crate::{Revision, RevisionName, Time};
+
+use super::drain;
+use super::turn::Turn;
+
+/// Snapshots of rejected revisions that are kept, so that an old mistake is still known when it comes
+/// back.
+const REJECTIONS_KEPT: usize = 10;
+
+pub(super) fn run(turn: &mut Turn<'_>) {
+    release_target(turn);
+    for (name, revision) in &turn.world.revisions {
+        if !drain::is_in_use(turn, name) && turn.world.weight(name).is_zero() {
+            retire(turn, name, revision);
+        }
+    }
+}
+
+/// Whether a revision was promoted recently enough to go back to without gates.
+pub(super) fn within_window(turn: &Turn<'_>, name: &RevisionName) -> bool {
+    let stable = turn.state.stable.as_ref();
+    let others = latest(turn, crate::Record::is_promoted).filter(|other| Some(*other) != stable);
+    others
+        .take(turn.plan.rollback_window)
+        .any(|other| other == name)
+}
+
+/// Revisions of one outcome, the latest first.
+fn latest<'a>(
+    turn: &Turn<'a>,
+    outcome: fn(&crate::Record) -> bool,
+) -> impl Iterator<Item = &'a RevisionName> {
+    let mut ended: Vec<(Option<Time>, &RevisionName)> = turn
+        .world
+        .revisions
+        .iter()
+        .filter_map(|(name, revision)| Some((revision.record.as_ref()?, name)))
+        .filter(|(record, _)| outcome(record))
+        .map(|(record, name)| (record.at, name))
+        .collect();
+    ended.sort_unstable_by(|a, b| b.cmp(a));
+    ended.into_iter().map(|(_, name)| name)
+}
+
+fn retire(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revision) {
+    if let Some(since) = turn.state.draining.get(name).copied() {
+        let until = drain::ends(turn, since);
+        if turn.now < until {
+            turn.wait(Waiting::Drain {
+                revision: Some(name.clone()),
+                until,
+            });
+            turn.wake(until);
+            return;
+        }
+    }
+    if within_window(turn, name) {
+        if revision
+            .workload
+            .as_ref()
+            .is_some_and(|workload| workload.replicas > 0)
+        {
+            turn.effects.push(Effect::Run {
+                revision: name.clone(),
+                replicas: 0,
+            });
+        }
+        return;
+    }
+    remove(turn, name, revision);
+}
+
+/// Removes the next part: pods go before their Service, the snapshot last.
+pub(super) fn remove(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revision) {
+    let part = if revision
+        .workload
+        .as_ref()
+        .is_some_and(|workload| !workload.going)
+    {
+        Part::Workload
+    } else if revision.pods > 0 || revision.workload.is_some() {
+        turn.wait(Waiting::Removal);
+        return;
+    } else if revision.service.is_some() {
+        Part::Service
+    } else if revision.record.is_some() && !is_remembered(turn, name) {
+        Part::Snapshot
+    } else {
+        return;
+    };
+    turn.effects.push(Effect::Remove {
+        revision: name.clone(),
+        part,
+    });
+}
+
+/// Whether the snapshot alone is still needed: as a verdict, or as what Git asks for.
+fn is_remembered(turn: &Turn<'_>, name: &RevisionName) -> bool {
+    if turn.world.deleting {
+        return false;
+    }
+    turn.world
+        .target
+        .as_ref()
+        .is_some_and(|target| target.revision == *name)
+        || latest(turn, crate::Record::is_rejected)
+            .take(REJECTIONS_KEPT)
+            .any(|kept| kept == name)
+}
+
+/// Scales the target's own pods away once nobody reaches them.
+fn release_target(turn: &mut Turn<'_>) {
+    let Some(target) = turn
+        .world
+        .target
+        .as_ref()
+        .filter(|target| target.replicas > 0)
+    else {
+        return;
+    };
+    let Some(left_at) = turn.state.target_left_at.filter(|_| serves_stable(turn)) else {
+        return;
+    };
+    let until = drain::ends(turn, left_at);
+    if turn.now < until {
+        turn.wait(Waiting::Drain {
+            revision: None,
+            until,
+        });
+        turn.wake(until);
+        return;
+    }
+    // Should somebody scale it up again, the next time comes no sooner than a drain later: two writers
+    // must not race.
+    turn.state.target_left_at = Some(turn.now);
+    turn.state.adopted_replicas.get_or_insert(target.replicas);
+    turn.effects.push(Effect::ScaleTarget(0));
+}
+
+/// Whether the route is in force and a stable revision of full size serves.
+fn serves_stable(turn: &Turn<'_>) -> bool {
+    let in_force = turn
+        .world
+        .route
+        .as_ref()
+        .is_some_and(|route| route.accepted && route.intact);
+    let stable = turn
+        .state
+        .stable
+        .as_ref()
+        .and_then(|name| turn.revision(name));
+    let workload = stable.and_then(|revision| revision.workload.as_ref());
+    in_force
+        && turn.world.parent.bound
+        && workload.is_some_and(|w| w.ready >= turn.desired().max(1))
+}

@@ -1,0 +1,53 @@
+//! How many pods the stable revision and the candidate have.
+
+use crate::decision::Effect;
+use crate::{RevisionName, Weight};
+
+use super::turn::Turn;
+
+pub(super) fn run(turn: &mut Turn<'_>) {
+    // While another backend may still be needed, the stable revision keeps what it has.
+    let moving = turn.state.rollout.is_some() || !turn.state.draining.is_empty();
+    if let Some(stable) = turn.state.stable.clone() {
+        let wanted = if moving { turn.full() } else { turn.desired() };
+        ensure(turn, &stable, wanted);
+    }
+    if let Some(rollout) = &turn.state.rollout {
+        let candidate = rollout.candidate.clone();
+        let aim = turn.aim.max(rollout.weight).max(Weight::from_ppm(1));
+        let current = turn.revision(&candidate).and_then(|r| r.workload.as_ref());
+        let current = current.map_or(0, |workload| workload.replicas);
+        // It never shrinks either: a verdict in doubt must not take pods away.
+        ensure(turn, &candidate, aim.pods(turn.full()).max(current));
+    }
+}
+
+/// Asks for whatever a revision lacks. One part waits for the other only where it must: Deployment and
+/// Service are made from the snapshot.
+fn ensure(turn: &mut Turn<'_>, name: &RevisionName, replicas: u32) {
+    let revision = turn.revision(name);
+    if revision.is_none_or(|revision| revision.record.is_none()) {
+        // Only the target's present template can be stored.
+        if turn
+            .world
+            .target
+            .as_ref()
+            .is_some_and(|target| target.revision == *name)
+        {
+            turn.effects.push(Effect::Snapshot(name.clone()));
+        }
+        return;
+    }
+    if revision.is_none_or(|revision| revision.service.is_none()) {
+        turn.effects.push(Effect::Expose(name.clone()));
+    }
+    let current = revision
+        .and_then(|r| r.workload.as_ref())
+        .map(|workload| workload.replicas);
+    if current != Some(replicas) {
+        turn.effects.push(Effect::Run {
+            revision: name.clone(),
+            replicas,
+        });
+    }
+}

@@ -1,0 +1,65 @@
+//! What the route is to say.
+
+use std::collections::BTreeMap;
+
+use crate::Weight;
+use crate::decision::{Effect, Note, Routing};
+use crate::state::Stage;
+
+use super::turn::Turn;
+
+pub(super) fn run(turn: &mut Turn<'_>) {
+    let Some(routing) = routing(turn) else { return };
+    // A backend without a Service would turn its share into errors: first the Service, then the route.
+    let exists = |name| {
+        turn.revision(name)
+            .is_some_and(|revision| revision.service.is_some())
+    };
+    if !routing.weights.keys().all(exists) {
+        return;
+    }
+    let route = turn.world.route.as_ref();
+    if route.is_some_and(|route| route.intact && route.weights == routing.weights) {
+        return;
+    }
+    let rollout = turn.state.rollout.as_mut();
+    if let Some(rollout) = rollout.filter(|rollout| rollout.proven_at.is_some()) {
+        // It was in force and is not any more: the step is proven and judged anew.
+        rollout.proven_at = None;
+        rollout.weight_at = turn.now;
+        rollout.progressed_at = turn.now;
+    }
+    if let Some(route) = route {
+        if let Some(writer) = route.foreign_writer.clone() {
+            turn.notes.push(Note::RouteRestored { writer });
+        }
+    }
+    turn.effects.push(Effect::Route(routing));
+}
+
+/// The route that the state asks for; `None` before anything of ours serves.
+fn routing(turn: &Turn<'_>) -> Option<Routing> {
+    let stable = turn.state.stable.as_ref();
+    let rollout = turn
+        .state
+        .rollout
+        .as_ref()
+        .filter(|rollout| !rollout.weight.is_zero());
+    let mut weights = BTreeMap::new();
+    if let Some(rollout) = rollout {
+        weights.insert(rollout.candidate.clone(), rollout.weight);
+    }
+    let rest = rollout.map_or(Weight::WHOLE, |rollout| rollout.weight.rest());
+    if let Some(stable) = stable.filter(|_| !rest.is_zero()) {
+        weights.insert(stable.clone(), rest);
+    }
+    (!weights.is_empty()).then(|| Routing {
+        weights,
+        stable: stable.cloned(),
+        candidate: rollout.map(|rollout| rollout.candidate.clone()),
+        step: rollout.and_then(|rollout| match rollout.stage {
+            Stage::Step(step) => Some(step),
+            Stage::Prepare | Stage::Promote => None,
+        }),
+    })
+}

@@ -1,0 +1,101 @@
+//! What the stages of one decision share.
+
+use crate::decision::{Decision, Effect, Note};
+use crate::evidence::Finding;
+use crate::waiting::Waiting;
+use crate::{Plan, Revision, RevisionName, State, Time, Weight, World};
+
+use super::phase;
+
+/// One decision in the making.
+pub(super) struct Turn<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) world: &'a World,
+    pub(super) now: Time,
+    pub(super) state: State,
+    pub(super) effects: Vec<Effect>,
+    pub(super) notes: Vec<Note>,
+    pub(super) findings: Vec<Finding>,
+    /// The weight for which the candidate is to be sized.
+    pub(super) aim: Weight,
+    waiting: Option<Waiting>,
+    wake_at: Option<Time>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(plan: &'a Plan, state: &State, world: &'a World, now: Time) -> Self {
+        Self {
+            plan,
+            world,
+            now,
+            state: state.clone(),
+            effects: Vec::new(),
+            notes: Vec::new(),
+            findings: Vec::new(),
+            aim: Weight::ZERO,
+            waiting: None,
+            wake_at: None,
+        }
+    }
+
+    /// Says what the Canary waits for. The first reason given is the one that is told.
+    pub(super) fn wait(&mut self, waiting: Waiting) {
+        self.waiting.get_or_insert(waiting);
+    }
+
+    /// What the Canary waits for, as far as is known.
+    pub(super) fn waiting(&self) -> Option<&Waiting> {
+        self.waiting.as_ref()
+    }
+
+    /// Forgets what was waited for: the rollout that waited has ended.
+    pub(super) fn clear_waiting(&mut self) {
+        self.waiting = None;
+    }
+
+    /// Asks to be called again at `at`. What is due already was looked at in this decision.
+    pub(super) fn wake(&mut self, at: Time) {
+        if at <= self.now {
+            return;
+        }
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    pub(super) fn revision(&self, name: &RevisionName) -> Option<&'a Revision> {
+        self.world.revisions.get(name)
+    }
+
+    /// How many pods serve all traffic.
+    pub(super) fn desired(&self) -> u32 {
+        self.world
+            .replicas
+            .or(self.state.adopted_replicas)
+            .unwrap_or(1)
+    }
+
+    /// Full size: as desired, and never less than the stable revision has now.
+    pub(super) fn full(&self) -> u32 {
+        let stable = self
+            .state
+            .stable
+            .as_ref()
+            .and_then(|name| self.revision(name));
+        let current = stable
+            .and_then(|r| r.workload.as_ref())
+            .map_or(0, |w| w.replicas);
+        self.desired().max(current)
+    }
+
+    pub(super) fn end(self) -> Decision {
+        let phase = phase::of(&self.state, self.world, self.waiting.as_ref());
+        Decision {
+            state: self.state,
+            phase,
+            effects: self.effects,
+            notes: self.notes,
+            waiting: self.waiting,
+            findings: self.findings,
+            wake_at: self.wake_at,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a decision asks for.
+
+use std::collections::BTreeMap;
+
+use crate::{Finding, Phase, Record, RevisionName, State, Time, Waiting, Weight};
+
+/// The outcome of one look at the world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What to remember, once every effect is done.
+    pub state: State,
+    /// Where the Canary is.
+    pub phase: Phase,
+    /// What to write, in this order. Each is idempotent.
+    pub effects: Vec<Effect>,
+    /// What to tell the user once, when the effects are done.
+    pub notes: Vec<Note>,
+    /// What the Canary waits for; `None` when it is at rest.
+    pub waiting: Option<Waiting>,
+    /// What the SLOs said of the candidate, in the plan's order; empty when nothing was judged.
+    pub findings: Vec<Finding>,
+    /// When to look again, if nothing changes before.
+    pub wake_at: Option<Time>,
+}
+
+/// One write. Doing it twice is the same as doing it once.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// Mark the Canary so that it cannot go before it was handed over.
+    Claim,
+    /// Store the target's template and copies of its configuration as a revision.
+    Snapshot(RevisionName),
+    /// Give a revision its Service.
+    Expose(RevisionName),
+    /// Give a revision a Deployment of so many pods.
+    Run {
+        /// Which one.
+        revision: RevisionName,
+        /// Pods wanted.
+        replicas: u32,
+    },
+    /// Write the route.
+    Route(Routing),
+    /// Delete the route.
+    Unroute,
+    /// Write on a revision's snapshot what is to be remembered of it.
+    Remember {
+        /// Which one.
+        revision: RevisionName,
+        /// The whole record.
+        record: Record,
+    },
+    /// Set `spec.replicas` of the target, and nothing else of it.
+    ScaleTarget(u32),
+    /// Delete a part of a revision.
+    Remove {
+        /// Which one.
+        revision: RevisionName,
+        /// Which part of it.
+        part: Part,
+    },
+    /// Let the Canary go.
+    Release,
+}
+
+/// What the route is to say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Routing {
+    /// The share of each backend; they sum to the whole.
+    pub weights: BTreeMap<RevisionName, Weight>,
+    /// The stable revision, noted on the route so that it survives a lost status.
+    pub stable: Option<RevisionName>,
+    /// The candidate, likewise.
+    pub candidate: Option<RevisionName>,
+    /// The step, counted from 0, likewise.
+    pub step: Option<usize>,
+}
+
+/// A part of a revision, in the order of removal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Part {
+    /// Its Deployment, with its pods.
+    Workload,
+    /// Its Service.
+    Service,
+    /// Its snapshot and its copies of configuration.
+    Snapshot,
+}
+
+/// Something that happened, told once.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Note {
+    /// The first revision took over from the target.
+    Adopted(RevisionName),
+    /// A rollout started.
+    Started {
+        /// The candidate.
+        candidate: RevisionName,
+        /// Whether it was promoted before, so that no gate applies.
+        going_back: bool,
+    },
+    /// A newer template took a candidate's place, or Git went back to the stable one.
+    Superseded(RevisionName),
+    /// The candidate took all traffic.
+    Promoted(RevisionName),
+    /// The candidate was rejected.
+    Rejected {
+        /// Which one.
+        revision: RevisionName,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody else wrote the route; it was put back.
+    RouteRestored {
+        /// The field manager that wrote it.
+        writer: String,
+    },
+    /// An order was carried out.
+    Obeyed(String),
+}

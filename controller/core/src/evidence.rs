@@ -1,0 +1,104 @@
+//! What the metrics say of a candidate, and what follows from it.
+//!
+//! Indicators are ratios of good events to all events, read from counters. [`window`] takes the events
+//! between two scrapes out of them, [`verdict`] judges a ratio, [`share`] tells whether the traffic is
+//! split as the route says.
+
+pub mod share;
+pub mod verdict;
+pub mod window;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+pub use verdict::{Finding, Silence, Verdict, Why, judge};
+pub use window::Window;
+
+use crate::{RevisionName, Time};
+
+/// Counters of a rollout over time. Each sample is cumulative since the reader started to count.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// Whose counters these are.
+    pub candidate: Option<RevisionName>,
+    /// In order of time. The oldest may have been thinned out.
+    pub samples: Vec<Sample>,
+    /// Without a sample for so long, nothing passes.
+    pub stale_after: TimeDelta,
+    /// Why there are no samples, verbatim from the source.
+    pub problem: Option<String>,
+}
+
+/// The counters at one scrape.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sample {
+    /// When the source was read.
+    pub at: Time,
+    /// Of the stable revision.
+    pub stable: Counts,
+    /// Of the candidate.
+    pub candidate: Counts,
+}
+
+/// The counters of one revision.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// All requests that the route sent to it.
+    pub requests: u64,
+    /// One tally for every SLO of the plan, in its order.
+    pub slos: Vec<Tally>,
+}
+
+/// Good events out of all events.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Tally {
+    /// Good events.
+    pub good: u64,
+    /// All events.
+    pub total: u64,
+}
+
+impl Tally {
+    /// Events that were not good.
+    #[must_use]
+    pub fn bad(self) -> u64 {
+        self.total.saturating_sub(self.good)
+    }
+
+    /// The share of good events in parts per million; `None` when there were no events.
+    #[must_use]
+    pub fn good_ppm(self) -> Option<u32> {
+        let ppm = u128::from(self.good.min(self.total)) * 1_000_000;
+        u32::try_from(ppm.checked_div(u128::from(self.total))?).ok()
+    }
+
+    fn since(self, base: Self) -> Self {
+        Self {
+            good: self.good.saturating_sub(base.good),
+            total: self.total.saturating_sub(base.total),
+        }
+    }
+}
+
+impl Counts {
+    /// The events since an earlier reading.
+    #[must_use]
+    pub fn since(&self, base: &Self) -> Self {
+        let base_of = |index: usize| base.slos.get(index).copied().unwrap_or_default();
+        let slos = self
+            .slos
+            .iter()
+            .enumerate()
+            .map(|(i, tally)| tally.since(base_of(i)));
+        Self {
+            requests: self.requests.saturating_sub(base.requests),
+            slos: slos.collect(),
+        }
+    }
+
+    /// The tally of one SLO; zero where the source had none.
+    #[must_use]
+    pub fn slo(&self, index: usize) -> Tally {
+        self.slos.get(index).copied().unwrap_or_default()
+    }
+}

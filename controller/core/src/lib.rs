@@ -1,0 +1,30 @@
+//! The decision of Sluice: which revision serves which share of the traffic, and why.
+//!
+//! [`decide`] is a pure function of a [`Plan`], the remembered [`State`], the observed [`World`] and
+//! the time. It has no I/O and no clock, and it is total: it never panics. What it wants done it
+//! returns as [`Effect`]s; what it waits for, as a [`Waiting`].
+//!
+//! Read in this order: [`plan`], [`world`], [`state`], [`decision`], then [`mod@decide`].
+
+pub mod decide;
+pub mod decision;
+pub mod evidence;
+pub mod plan;
+pub mod revision;
+pub mod state;
+pub mod waiting;
+pub mod weight;
+pub mod world;
+
+pub use decide::decide;
+pub use decision::{Decision, Effect, Note, Part, Routing};
+pub use evidence::{Counts, Evidence, Finding, Sample, Tally, Verdict};
+pub use plan::{Action, Indicator, Plan, Requirement, Slo, Step, Traffic};
+pub use revision::{Outcome, Record, RevisionName};
+pub use state::{Phase, Rollout, Stage, State};
+pub use waiting::Waiting;
+pub use weight::Weight;
+pub use world::{Blocked, Orders, Parent, Revision, Route, Service, Target, Workload, World};
+
+/// A point in time. The crate never asks for the present one: it is always given.
+pub type Time = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,154 @@
+//! What the user asked for, checked once and valid ever after.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::Weight;
+
+/// The resolved policy of one rollout. It is pinned when the rollout starts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// The steps, in order; after the last one the candidate takes all traffic.
+    pub steps: Vec<Step>,
+    /// What is judged at every step.
+    pub slos: Vec<Slo>,
+    /// Requests of the candidate, over the whole rollout, below which nothing passes.
+    pub min_requests: u64,
+    /// How long a verdict may stay inconclusive after the bake, and what happens then.
+    pub inconclusive_after: TimeDelta,
+    /// What happens then.
+    pub inconclusive_action: Action,
+    /// How long a rollout may go without progress. Time in which only evidence is missing does not
+    /// count: [`Plan::inconclusive_after`] rules that.
+    pub progress_deadline: TimeDelta,
+    /// How many promoted revisions are kept at 0 replicas, to go back to without gates.
+    pub rollback_window: usize,
+    /// How long a backend that left the route keeps its pods.
+    pub drain_delay: TimeDelta,
+    /// How long the mesh gets to follow a change before it is relied upon.
+    pub settle: TimeDelta,
+}
+
+/// One stage of a rollout: a shape of the traffic, and what must hold before the next stage.
+///
+/// Header matches and mirroring are further kinds of [`Traffic`]; approvals and hooks are further
+/// kinds of [`Requirement`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Step {
+    /// Which traffic the candidate gets.
+    pub traffic: Traffic,
+    /// All of these must hold, judged since the traffic took this shape.
+    pub requires: Vec<Requirement>,
+}
+
+/// Which traffic the candidate gets in a step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Traffic {
+    /// A share of all requests, taken at random.
+    Weight(Weight),
+}
+
+/// What must hold before a rollout leaves a step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Requirement {
+    /// So much time has passed, covered by data, since the traffic took its shape.
+    Bake(TimeDelta),
+    /// Every SLO passes.
+    Gates,
+}
+
+/// A service level objective that the candidate is held to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Slo {
+    /// Its name in the policy.
+    pub name: String,
+    /// The least share of good events, in parts per million; without one the candidate is only
+    /// compared with the stable revision.
+    pub objective_ppm: Option<u32>,
+    /// Which events are good.
+    pub indicator: Indicator,
+}
+
+/// A service level indicator: a ratio of good events to all events.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Indicator {
+    /// Good is an answer that is no server error.
+    Availability,
+    /// Good is an answer within the threshold.
+    Latency {
+        /// In milliseconds.
+        threshold_ms: u64,
+    },
+}
+
+/// What to do when a verdict stays inconclusive for too long.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Action {
+    /// Stay at this weight and raise an alarm: a person decides.
+    #[default]
+    Hold,
+    /// Give all traffic back to the stable revision.
+    Rollback,
+}
+
+impl Step {
+    /// A step of the usual kind: a weight, a bake, and every SLO.
+    #[must_use]
+    pub fn weighted(weight: Weight, bake: TimeDelta) -> Self {
+        Self {
+            traffic: Traffic::Weight(weight),
+            requires: vec![Requirement::Bake(bake), Requirement::Gates],
+        }
+    }
+
+    /// The share of all requests that the candidate gets.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        match self.traffic {
+            Traffic::Weight(weight) => weight,
+        }
+    }
+
+    /// How long this step bakes: the longest of its bakes.
+    #[must_use]
+    pub fn bake(&self) -> TimeDelta {
+        let bakes = self
+            .requires
+            .iter()
+            .filter_map(|requirement| match requirement {
+                Requirement::Bake(bake) => Some(*bake),
+                Requirement::Gates => None,
+            });
+        bakes.max().unwrap_or_default()
+    }
+
+    /// Whether this step asks for the SLOs.
+    #[must_use]
+    pub fn is_gated(&self) -> bool {
+        self.requires.contains(&Requirement::Gates)
+    }
+}
+
+impl Default for Plan {
+    /// What holds where neither the Canary nor a policy says otherwise.
+    fn default() -> Self {
+        let minute = TimeDelta::minutes(1);
+        Self {
+            steps: [5, 25, 50]
+                .map(|p| Step::weighted(Weight::from_percent(p), minute))
+                .to_vec(),
+            slos: vec![Slo {
+                name: "availability".to_owned(),
+                objective_ppm: None,
+                indicator: Indicator::Availability,
+            }],
+            min_requests: 200,
+            inconclusive_after: TimeDelta::minutes(10),
+            inconclusive_action: Action::Hold,
+            progress_deadline: TimeDelta::hours(1),
+            rollback_window: 3,
+            drain_delay: TimeDelta::minutes(1),
+            settle: TimeDelta::seconds(2),
+        }
+    }
+}

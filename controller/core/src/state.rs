@@ -1,0 +1,92 @@
+//! What is remembered between two decisions, and kept in the Canary's status.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::{Plan, RevisionName, Time, Weight};
+
+/// What a Canary remembers. The default remembers nothing, and is rebuilt from the world.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct State {
+    /// The revision that serves when no rollout is under way.
+    pub stable: Option<RevisionName>,
+    /// The rollout under way.
+    pub rollout: Option<Rollout>,
+    /// The backends that left the route and keep their pods for a while, and since when.
+    pub draining: BTreeMap<RevisionName, Time>,
+    /// Since when the target's own pods serve nobody by our route. `None` until the first revision
+    /// took over.
+    pub target_left_at: Option<Time>,
+    /// `spec.replicas` of the target when it was adopted: the size where the Canary names none.
+    pub adopted_replicas: Option<u32>,
+}
+
+/// A candidate on its way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rollout {
+    /// The revision that is judged.
+    pub candidate: RevisionName,
+    /// The plan in force since the rollout started.
+    pub plan: Plan,
+    /// Whether the gates apply. They do not for the first revision, for one that was promoted within
+    /// the rollback window, and when a person said so.
+    pub gated: bool,
+    /// Where it is.
+    pub stage: Stage,
+    /// The candidate's weight that we put, or are about to put, in force.
+    pub weight: Weight,
+    /// When it started.
+    pub started_at: Time,
+    /// When the candidate first got traffic.
+    pub first_weight_at: Option<Time>,
+    /// When the present weight was decided, or put back. Not kept in the status: losing it costs one
+    /// settle time.
+    pub weight_at: Time,
+    /// Since when the present weight is proven to be in force.
+    pub proven_at: Option<Time>,
+    /// When it last came closer to its end.
+    pub progressed_at: Time,
+    /// Since when the present step has passed and only the next one's pods are missing. Not kept in
+    /// the status either.
+    pub passed_at: Option<Time>,
+    /// Since when the candidate is ready. Not kept in the status: losing it costs one settle time.
+    pub ready_since: Option<Time>,
+}
+
+/// Where a rollout is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// The candidate gets its pods; it has no traffic.
+    Prepare,
+    /// The candidate has the weight of a step, counted from 0.
+    Step(usize),
+    /// The candidate passed: it gets its full size, then all traffic.
+    Promote,
+}
+
+/// Where a Canary is, in one word.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Phase {
+    /// The first revision is on its way to take over from the target.
+    Initializing,
+    /// A candidate gets its pods, or something must be mended first.
+    Waiting,
+    /// A candidate has traffic and is judged.
+    Progressing,
+    /// The verdict is inconclusive: the weight stays.
+    Holding,
+    /// The candidate passed and takes all traffic.
+    Promoting,
+    /// The backend that left keeps its pods for a while; or the Canary is being deleted.
+    Finalising,
+    /// The template in Git serves.
+    Succeeded,
+    /// The template in Git was rejected; the stable revision serves.
+    Failed,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

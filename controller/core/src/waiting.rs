@@ -1,0 +1,249 @@
+//! What a Canary waits for.
+
+use std::fmt;
+
+use chrono::TimeDelta;
+
+use crate::evidence::Why;
+use crate::{RevisionName, Time, Weight};
+
+/// What a Canary waits for. `Display` is a sentence for a person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Waiting {
+    /// `spec.suspend` is true.
+    Suspended,
+    /// A person must mend something.
+    Blocked {
+        /// `CamelCase`.
+        reason: String,
+        /// What, and how.
+        message: String,
+    },
+    /// The policy's limit of rollouts at once is reached.
+    Slots,
+    /// The template source is gone.
+    TargetMissing,
+    /// The target's own rollout is not complete.
+    TargetUnsettled,
+    /// A revision's objects are being made.
+    Creating(RevisionName),
+    /// A revision's pods are not all ready.
+    Pods {
+        /// Which one.
+        revision: RevisionName,
+        /// Ready pods.
+        ready: u32,
+        /// Pods wanted.
+        wanted: u32,
+        /// Why, verbatim.
+        problem: Option<String>,
+    },
+    /// The mesh does not serve a Service yet.
+    Mesh {
+        /// Which Service; `None` for the one that clients call.
+        revision: Option<RevisionName>,
+        /// What the mesh says.
+        problem: Option<String>,
+    },
+    /// The mesh gets time to follow.
+    Settle {
+        /// Until then.
+        until: Time,
+    },
+    /// The mesh has not accepted the route.
+    RouteAcceptance {
+        /// What the mesh says.
+        problem: Option<String>,
+    },
+    /// The measured share contradicts the weight.
+    Share {
+        /// The weight asked for.
+        wanted: Weight,
+        /// The share measured.
+        measured: Weight,
+    },
+    /// A step bakes.
+    Bake {
+        /// Until then.
+        until: Time,
+    },
+    /// The verdict is inconclusive.
+    Evidence {
+        /// Why.
+        why: Why,
+        /// Since when.
+        since: Time,
+        /// Longer than the plan allows: a person must decide.
+        overdue: bool,
+    },
+    /// A backend that left the route keeps its pods for a while.
+    Drain {
+        /// Which one; `None` for the target's own pods.
+        revision: Option<RevisionName>,
+        /// Until then.
+        until: Time,
+    },
+    /// The template in Git was rejected.
+    Rejected {
+        /// Which revision.
+        revision: RevisionName,
+        /// Why.
+        reason: String,
+    },
+    /// The Canary is being deleted: the target gets its pods back first.
+    HandOver {
+        /// The target's ready pods.
+        ready: u32,
+        /// Pods that must be ready.
+        wanted: u32,
+    },
+    /// Objects are being removed.
+    Removal,
+}
+
+impl Waiting {
+    /// `CamelCase`, for a condition's reason.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Suspended => "Suspended",
+            Self::Blocked { reason, .. } => reason,
+            Self::Slots => "TooManyRollouts",
+            Self::TargetMissing => "TargetMissing",
+            Self::TargetUnsettled => "TargetNotSettled",
+            Self::Creating(_) => "CreatingRevision",
+            Self::Pods { .. } => "WaitingForPods",
+            Self::Mesh { .. } => "WaitingForMesh",
+            Self::Settle { .. } => "Settling",
+            Self::RouteAcceptance { .. } => "WaitingForRoute",
+            Self::Share { .. } => "WeightNotInForce",
+            Self::Bake { .. } => "Baking",
+            Self::Evidence { why, .. } => why.reason(),
+            Self::Drain { .. } => "Draining",
+            Self::Rejected { .. } => "Rejected",
+            Self::HandOver { .. } => "HandingOver",
+            Self::Removal => "Removing",
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    #[allow(clippy::too_many_lines, reason = "one sentence a variant")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suspended => write!(f, "spec.suspend is true: nothing is written"),
+            Self::Blocked { message, .. } => f.write_str(message),
+            Self::Slots => {
+                write!(f, "waits for another rollout of its policy to end: maxConcurrent is reached")
+            }
+            Self::TargetMissing => write!(
+                f,
+                "the object that spec.targetRef names is gone: the stable revision goes on serving"
+            ),
+            Self::TargetUnsettled => {
+                write!(
+                    f,
+                    "waits until the target's own rollout is complete, then adopts it"
+                )
+            }
+            Self::Creating(revision) => write!(f, "the objects of {revision} are being made"),
+            Self::Pods {
+                revision,
+                ready,
+                wanted,
+                problem,
+            } => write!(
+                f,
+                "{ready} of {wanted} pods of {revision} are ready{}",
+                because(problem.as_ref())
+            ),
+            Self::Mesh {
+                revision: Some(revision),
+                problem,
+            } => {
+                write!(
+                    f,
+                    "no waypoint serves Service {revision} yet{}",
+                    because(problem.as_ref())
+                )
+            }
+            Self::Mesh {
+                revision: None,
+                problem,
+            } => write!(
+                f,
+                "no waypoint serves the Service that clients call{}; label the Service or its \
+                 namespace istio.io/use-waypoint",
+                because(problem.as_ref())
+            ),
+            Self::Settle { until } => {
+                write!(f, "the mesh gets until {} to follow", clock(*until))
+            }
+            Self::RouteAcceptance { problem } => {
+                write!(
+                    f,
+                    "the mesh has not accepted the route yet{}",
+                    because(problem.as_ref())
+                )
+            }
+            Self::Share { wanted, measured } => write!(
+                f,
+                "the route says {wanted}, but {measured} of the requests reach the candidate"
+            ),
+            Self::Bake { until } => write!(f, "bakes until {}", clock(*until)),
+            Self::Evidence {
+                why,
+                since,
+                overdue,
+            } => {
+                write!(f, "{why}, since {}", clock(*since))?;
+                if *overdue {
+                    write!(
+                        f,
+                        "; longer than inconclusive.after: decide by the annotation sluice.dev/promote or sluice.dev/abort"
+                    )?;
+                }
+                Ok(())
+            }
+            Self::Drain {
+                revision: Some(revision),
+                until,
+            } => {
+                write!(
+                    f,
+                    "{revision} keeps its pods until {} for open connections",
+                    clock(*until)
+                )
+            }
+            Self::Drain {
+                revision: None,
+                until,
+            } => write!(
+                f,
+                "the target keeps its pods until {} for open connections",
+                clock(*until)
+            ),
+            Self::Rejected { revision, reason } => write!(
+                f,
+                "{revision} was rejected: {reason}; change the template, or order another try by \
+                 the annotation sluice.dev/retry: {revision}"
+            ),
+            Self::HandOver { ready, wanted } => write!(
+                f,
+                "hands over to the target: {ready} of {wanted} of its pods are ready"
+            ),
+            Self::Removal => write!(f, "objects are being removed"),
+        }
+    }
+}
+
+/// Hour, minute and second, in UTC: a condition carries its own date.
+fn clock(time: Time) -> String {
+    let rounded = time + TimeDelta::milliseconds(500);
+    rounded.format("%H:%M:%SZ").to_string()
+}
+
+/// A problem behind a colon, or nothing.
+fn because(problem: Option<&String>) -> String {
+    problem.map(|text| format!(": {text}")).unwrap_or_default()
+}

@@ -1,0 +1,168 @@
+//! What was observed of the cluster, for one Canary, at one moment.
+
+use std::collections::BTreeMap;
+
+use crate::{Evidence, Record, RevisionName, Time, Weight};
+
+/// Everything that a decision looks at. It may be older than the cluster: nothing in it is a promise.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct World {
+    /// A person asked for no writes at all.
+    pub suspended: bool,
+    /// The Canary is marked so that it cannot go before it was handed over.
+    pub claimed: bool,
+    /// The Canary is being deleted.
+    pub deleting: bool,
+    /// Something that a person must mend before any traffic grows.
+    pub blocked: Option<Blocked>,
+    /// The policy's limit of rollouts at once is reached.
+    pub full: bool,
+    /// The template source; `None` when it is gone.
+    pub target: Option<Target>,
+    /// How many pods the user wants serving, if the Canary says so.
+    pub replicas: Option<u32>,
+    /// Every revision of which anything is left.
+    pub revisions: BTreeMap<RevisionName, Revision>,
+    /// Our route; `None` when there is none.
+    pub route: Option<Route>,
+    /// The Service that clients call.
+    pub parent: Parent,
+    /// What the metrics say of the rollout under way.
+    pub evidence: Evidence,
+    /// What a person ordered.
+    pub orders: Orders,
+}
+
+/// Why nothing may grow, in words for a person.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Blocked {
+    /// `CamelCase`, for a condition's reason.
+    pub reason: String,
+    /// What is wrong, and how to mend it.
+    pub message: String,
+}
+
+/// The Git-managed template source.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// The revision that its template and configuration make.
+    pub revision: RevisionName,
+    /// Names its template alone: equal for revisions that differ only in configuration.
+    pub template: String,
+    /// `spec.replicas`; always 0 for a `PodTemplate`.
+    pub replicas: u32,
+    /// Its ready pods.
+    pub ready: u32,
+    /// Whether its own rollout is complete: all pods are of this template and ready.
+    pub settled: bool,
+}
+
+/// One revision, as far as it exists.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Revision {
+    /// Names its template alone; see [`Target::template`].
+    pub template: String,
+    /// What its snapshot remembers; `None` when there is no snapshot.
+    pub record: Option<Record>,
+    /// When the snapshot was made.
+    pub created: Option<Time>,
+    /// Its Deployment.
+    pub workload: Option<Workload>,
+    /// Its Service.
+    pub service: Option<Service>,
+    /// Pods that exist in any state, terminating ones too.
+    pub pods: u32,
+}
+
+/// A revision's Deployment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Workload {
+    /// Pods wanted.
+    pub replicas: u32,
+    /// Pods ready.
+    pub ready: u32,
+    /// It is being deleted.
+    pub going: bool,
+    /// Why pods are missing or not ready, verbatim.
+    pub problem: Option<String>,
+}
+
+/// A revision's Service.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Service {
+    /// The mesh says that it knows this Service (`istio.io/WaypointBound`).
+    pub bound: bool,
+    /// Ready endpoints.
+    pub endpoints: u32,
+    /// What the mesh says is wrong, verbatim.
+    pub problem: Option<String>,
+}
+
+/// The route that we wrote.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// The share of each backend; a backend with nothing is left out.
+    pub weights: BTreeMap<RevisionName, Weight>,
+    /// The stable revision as of our last write.
+    pub stable: Option<RevisionName>,
+    /// The candidate as of our last write.
+    pub candidate: Option<RevisionName>,
+    /// The step as of our last write, counted from 0.
+    pub step: Option<usize>,
+    /// When we last wrote it.
+    pub written_at: Time,
+    /// The rest of it is what we would write: ports, filters, matches.
+    pub intact: bool,
+    /// The mesh accepted the current generation.
+    pub accepted: bool,
+    /// What the mesh says is wrong, verbatim.
+    pub problem: Option<String>,
+    /// Who else wrote it, if somebody did.
+    pub foreign_writer: Option<String>,
+}
+
+impl Route {
+    /// The weight of a revision; zero when the route does not name it.
+    #[must_use]
+    pub fn weight(&self, revision: &RevisionName) -> Weight {
+        self.weights.get(revision).copied().unwrap_or_default()
+    }
+}
+
+/// The Service that clients call, the route's parent.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Parent {
+    /// The mesh says that a waypoint serves it (`istio.io/WaypointBound`).
+    pub bound: bool,
+    /// What the mesh says is wrong, verbatim.
+    pub problem: Option<String>,
+}
+
+/// Orders of a person. Each holds the annotation's value: a revision's name, and behind a `#`
+/// anything that makes it a new order.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Orders {
+    /// Skip what is left of the gates.
+    pub promote: Option<String>,
+    /// Give the traffic back and reject the revision.
+    pub abort: Option<String>,
+    /// Try a rejected revision again.
+    pub retry: Option<String>,
+}
+
+impl World {
+    /// What the snapshot of a revision remembers.
+    #[must_use]
+    pub fn record(&self, revision: &RevisionName) -> Option<&Record> {
+        self.revisions.get(revision)?.record.as_ref()
+    }
+
+    /// The weight that the route gives to a revision.
+    #[must_use]
+    pub fn weight(&self, revision: &RevisionName) -> Weight {
+        self.route
+            .as_ref()
+            .map(|route| route.weight(revision))
+            .unwrap_or_default()
+    }
+}

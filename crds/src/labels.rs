@@ -1,0 +1,19 @@
+//! Labels that Sluice puts on what it makes, and the names by which the API server knows it.
+
+/// The name of the Canary that an object belongs to.
+///
+/// Ownership is this label and not an owner reference: a foreground prune of the Canary must not
+/// take what serves with it.
+pub const CANARY: &str = "sluice.dev/canary";
+
+/// The name of the revision that an object or a pod belongs to.
+pub const REVISION: &str = "sluice.dev/revision";
+
+/// Kubernetes' own label for the tool that manages an object; its value is [`MANAGER`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The value of [`MANAGED_BY`], and the field manager of every write.
+pub const MANAGER: &str = "sluice";
+
+/// Keeps a Canary until its traffic has been handed back.
+pub const FINALIZER: &str = "sluice.dev/finalizer";

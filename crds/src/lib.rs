@@ -1,0 +1,47 @@
+//! The API types of Sluice, `sluice.dev/v1alpha1`, and the manifests generated from them.
+//!
+//! Doc comments on fields are what `kubectl explain` shows. Rules that a person can break are in
+//! the schema, as CEL, so that `kubectl apply` says what is wrong and how to mend it.
+
+#![allow(
+    unreachable_pub,
+    reason = "the KubeSchema derive repeats each public struct inside a function"
+)]
+
+pub mod annotations;
+pub mod canary;
+pub mod condition;
+pub mod labels;
+pub mod manifest;
+pub mod metric_template;
+pub mod micro_time;
+pub mod policy;
+pub mod quantity;
+pub mod rollout;
+pub mod route;
+pub mod slo;
+pub mod status;
+pub mod step;
+
+pub use canary::{
+    Canary, CanarySpec, ConfigSpec, PolicyKind, PolicyRef, ServiceSpec, TargetKind, TargetRef,
+    Waiver,
+};
+pub use condition::{ConditionType, Reason};
+pub use metric_template::{MetricTemplate, MetricTemplateSpec};
+pub use policy::{
+    CanaryPolicy, CanaryPolicySpec, ClusterCanaryPolicy, ClusterCanaryPolicySpec, Inconclusive,
+    InconclusiveAction, Metrics, PolicySpec, Source,
+};
+pub use quantity::{Duration, DurationError, Percent, PercentError};
+pub use rollout::{Evidence, Rollout, Verdict};
+pub use route::{RouteRule, RouteTemplate};
+pub use slo::{Availability, Latency, Slo};
+pub use status::{Adoption, CanaryStatus, Draining, HistoryEntry, Outcome, Phase};
+pub use step::Step;
+
+/// The API group of every kind here.
+pub const GROUP: &str = "sluice.dev";
+
+/// The one version of the group.
+pub const VERSION: &str = "v1alpha1";

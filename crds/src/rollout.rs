@@ -1,0 +1,93 @@
+//! A rollout under way, as status records it.
+
+use chrono::{DateTime, Utc};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::micro_time;
+
+/// The rollout of one candidate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// The revision being judged.
+    pub candidate: String,
+
+    /// When the rollout began.
+    #[serde(with = "micro_time")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub started_at: DateTime<Utc>,
+
+    /// When the candidate was first given weight; a failure is looked for from here on.
+    #[serde(
+        default,
+        with = "micro_time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    pub first_weight_at: Option<DateTime<Utc>>,
+
+    /// Since when the step's weight is proven to be in force; its bake counts from here.
+    #[serde(
+        default,
+        with = "micro_time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    pub step_since: Option<DateTime<Utc>>,
+
+    /// When the rollout last moved on; the progress deadline counts from here.
+    #[serde(with = "micro_time")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub progressed_at: DateTime<Utc>,
+
+    /// Whether the gates apply. They do not for the first revision, when going back to one that was
+    /// promoted within the rollback window, and after an order to promote.
+    #[serde(default)]
+    pub gated: bool,
+
+    /// True once every step has passed: the candidate gets its full size and all requests.
+    #[serde(default)]
+    pub promoting: bool,
+
+    /// What was measured when the gates were last read, one entry for each SLO.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub evidence: Vec<Evidence>,
+}
+
+/// What one SLO measured: event counts of both revisions over the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// The name of the SLO.
+    pub slo: String,
+
+    /// Good events of the candidate.
+    pub good: u64,
+
+    /// All events of the candidate.
+    pub total: u64,
+
+    /// Good events of the stable revision.
+    pub stable_good: u64,
+
+    /// All events of the stable revision.
+    pub stable_total: u64,
+
+    /// Pass, Fail or Inconclusive.
+    pub verdict: Verdict,
+}
+
+/// What a gate says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Verdict {
+    /// Good enough to move on.
+    Pass,
+    /// Bad enough to roll back.
+    Fail,
+    /// Too little or no data; never counts as one of the others.
+    Inconclusive,
+}
