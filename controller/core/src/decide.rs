@@ -30,6 +30,11 @@ pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision 
     let mut turn = Turn::new(plan, state, world, now);
     rebuild::run(&mut turn);
     if world.suspended {
+        // Nobody is to blame for the time that a person took.
+        if let Some(rollout) = &mut turn.state.rollout {
+            rollout.progressed_at = now;
+        }
+        drain::track(&mut turn);
         turn.wait(Waiting::Suspended);
         return turn.end();
     }

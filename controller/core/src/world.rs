@@ -150,7 +150,32 @@ pub struct Orders {
     pub retry: Option<String>,
 }
 
+impl Orders {
+    /// Every order that names a revision, as its record remembers it once it was carried out.
+    pub fn naming<'a>(&'a self, revision: &'a RevisionName) -> impl Iterator<Item = String> + 'a {
+        let orders = [
+            ("promote", &self.promote),
+            ("abort", &self.abort),
+            ("retry", &self.retry),
+        ];
+        orders.into_iter().filter_map(|(verb, value)| {
+            let value = value.as_deref()?;
+            let names = value.split('#').next() == Some(revision.as_str());
+            names.then(|| format!("{verb}:{value}"))
+        })
+    }
+}
+
 impl World {
+    /// The order of a person that names a revision and was not carried out on it yet.
+    #[must_use]
+    pub fn order(&self, verb: &str, revision: &RevisionName) -> Option<String> {
+        let known = self.record(revision).map(|record| record.orders.as_slice());
+        let known = known.unwrap_or_default();
+        let mut orders = self.orders.naming(revision);
+        orders.find(|order| order.split(':').next() == Some(verb) && !known.contains(order))
+    }
+
     /// What the snapshot of a revision remembers.
     #[must_use]
     pub fn record(&self, revision: &RevisionName) -> Option<&Record> {

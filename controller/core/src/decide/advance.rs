@@ -6,7 +6,6 @@ use crate::state::{Rollout, Stage};
 use crate::waiting::Waiting;
 use crate::{RevisionName, Weight};
 
-use super::choose::names;
 use super::end;
 use super::turn::Turn;
 
@@ -24,6 +23,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     {
         turn.wait(Waiting::Creating(rollout.candidate.clone()));
     }
+    unsettle(turn, &mut rollout);
     if let Some((reason, order)) = failure(turn, &rollout)
         && may_reject(turn, &rollout)
     {
@@ -72,16 +72,8 @@ fn may_reject(turn: &Turn<'_>, rollout: &Rollout) -> bool {
 
 /// Why the candidate must go, and by which order.
 fn failure(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<(String, Option<String>)> {
-    let known = turn
-        .world
-        .record(&rollout.candidate)
-        .map(|record| record.orders.as_slice());
-    let abort = turn.world.orders.abort.as_deref();
-    if let Some(value) = abort.filter(|value| names(value, &rollout.candidate)) {
-        let order = format!("abort:{value}");
-        if !known.unwrap_or_default().contains(&order) {
-            return Some(("aborted by an order".to_owned(), Some(order)));
-        }
+    if let Some(order) = turn.world.order("abort", &rollout.candidate) {
+        return Some(("aborted by an order".to_owned(), Some(order)));
     }
     let since = rollout.first_weight_at?;
     let evidence = &turn.world.evidence;
@@ -107,8 +99,7 @@ fn failure(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<(String, Option<Str
 }
 
 fn obey_promote(turn: &Turn<'_>, rollout: &mut Rollout) {
-    let order = turn.world.orders.promote.as_deref();
-    if order.is_some_and(|value| names(value, &rollout.candidate)) {
+    if turn.world.order("promote", &rollout.candidate).is_some() {
         rollout.gated = false;
         rollout.stage = Stage::Promote;
     }
@@ -192,12 +183,9 @@ fn doubt(turn: &Turn<'_>, rollout: &Rollout, baked: crate::Time) -> Option<Why> 
 
 /// Whether the present weight is in force; says what contradicts it.
 fn proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
-    let Some(route) = &turn.world.route else {
+    let Some(route) = turn.world.route.as_ref().filter(|_| is_routed(turn, rollout)) else {
         return false;
     };
-    if !route.intact || turn.world.weight(&rollout.candidate) != rollout.weight {
-        return false;
-    }
     if rollout.proven_at.is_some() {
         return true;
     }
@@ -231,6 +219,28 @@ fn proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
     rollout.proven_at = Some(turn.now);
     rollout.progressed_at = turn.now;
     true
+}
+
+/// The present weight was in force and is not any more, or was put back since: the step is proven and
+/// judged anew.
+fn unsettle(turn: &Turn<'_>, rollout: &mut Rollout) {
+    let route = turn.world.route.as_ref();
+    let rewritten = |proven_at| route.is_some_and(|route| route.written_at > proven_at);
+    let is_void = |proven_at| rewritten(proven_at) || !is_routed(turn, rollout);
+    if rollout.proven_at.is_some_and(is_void) {
+        rollout.proven_at = None;
+        rollout.passed_at = None;
+        rollout.weight_at = turn.now;
+        rollout.progressed_at = turn.now;
+    }
+}
+
+/// Whether the route says what was decided.
+fn is_routed(turn: &Turn<'_>, rollout: &Rollout) -> bool {
+    let stable = turn.state.stable.as_ref();
+    let rest = stable.map_or(Weight::ZERO, |stable| turn.world.weight(stable));
+    let intact = turn.world.route.as_ref().is_some_and(|route| route.intact);
+    intact && turn.world.weight(&rollout.candidate) == rollout.weight && rest == rollout.weight.rest()
 }
 
 /// What keeps the mesh from serving the candidate.

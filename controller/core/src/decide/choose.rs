@@ -31,12 +31,13 @@ pub(super) fn run(turn: &mut Turn<'_>) {
 /// A candidate whose snapshot says that it was rejected is none: the verdict is written before the
 /// traffic moves, and a crash may have come between.
 fn drop_rejected(turn: &mut Turn<'_>) {
-    let rejected = turn.state.rollout.as_ref().is_some_and(|rollout| {
-        turn.world
-            .record(&rollout.candidate)
-            .is_some_and(Record::is_rejected)
-    });
-    if rejected && turn.state.stable.is_some() {
+    let Some(rollout) = &turn.state.rollout else {
+        return;
+    };
+    let record = turn.world.record(&rollout.candidate);
+    // Where there is no stable one yet, nothing else may have pods for what it serves.
+    let can_go = turn.state.stable.is_some() || rollout.weight.is_zero();
+    if can_go && record.is_some_and(Record::is_rejected) {
         turn.state.rollout = None;
     }
 }
@@ -119,35 +120,22 @@ fn start(turn: &mut Turn<'_>, target: &Target) {
 /// Whether a person ordered another try. The order is remembered on the snapshot, so that it is
 /// obeyed once.
 fn retry(turn: &mut Turn<'_>, candidate: &RevisionName, record: &Record) -> bool {
-    let Some(value) = turn
-        .world
-        .orders
-        .retry
-        .as_deref()
-        .filter(|value| names(value, candidate))
-    else {
+    let Some(order) = turn.world.order("retry", candidate) else {
         return false;
     };
-    let order = format!("retry:{value}");
-    if record.orders.contains(&order) {
-        return false;
-    }
     let record = Record {
         outcome: None,
         at: None,
         reason: String::new(),
         ..record.clone()
     };
-    turn.notes.push(Note::Obeyed(order.clone()));
-    let effect = Effect::Remember {
+    // An abort from before this order is over with it.
+    let abort = turn.world.order("abort", candidate);
+    let record = abort.iter().fold(record, |record, abort| record.obeyed(abort));
+    turn.effects.push(Effect::Remember {
         revision: candidate.clone(),
         record: record.obeyed(&order),
-    };
-    turn.effects.push(effect);
+    });
+    turn.notes.push(Note::Obeyed(order));
     true
-}
-
-/// Whether an order names a revision: `NAME`, or `NAME#anything` to order the same again.
-pub(super) fn names(value: &str, revision: &RevisionName) -> bool {
-    value.split('#').next() == Some(revision.as_str())
 }

@@ -1,6 +1,7 @@
 //! Which backends left the route and still have pods.
 
-use crate::{RevisionName, Time};
+use crate::waiting::Waiting;
+use crate::{Revision, RevisionName, Time};
 
 use super::turn::Turn;
 
@@ -8,16 +9,16 @@ use super::turn::Turn;
 pub(super) fn track(turn: &mut Turn<'_>) {
     let world = turn.world;
     // Until the mesh follows the route, a backend that left it may still get requests.
-    let in_force = world.route.as_ref().is_none_or(|route| route.accepted);
+    let in_force = is_in_force(turn);
+    // It may have had traffic until the last write, whatever an older state says.
+    let written_at = world.route.as_ref().map(|r| r.written_at.min(turn.now));
     for (name, revision) in &world.revisions {
-        let serves = is_in_use(turn, name) || !world.weight(name).is_zero();
-        let has_pods = revision.workload.as_ref().is_some_and(|w| w.replicas > 0);
-        if serves || !has_pods {
-            turn.state.draining.remove(name);
-        } else if !in_force {
-            turn.state.draining.insert(name.clone(), turn.now);
+        if in_force && is_left(turn, name, revision) && world.weight(name).is_zero() {
+            let since = turn.state.draining.entry(name.clone());
+            let since = since.or_insert(turn.now);
+            *since = written_at.map_or(*since, |at| at.max(*since));
         } else {
-            turn.state.draining.entry(name.clone()).or_insert(turn.now);
+            turn.state.draining.remove(name);
         }
     }
     turn.state
@@ -38,6 +39,44 @@ pub(super) fn is_in_use(turn: &Turn<'_>, name: &RevisionName) -> bool {
         .as_ref()
         .map(|rollout| &rollout.candidate);
     turn.state.stable.as_ref() == Some(name) || candidate == Some(name)
+}
+
+fn is_in_force(turn: &Turn<'_>) -> bool {
+    let route = turn.world.route.as_ref();
+    route.is_none_or(|route| route.accepted)
+}
+
+/// Whether a revision has pods that nothing needs any more.
+fn is_left(turn: &Turn<'_>, name: &RevisionName, revision: &Revision) -> bool {
+    let workload = revision.workload.as_ref();
+    workload.is_some_and(|workload| workload.replicas > 0) && !is_in_use(turn, name)
+}
+
+/// Whether any revision has pods that nothing needs any more.
+pub(super) fn any_left(turn: &Turn<'_>) -> bool {
+    let mut revisions = turn.world.revisions.iter();
+    revisions.any(|(name, revision)| is_left(turn, name, revision))
+}
+
+/// Whether a revision may lose its pods; says what keeps them.
+pub(super) fn is_over(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revision) -> bool {
+    if !is_left(turn, name, revision) {
+        return true;
+    }
+    let Some(since) = turn.state.draining.get(name).copied() else {
+        let problem = turn.world.route.as_ref().and_then(|r| r.problem.clone());
+        turn.wait(Waiting::RouteAcceptance { problem });
+        return false;
+    };
+    let until = ends(turn, since);
+    if turn.now < until {
+        turn.wake(until);
+        turn.wait(Waiting::Drain {
+            revision: Some(name.clone()),
+            until,
+        });
+    }
+    turn.now >= until
 }
 
 /// When a drain that began at `since` is over.

@@ -32,9 +32,8 @@ pub(super) fn promote(turn: &mut Turn<'_>, rollout: &Rollout) {
 /// verdict alone brings the traffic back.
 pub(super) fn reject(turn: &mut Turn<'_>, rollout: &Rollout, reason: String, order: Option<&str>) {
     let revision = rollout.candidate.clone();
-    let mut record = known(turn, rollout).ended(Outcome::Rejected, turn.now, reason.clone());
+    let record = known(turn, rollout).ended(Outcome::Rejected, turn.now, reason.clone());
     if let Some(order) = order {
-        record = record.obeyed(order);
         turn.notes.push(Note::Obeyed(order.to_owned()));
     }
     turn.effects.push(Effect::Remember {
@@ -49,9 +48,11 @@ pub(super) fn reject(turn: &mut Turn<'_>, rollout: &Rollout, reason: String, ord
     turn.state.rollout = None;
 }
 
+/// The candidate's record. Orders of this rollout end with it: none is an answer to a later verdict.
 fn known(turn: &Turn<'_>, rollout: &Rollout) -> Record {
-    turn.world
-        .record(&rollout.candidate)
-        .cloned()
-        .unwrap_or_default()
+    let record = turn.world.record(&rollout.candidate).cloned();
+    let orders = turn.world.orders.naming(&rollout.candidate);
+    orders.fold(record.unwrap_or_default(), |record, order| {
+        record.obeyed(&order)
+    })
 }

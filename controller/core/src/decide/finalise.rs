@@ -2,7 +2,7 @@
 
 use crate::decision::{Effect, Routing};
 use crate::waiting::Waiting;
-use crate::{Target, Weight};
+use crate::{State, Target, Weight};
 
 use super::turn::Turn;
 use super::{drain, retire};
@@ -18,7 +18,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
             if turn.world.route.is_some() {
                 turn.effects.push(Effect::Unroute);
             }
-            turn.state.stable = None;
+            turn.state = State::default();
             remove_all(turn, false);
         }
         Some(target) => hand_over(turn, target),
@@ -66,6 +66,7 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
     } else if others_gone {
         turn.effects.push(Effect::Unroute);
         turn.state.stable = None;
+        drain::track(turn);
     }
 }
 
@@ -100,22 +101,7 @@ fn remove_all(turn: &mut Turn<'_>, gently: bool) {
 }
 
 fn remove_drained(turn: &mut Turn<'_>, name: &crate::RevisionName, revision: &crate::Revision) {
-    if !turn.world.weight(name).is_zero() {
-        return;
-    }
-    match turn
-        .state
-        .draining
-        .get(name)
-        .map(|since| drain::ends(turn, *since))
-    {
-        Some(until) if turn.now < until => {
-            turn.wait(Waiting::Drain {
-                revision: Some(name.clone()),
-                until,
-            });
-            turn.wake(until);
-        }
-        _ => retire::remove(turn, name, revision),
+    if turn.world.weight(name).is_zero() && drain::is_over(turn, name, revision) {
+        retire::remove(turn, name, revision);
     }
 }

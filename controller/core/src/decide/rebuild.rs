@@ -23,10 +23,20 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         from_world(turn);
     } else if let Some(promoted) = world.route.as_ref().and_then(|r| promoted(world, r))
         && turn.state.rollout.is_none()
+        && !world.deleting
     {
         turn.state.stable = Some(promoted.clone());
     }
     resume(turn);
+    adopt_size(turn);
+}
+
+/// Where nothing else says how many pods serve, the target does, before it is scaled to nothing.
+fn adopt_size(turn: &mut Turn<'_>) {
+    let own = turn.world.target.as_ref().map_or(0, |target| target.replicas);
+    if turn.state.stable.is_some() && own > 0 {
+        turn.state.adopted_replicas.get_or_insert(own);
+    }
 }
 
 /// Takes over what our last write of the route says of the candidate, where the state is older: a crash
@@ -36,18 +46,20 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
     let (Some(rollout), Some(route)) = (&mut turn.state.rollout, &turn.world.route) else {
         return;
     };
+    let has_weight = !rollout.weight.is_zero();
     let (stage, weight) = if route.candidate.as_ref() != Some(&rollout.candidate) {
-        // Its traffic was taken away. Whatever the reason was, it has to earn it again.
-        if rollout.weight.is_zero() {
+        if !has_weight {
             return;
         }
+        // Its traffic was taken away. Whatever the reason was, it has to earn it again.
         (Stage::Prepare, Weight::ZERO)
-    } else if rollout.stage == Stage::Promote && !rollout.weight.is_zero() {
-        return;
     } else {
         written(rollout, route)
     };
-    if stage == rollout.stage {
+    let is_newer = has_weight && route.written_at < rollout.progressed_at;
+    let at_end = has_weight && rollout.stage == Stage::Promote && !weight.is_zero();
+    let is_same = stage == rollout.stage && weight.is_zero() != has_weight;
+    if is_same || is_newer || at_end {
         return;
     }
     rollout.stage = stage;
@@ -55,8 +67,10 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
     rollout.weight_at = now;
     rollout.proven_at = None;
     rollout.passed_at = None;
+    let written_at = route.written_at.min(now);
+    rollout.progressed_at = rollout.progressed_at.max(written_at);
     if !weight.is_zero() {
-        rollout.first_weight_at.get_or_insert(route.written_at.min(now));
+        rollout.first_weight_at.get_or_insert(written_at);
     }
 }
 

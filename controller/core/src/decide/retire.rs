@@ -47,16 +47,8 @@ fn latest<'a>(
 }
 
 fn retire(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revision) {
-    if let Some(since) = turn.state.draining.get(name).copied() {
-        let until = drain::ends(turn, since);
-        if turn.now < until {
-            turn.wait(Waiting::Drain {
-                revision: Some(name.clone()),
-                until,
-            });
-            turn.wake(until);
-            return;
-        }
+    if !drain::is_over(turn, name, revision) {
+        return;
     }
     if within_window(turn, name) {
         if revision
@@ -114,14 +106,10 @@ fn is_remembered(turn: &Turn<'_>, name: &RevisionName) -> bool {
 
 /// Scales the target's own pods away once nobody reaches them.
 fn release_target(turn: &mut Turn<'_>) {
-    let Some(target) = turn
-        .world
-        .target
-        .as_ref()
-        .filter(|target| target.replicas > 0)
-    else {
+    let target = turn.world.target.as_ref();
+    if target.is_none_or(|target| target.replicas == 0) {
         return;
-    };
+    }
     let Some(left_at) = turn.state.target_left_at.filter(|_| serves_stable(turn)) else {
         return;
     };
@@ -137,24 +125,19 @@ fn release_target(turn: &mut Turn<'_>) {
     // Should somebody scale it up again, the next time comes no sooner than a drain later: two writers
     // must not race.
     turn.state.target_left_at = Some(turn.now);
-    turn.state.adopted_replicas.get_or_insert(target.replicas);
     turn.effects.push(Effect::ScaleTarget(0));
 }
 
-/// Whether the route is in force and a stable revision of full size serves.
+/// Whether the route is in force and a stable revision of full size serves by it.
 fn serves_stable(turn: &Turn<'_>) -> bool {
-    let in_force = turn
-        .world
-        .route
-        .as_ref()
-        .is_some_and(|route| route.accepted && route.intact);
-    let stable = turn
-        .state
-        .stable
-        .as_ref()
-        .and_then(|name| turn.revision(name));
-    let workload = stable.and_then(|revision| revision.workload.as_ref());
-    in_force
+    let (Some(route), Some(stable)) = (&turn.world.route, &turn.state.stable) else {
+        return false;
+    };
+    let revision = turn.revision(stable);
+    let workload = revision.and_then(|revision| revision.workload.as_ref());
+    route.accepted
+        && route.intact
+        && !route.weight(stable).is_zero()
         && turn.world.parent.bound
         && workload.is_some_and(|w| w.ready >= turn.desired().max(1))
 }

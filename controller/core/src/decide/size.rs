@@ -3,11 +3,12 @@
 use crate::decision::Effect;
 use crate::{RevisionName, Weight};
 
+use super::drain;
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
     // While another backend may still be needed, the stable revision keeps what it has.
-    let moving = turn.state.rollout.is_some() || !turn.state.draining.is_empty();
+    let moving = turn.state.rollout.is_some() || drain::any_left(turn);
     if let Some(stable) = turn.state.stable.clone() {
         let wanted = if moving { turn.full() } else { turn.desired() };
         ensure(turn, &stable, wanted);

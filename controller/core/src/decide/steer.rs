@@ -22,13 +22,6 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     if route.is_some_and(|route| route.intact && route.weights == routing.weights) {
         return;
     }
-    let rollout = turn.state.rollout.as_mut();
-    if let Some(rollout) = rollout.filter(|rollout| rollout.proven_at.is_some()) {
-        // It was in force and is not any more: the step is proven and judged anew.
-        rollout.proven_at = None;
-        rollout.weight_at = turn.now;
-        rollout.progressed_at = turn.now;
-    }
     if let Some(route) = route {
         if let Some(writer) = route.foreign_writer.clone() {
             turn.notes.push(Note::RouteRestored { writer });

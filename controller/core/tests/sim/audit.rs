@@ -1,0 +1,246 @@
+//! The seven invariants, checked after every decision, every write and every tick.
+//!
+//! What is checked here is worked out from the writes alone, not from what `decide` says of itself.
+
+mod evidence;
+mod judged;
+mod removal;
+mod repetition;
+mod traffic;
+mod writes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use chrono::TimeDelta;
+use sluice_core::{Decision, Effect, Plan, RevisionName, Routing, State, Time, Weight, World};
+
+use crate::cluster::Cluster;
+use crate::journal::Journal;
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Breach {
+    pub(crate) invariant: u8,
+    pub(crate) after: TimeDelta,
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.after.num_seconds();
+        write!(f, "invariant {} at {seconds} s: {}", self.invariant, self.what)
+    }
+}
+
+/// The watcher of one history.
+pub(crate) struct Audit {
+    pub(crate) facts: Facts,
+    /// Look for breaches of this one alone.
+    only: Option<u8>,
+    breach: Option<Breach>,
+    /// Writes everything down, if somebody will read it.
+    pub(crate) journal: Option<Journal>,
+}
+
+/// What really happened so far.
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub(crate) plan: Plan,
+    /// The weights of our last write.
+    ours: BTreeMap<RevisionName, Weight>,
+    /// When the candidate of our last write got its present weight, or got it back.
+    weight_at: Option<Time>,
+    /// When it last got more.
+    grown_at: Option<Time>,
+    /// When it got its first.
+    first_weight_at: Option<Time>,
+    /// When a revision had traffic last.
+    left_at: BTreeMap<RevisionName, Time>,
+    /// Every revision that was ever promoted.
+    promoted: BTreeSet<RevisionName>,
+    /// Revisions whose gates a person skipped.
+    skipped: BTreeSet<RevisionName>,
+}
+
+/// One decision, and all that it was made of.
+struct Look<'a> {
+    facts: &'a Facts,
+    seen: &'a World,
+    before: &'a State,
+    decision: &'a Decision,
+    now: Time,
+}
+
+/// Deciding again at the same moment.
+pub(crate) type Again<'a> = dyn Fn(&State, &World) -> Decision + 'a;
+
+impl Audit {
+    pub(crate) fn new(plan: Plan, only: Option<u8>) -> Self {
+        let facts = Facts {
+            plan,
+            ..Facts::default()
+        };
+        Self {
+            facts,
+            only,
+            breach: None,
+            journal: None,
+        }
+    }
+
+    pub(crate) fn breach(&self) -> Option<&Breach> {
+        self.breach.as_ref()
+    }
+
+    /// Notes what a check found. The first breach is the one that is told.
+    pub(crate) fn note(&mut self, now: Time, found: Result<(), (u8, String)>) {
+        if let Err((invariant, what)) = found
+            && self.only.is_none_or(|only| only == invariant)
+        {
+            let after = now - crate::cluster::start_of_time();
+            self.breach.get_or_insert(Breach {
+                invariant,
+                after,
+                what,
+            });
+        }
+    }
+
+    /// A decision was made; nothing of it is done yet.
+    pub(crate) fn decided(
+        &mut self,
+        seen: &World,
+        before: &State,
+        decision: &Decision,
+        now: Time,
+        again: &Again<'_>,
+    ) {
+        if let Some(rollout) = &decision.state.rollout {
+            let order = seen.orders.promote.as_deref().unwrap_or_default();
+            if order.split('#').next() == Some(rollout.candidate.as_str()) {
+                self.facts.skipped.insert(rollout.candidate.clone());
+            }
+        }
+        // What somebody else wrote counts from when it was seen.
+        let seen_weights = seen.route.iter().flat_map(|route| route.weights.keys());
+        self.facts.serves(seen_weights, now);
+        let look = Look {
+            facts: &self.facts,
+            seen,
+            before,
+            decision,
+            now,
+        };
+        let found = [
+            traffic::check(&look),
+            evidence::passes(&look),
+            removal::check(&look),
+            repetition::check(&look, again),
+            evidence::conclusive(&look),
+            judged::check(&look),
+            writes::check(&look),
+        ];
+        for result in found {
+            self.note(now, result);
+        }
+    }
+
+    /// A write was done.
+    pub(crate) fn wrote(&mut self, effect: &Effect, cluster: &Cluster) {
+        let now = cluster.now;
+        if let Some(journal) = &mut self.journal {
+            journal.wrote(effect);
+        }
+        match effect {
+            Effect::Route(routing) => self.facts.routed(routing, now),
+            Effect::Unroute => self.facts.ours.clear(),
+            Effect::Remember { revision, record } if record.is_promoted() => {
+                self.facts.promoted.insert(revision.clone());
+            }
+            Effect::Remember { revision, record } if record.is_rejected() => {
+                self.facts.skipped.remove(revision);
+            }
+            _ => {}
+        }
+        self.tick(cluster);
+    }
+
+    /// Time went by, or something was written.
+    pub(crate) fn tick(&mut self, cluster: &Cluster) {
+        let world = &cluster.world;
+        let ours = world.route.as_ref().filter(|route| route.foreign_writer.is_none());
+        if let Some(route) = ours {
+            self.facts.serves(route.weights.keys(), cluster.now);
+            self.facts.serves(cluster.in_force.keys(), cluster.now);
+        }
+        let found = traffic::backends_have_pods(world);
+        self.note(cluster.now, found);
+    }
+}
+
+impl Facts {
+    fn serves<'a>(&mut self, names: impl Iterator<Item = &'a RevisionName>, now: Time) {
+        for name in names {
+            match self.left_at.get_mut(name) {
+                Some(left_at) => *left_at = now,
+                None => _ = self.left_at.insert(name.clone(), now),
+            }
+        }
+    }
+
+    fn routed(&mut self, routing: &Routing, now: Time) {
+        let candidate = routing.candidate.as_ref();
+        let held = candidate.and_then(|name| self.ours.get(name));
+        if held.is_none() {
+            self.first_weight_at = candidate.map(|_| now);
+        }
+        self.weight_at = candidate.map(|_| now);
+        let wanted = candidate.and_then(|name| routing.weights.get(name));
+        if wanted > held {
+            self.grown_at = Some(now);
+        }
+        self.ours.clone_from(&routing.weights);
+    }
+
+    /// Whether a revision ever took over from the target.
+    pub(crate) fn adopted(&self) -> bool {
+        !self.promoted.is_empty()
+    }
+
+    /// The weight of our last write.
+    fn weight(&self, name: &RevisionName) -> Weight {
+        self.ours.get(name).copied().unwrap_or_default()
+    }
+
+    /// Whether the gates apply to a revision: not to the first, to one that was promoted, and where a
+    /// person skipped them.
+    fn is_gated(&self, name: &RevisionName) -> bool {
+        self.adopted() && !self.promoted.contains(name) && !self.skipped.contains(name)
+    }
+}
+
+impl<'a> Look<'a> {
+    /// The route that is to be written.
+    fn routing(&self) -> Option<&'a Routing> {
+        self.decision.effects.iter().find_map(|effect| match effect {
+            Effect::Route(routing) => Some(routing),
+            _ => None,
+        })
+    }
+
+    /// The backends that are to get more than we gave them last, and how much.
+    fn grown(&self) -> impl Iterator<Item = (&'a RevisionName, Weight)> + '_ {
+        let weights = self.routing().into_iter().flat_map(|routing| &routing.weights);
+        weights
+            .map(|(name, weight)| (name, *weight))
+            .filter(|(name, weight)| *weight > self.facts.weight(name))
+    }
+
+    /// The gated candidate that is to get more, and what it has.
+    fn grown_candidate(&self) -> Option<(&'a RevisionName, Weight)> {
+        let candidate = self.routing()?.candidate.as_ref()?;
+        let grown = self.grown().any(|(name, _)| name == candidate);
+        (grown && self.facts.is_gated(candidate)).then(|| (candidate, self.facts.weight(candidate)))
+    }
+}

@@ -1,0 +1,123 @@
+//! 2. A candidate's weight grows only after a Pass on data gathered since its present weight was in force.
+//! 5. Inconclusive never promotes. A metrics outage alone never fails a rollout before its deadline.
+
+use sluice_core::{Action, Counts, Effect, RevisionName, Sample, Time, Weight};
+
+use super::Look;
+
+/// 2: it baked, the data covers the bake, and shows no regression.
+pub(super) fn passes(look: &Look<'_>) -> Result<(), (u8, String)> {
+    let Some((candidate, held)) = look.grown_candidate().filter(|(_, held)| !held.is_zero()) else {
+        return Ok(());
+    };
+    let facts = look.facts;
+    let Some(since) = facts.weight_at else {
+        return Err((2, format!("{candidate} grows, and its weight was never written")));
+    };
+    let step = facts.plan.steps.iter().find(|step| step.weight() == held);
+    let baked = since + step.map(sluice_core::Step::bake).unwrap_or_default();
+    if look.now < baked {
+        return Err((2, format!("{candidate} leaves {held} before its bake ended")));
+    }
+    let samples = &look.seen.evidence.samples;
+    if samples.last().is_none_or(|last| last.at < baked) {
+        return Err((2, format!("{candidate} leaves {held} on data from before")));
+    }
+    match regression(look, candidate) {
+        Some(text) => Err((2, format!("{candidate} leaves {held} in spite of {text}"))),
+        None => Ok(()),
+    }
+}
+
+/// 5: there was data, it is fresh, and it is enough; and only data fails.
+pub(super) fn conclusive(look: &Look<'_>) -> Result<(), (u8, String)> {
+    rejects_with_reason(look)?;
+    let Some((candidate, held)) = look.grown_candidate().filter(|(_, held)| !held.is_zero()) else {
+        return Ok(());
+    };
+    let evidence = &look.seen.evidence;
+    if evidence.is_stale(look.now) || evidence.candidate.as_ref() != Some(candidate) {
+        return Err((5, format!("{candidate} leaves {held} without metrics")));
+    }
+    let samples = &evidence.samples;
+    let fresh = look.facts.weight_at.and_then(|at| bounds(samples, at));
+    if fresh.is_none_or(|(base, last)| last.candidate.requests == base.candidate.requests) {
+        return Err((5, format!("{candidate} leaves {held} without traffic")));
+    }
+    let first = look.facts.first_weight_at;
+    let before = samples.iter().rev().find(|sample| first.is_some_and(|first| sample.at <= first));
+    let base = before.or(samples.first()).map_or(0, |sample| sample.candidate.requests);
+    let requests = samples.last().map_or(0, |last| last.candidate.requests - base);
+    if requests < look.facts.plan.min_requests {
+        return Err((5, format!("{candidate} leaves {held} on too few requests")));
+    }
+    Ok(())
+}
+
+/// A verdict needs bad events, an order, or a deadline that is really over.
+fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
+    let facts = look.facts;
+    for effect in &look.decision.effects {
+        let Effect::Remember { revision, record } = effect else {
+            continue;
+        };
+        let evidence = &look.seen.evidence;
+        let last = evidence.samples.last();
+        let bad = last.is_some_and(|last| bad(&last.candidate) >= 3);
+        let waited = |at: Option<Time>| at.map_or(look.now - look.now, |at| look.now - at);
+        let started = look.before.rollout.as_ref().map(|rollout| rollout.started_at);
+        let grew = facts.grown_at.filter(|_| !facts.weight(revision).is_zero()).or(started);
+        let allowed = match record.reason.as_str() {
+            _ if !record.is_rejected() => true,
+            reason if reason.starts_with("aborted") => true,
+            reason if reason.starts_with("no progress") => {
+                waited(grew) >= facts.plan.progress_deadline
+            }
+            reason if reason.starts_with("inconclusive") => {
+                facts.plan.inconclusive_action == Action::Rollback
+                    && waited(grew) >= facts.plan.inconclusive_after
+            }
+            _ => bad && evidence.candidate.as_ref() == Some(revision),
+        };
+        if !allowed {
+            return Err((5, format!("{revision} is rejected: {}", record.reason)));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a candidate beyond any doubt, since it got its first weight.
+pub(super) fn regression(look: &Look<'_>, candidate: &RevisionName) -> Option<String> {
+    let evidence = &look.seen.evidence;
+    let followed = evidence.candidate.as_ref() == Some(candidate);
+    if !followed || look.facts.weight(candidate).is_zero() {
+        return None;
+    }
+    let (base, last) = bounds(&evidence.samples, look.facts.first_weight_at?)?;
+    let (requests, bad) = since(&last.candidate, &base.candidate);
+    let (other_requests, other_bad) = since(&last.stable, &base.stable);
+    let terrible = bad >= 20 && bad * 10 > requests;
+    let alone = other_requests >= 100 && other_bad * 50 < other_requests;
+    let alone = alone && other_requests * 10 > requests;
+    (terrible && alone).then(|| format!("{bad} bad of {requests} requests"))
+}
+
+fn since(last: &Counts, base: &Counts) -> (u64, u64) {
+    (last.requests - base.requests, bad(last) - bad(base))
+}
+
+fn bad(counts: &Counts) -> u64 {
+    counts.slos[0].total - counts.slos[0].good
+}
+
+/// The samples that bound the events after `since`.
+fn bounds(samples: &[Sample], since: Time) -> Option<(&Sample, &Sample)> {
+    Some((samples.iter().find(|sample| sample.at >= since)?, samples.last()?))
+}
+
+/// Whether a decision leaves a revision without traffic.
+pub(super) fn has_no_weight(look: &Look<'_>, candidate: &RevisionName) -> bool {
+    let routed = look.routing().map(|routing| &routing.weights);
+    let weights = routed.or(look.seen.route.as_ref().map(|route| &route.weights));
+    weights.and_then(|weights| weights.get(candidate)).is_none_or(|w| *w == Weight::ZERO)
+}

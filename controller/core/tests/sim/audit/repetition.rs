@@ -1,0 +1,70 @@
+//! 4. Deciding twice from the same state and world changes nothing; a crash between any two writes ends
+//!    in the same place.
+
+use sluice_core::{Decision, Effect, Plan, Record, RevisionName, State};
+
+use super::{Again, Look};
+
+pub(super) fn check(look: &Look<'_>, again: &Again<'_>) -> Result<(), (u8, String)> {
+    let first = look.decision;
+    if first.wake_at.is_some_and(|at| at <= look.now) {
+        return Err((4, "asks to be woken in the past".to_owned()));
+    }
+    let is_verdict = |effect: &&Effect| matches!(effect, Effect::Remember { .. });
+    if first.effects.iter().any(|effect| is_verdict(&effect)) {
+        return verdict_written(look, again);
+    }
+    let second = again(&first.state, look.seen);
+    if second.state != first.state {
+        let (a, b) = (brief(&first.state), brief(&second.state));
+        return Err((4, format!("deciding again makes of {a} another state {b}")));
+    }
+    match second.effects.iter().find(|effect| !first.effects.contains(effect)) {
+        Some(new) => Err((4, format!("deciding again asks for {new:?} too"))),
+        None => Ok(()),
+    }
+}
+
+/// A verdict was written, and the state was lost: the same decision does not find another verdict.
+fn verdict_written(look: &Look<'_>, again: &Again<'_>) -> Result<(), (u8, String)> {
+    let mut world = look.seen.clone();
+    for effect in &look.decision.effects {
+        if let Effect::Remember { revision, record } = effect
+            && let Some(revision) = world.revisions.get_mut(revision)
+        {
+            revision.record = Some(record.clone());
+        }
+    }
+    let second = again(look.before, &world);
+    let first: Vec<_> = verdicts(look.decision).collect();
+    let mut other = verdicts(&second);
+    if let Some(other) = other.find(|other| first.iter().any(|verdict| differ(verdict, other))) {
+        return Err((4, format!("deciding again makes of {first:?} {other:?}")));
+    }
+    Ok(())
+}
+
+fn verdicts(decision: &Decision) -> impl Iterator<Item = (&RevisionName, &Record)> {
+    decision.effects.iter().filter_map(|effect| match effect {
+        Effect::Remember { revision, record } => Some((revision, record)),
+        _ => None,
+    })
+}
+
+fn differ(one: &(&RevisionName, &Record), other: &(&RevisionName, &Record)) -> bool {
+    // An order to try again may be lost on a rollout that was to end anyway.
+    one.0 == other.0 && one.1.outcome.is_some() && one.1.outcome != other.1.outcome
+}
+
+/// A state without its plan, which is long.
+fn brief(state: &State) -> String {
+    let mut state = state.clone();
+    if let Some(rollout) = &mut state.rollout {
+        rollout.plan = Plan {
+            steps: Vec::new(),
+            slos: Vec::new(),
+            ..Plan::default()
+        };
+    }
+    format!("{state:?}")
+}

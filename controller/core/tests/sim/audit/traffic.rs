@@ -1,0 +1,76 @@
+//! 1. Weights sum to the whole. A revision's weight grows only while it is ready; the route always names
+//!    a backend with pods.
+
+use sluice_core::{Effect, Weight, World};
+
+use super::Look;
+
+pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
+    unrouted(look)?;
+    let Some(routing) = look.routing() else {
+        return Ok(());
+    };
+    let sum: u32 = routing.weights.values().map(|weight| weight.ppm()).sum();
+    if sum != Weight::WHOLE.ppm() {
+        return Err((1, format!("the weights {:?} do not sum up", routing.weights)));
+    }
+    for (name, weight) in look.grown() {
+        let Some(revision) = look.seen.revisions.get(name) else {
+            return Err((1, format!("{name} gets {weight}, and nothing of it exists")));
+        };
+        let (Some(workload), Some(service)) = (&revision.workload, &revision.service) else {
+            return Err((1, format!("{name} gets {weight} without pods or Service")));
+        };
+        if workload.going || workload.replicas == 0 {
+            return Err((1, format!("{name} gets {weight}, and its pods are gone")));
+        }
+        // Traffic goes back to a stable revision whatever its readiness.
+        if routing.candidate.as_ref() != Some(name) {
+            continue;
+        }
+        let wanted = weight.pods(look.seen.replicas.unwrap_or(1));
+        let ready = workload.ready.min(service.endpoints);
+        if ready < wanted {
+            return Err((1, format!("{name} gets {weight} with {ready} of {wanted} pods ready")));
+        }
+        if !service.bound || !look.seen.parent.bound {
+            return Err((1, format!("{name} gets {weight} before the mesh serves it")));
+        }
+    }
+    Ok(())
+}
+
+/// The route goes when the target serves again, and nothing else has pods behind the same Service.
+fn unrouted(look: &Look<'_>) -> Result<(), (u8, String)> {
+    let (true, Some(target)) = (
+        look.decision.effects.contains(&Effect::Unroute),
+        &look.seen.target,
+    ) else {
+        return Ok(());
+    };
+    let adopted = look.before.stable.as_ref();
+    if adopted.is_some() && target.ready == 0 {
+        return Err((1, "the route goes while the target has no pods".to_owned()));
+    }
+    let mut others = look.seen.revisions.iter();
+    match others.find(|(name, other)| adopted.is_some_and(|a| a != *name) && other.pods > 0) {
+        Some((name, _)) => Err((1, format!("the route goes while {name} has pods"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether every backend of the route that we wrote has pods, or is to have them.
+pub(super) fn backends_have_pods(world: &World) -> Result<(), (u8, String)> {
+    let Some(route) = world.route.as_ref().filter(|r| r.foreign_writer.is_none()) else {
+        return Ok(());
+    };
+    for name in route.weights.keys() {
+        let revision = world.revisions.get(name);
+        let workload = revision.and_then(|revision| revision.workload.as_ref());
+        let runs = workload.is_some_and(|workload| workload.replicas > 0 && !workload.going);
+        if !runs || revision.is_none_or(|revision| revision.service.is_none()) {
+            return Err((1, format!("the route names {name}, which has no pods or Service")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! 7. What Git owns is not written, `spec.replicas` of a target apart. Suspended, nothing is written.
+
+use sluice_core::Effect;
+
+use super::Look;
+
+pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
+    let seen = look.seen;
+    if seen.suspended && !look.decision.effects.is_empty() {
+        return Err((7, format!("suspended, yet {:?}", look.decision.effects)));
+    }
+    for effect in &look.decision.effects {
+        let Effect::ScaleTarget(replicas) = effect else {
+            continue;
+        };
+        let Some(target) = &seen.target else {
+            return Err((7, "scales a target that is gone".to_owned()));
+        };
+        if seen.deleting {
+            if *replicas <= target.replicas {
+                return Err((7, format!("takes pods of the target: {replicas}")));
+            }
+            continue;
+        }
+        // Its pods serve until the route is in force and its backend is ready.
+        let serves = seen.route.as_ref().is_some_and(|route| {
+            let mut backends = route.weights.keys().filter_map(|name| seen.revisions.get(name));
+            let ready = backends.any(|r| r.workload.as_ref().is_some_and(|w| w.ready > 0));
+            route.accepted && route.intact && ready
+        });
+        if *replicas != 0 || !serves {
+            return Err((7, format!("scales the target to {replicas} while it serves")));
+        }
+    }
+    Ok(())
+}

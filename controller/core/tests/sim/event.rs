@@ -1,0 +1,239 @@
+//! What happens to a Canary, in any order.
+
+use chrono::TimeDelta;
+use sluice_core::{Blocked, RevisionName, Route, Weight, World};
+
+use crate::cache::Kind;
+use crate::cluster::{BAD, CRASHING, Cluster, Pods};
+use crate::controller::Fault;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Event {
+    /// Seconds go by.
+    Wait(u16),
+    /// Git gets a template, with the configuration as it is.
+    Push(u8),
+    /// Git gets a configuration, with the template as it is.
+    Configure(u8),
+    /// The Canary's `spec.replicas`.
+    Scale(u32),
+    /// Somebody sets `spec.replicas` of the target.
+    ScaleTarget(u32),
+    Pods(Pods),
+    /// The ready pods of the revision with this index die.
+    KillPods(u8),
+    Mesh(bool),
+    Waypoint(bool),
+    Metrics(bool),
+    Traffic(bool),
+    Incident(bool),
+    /// A person orders something for the revision that Git asks for.
+    Order(Verb, u8),
+    Suspend(bool),
+    Block(bool),
+    Delete,
+    DeleteTarget,
+    /// Somebody else writes the route.
+    EditRoute(Edit),
+    DeleteRoute,
+    /// A kind of cache stops following.
+    Lag(Kind),
+    CatchUp,
+    Crash,
+    /// Crash, and the status is wiped.
+    LoseStatus,
+    /// After so many further writes, one goes wrong.
+    Arm(Fault, u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Verb {
+    Promote,
+    Abort,
+    Retry,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Edit {
+    /// All traffic to the revision with this index.
+    Whole(u8),
+    /// Half of the traffic to the revision with this index.
+    Half(u8),
+    /// The weights stay, something else changes.
+    Rules,
+}
+
+/// So many of 64 events pick this; the smaller a number, the simpler the event, so that a failing
+/// history shrinks to waiting.
+const WAITS: [u16; 8] = [5, 1, 10, 30, 30, 60, 120, 600];
+const KINDS: [Kind; 6] = [
+    Kind::Target,
+    Kind::Workloads,
+    Kind::Services,
+    Kind::Route,
+    Kind::Snapshots,
+    Kind::Canary,
+];
+
+impl Event {
+    /// Any two bytes are an event.
+    pub(crate) fn decode((kind, what): (u8, u8)) -> Self {
+        let flag = !what.is_multiple_of(3);
+        let version = what % 6;
+        match kind {
+            0..110 => Self::Wait(WAITS[usize::from(what % 8)]),
+            110..134 => Self::Push(version),
+            134..140 => Self::Configure(what % 3),
+            140..144 => Self::Scale(u32::from(version) + 1),
+            144..147 => Self::ScaleTarget(u32::from(version)),
+            147..155 => Self::Pods([Pods::Quick, Pods::OneByOne, Pods::Stuck][usize::from(what % 3)]),
+            155..159 => Self::KillPods(version),
+            159..165 => Self::Mesh(flag),
+            165..169 => Self::Waypoint(flag),
+            169..177 => Self::Metrics(flag),
+            177..183 => Self::Traffic(flag),
+            183..187 => Self::Incident(!flag),
+            187..199 => Self::Order(
+                [Verb::Promote, Verb::Abort, Verb::Retry][usize::from(what % 3)],
+                what / 64,
+            ),
+            199..203 => Self::Suspend(!flag),
+            203..206 => Self::Block(!flag),
+            206 if what < 64 => Self::Delete,
+            207 if what < 32 => Self::DeleteTarget,
+            206..212 => Self::EditRoute(match what % 3 {
+                0 => Edit::Whole(what / 3 % 6),
+                1 => Edit::Half(what / 3 % 6),
+                _ => Edit::Rules,
+            }),
+            212..214 => Self::DeleteRoute,
+            214..222 => Self::Lag(KINDS[usize::from(version)]),
+            222..228 => Self::CatchUp,
+            228..234 => Self::Crash,
+            234..238 => Self::LoseStatus,
+            238..249 => Self::Arm(Fault::Crash, what % 8),
+            249..=255 => Self::Arm(Fault::Refuse, what % 8),
+        }
+    }
+
+    /// The same for histories in which nothing goes wrong.
+    pub(crate) fn decode_healthy((kind, what): (u8, u8)) -> Self {
+        match kind {
+            0..200 => Self::Wait(WAITS[usize::from(what % 8)]),
+            200..225 => Self::Push(what % BAD),
+            225..240 => Self::Configure(what % 3),
+            240..=255 => Self::Scale(u32::from(what % 6) + 1),
+        }
+    }
+
+    /// What the event does to the cluster; the rest is the controller's.
+    pub(crate) fn happen(self, cluster: &mut Cluster) {
+        let (template, config) = (cluster.template(), cluster.config());
+        let surroundings = &mut cluster.surroundings;
+        match self {
+            Self::Push(template) => cluster.push(template, config),
+            Self::Configure(config) => cluster.push(template, config),
+            Self::Pods(pods) => surroundings.pods = pods,
+            Self::Mesh(follows) => surroundings.mesh = follows,
+            Self::Waypoint(bound) => surroundings.waypoint = bound,
+            Self::Metrics(up) => surroundings.metrics = up,
+            Self::Traffic(on) => surroundings.traffic = on,
+            Self::Incident(on) => surroundings.incident = on,
+            Self::EditRoute(edit) => edit_route(cluster, edit),
+            Self::DeleteRoute => {
+                cluster.world.route = None;
+                cluster.in_force.clear();
+            }
+            Self::Delete if !cluster.world.claimed => cluster.gone = true,
+            _ => self.change(&mut cluster.world),
+        }
+    }
+
+    fn change(self, world: &mut World) {
+        match self {
+            Self::Scale(replicas) => {
+                world.replicas = world.replicas.map(|_| replicas);
+            }
+            Self::ScaleTarget(replicas) => {
+                // Who takes the pods away while they are handed over gets what was asked for.
+                if let Some(target) = world.target.as_mut().filter(|_| !world.deleting) {
+                    target.replicas = replicas;
+                    target.settled = target.ready == replicas;
+                }
+            }
+            Self::KillPods(index) => {
+                if let Some(revision) = world.revisions.values_mut().nth(index.into()) {
+                    if let Some(workload) = &mut revision.workload {
+                        workload.ready = 0;
+                    }
+                    if let Some(service) = &mut revision.service {
+                        service.endpoints = 0;
+                    }
+                }
+            }
+            Self::Order(verb, number) => {
+                let revision = world.target.as_ref().map(|target| &target.revision);
+                let order = revision.map(|name| format!("{name}#{number}"));
+                match verb {
+                    Verb::Promote => world.orders.promote = order,
+                    Verb::Abort => world.orders.abort = order,
+                    Verb::Retry => world.orders.retry = order,
+                }
+            }
+            Self::Suspend(on) => world.suspended = on,
+            Self::Block(on) => {
+                world.blocked = on.then(|| Blocked {
+                    reason: "OtherRoute".to_owned(),
+                    message: "HTTPRoute other has the same parent".to_owned(),
+                });
+            }
+            Self::Delete => world.deleting = true,
+            Self::DeleteTarget => world.target = None,
+            _ => {}
+        }
+    }
+}
+
+fn edit_route(cluster: &mut Cluster, edit: Edit) {
+    let Some(route) = &mut cluster.world.route else {
+        return;
+    };
+    let names: Vec<&RevisionName> = cluster.world.revisions.keys().collect();
+    let pick = |index: u8| (*names[usize::from(index) % names.len()]).clone();
+    let change = |route: &mut Route| match edit {
+        _ if names.is_empty() => {}
+        Edit::Whole(index) => route.weights = [(pick(index), Weight::WHOLE)].into(),
+        Edit::Half(index) => {
+            let (some, other) = (pick(index), pick(index + 1));
+            let half = Weight::from_percent(50);
+            route.weights = [(some, half), (other, half)].into();
+            if route.weights.len() == 1 {
+                route.weights.values_mut().for_each(|w| *w = Weight::WHOLE);
+            }
+        }
+        Edit::Rules => route.intact = false,
+    };
+    change(route);
+    route.accepted = false;
+    route.foreign_writer = Some("kubectl".to_owned());
+}
+
+/// Everything that was broken works again, and nothing is held back any more.
+pub(crate) fn heal(cluster: &mut Cluster) {
+    cluster.surroundings = crate::cluster::Surroundings::default();
+    cluster.world.suspended = false;
+    cluster.world.blocked = None;
+    let target = cluster.world.target.as_ref();
+    // Nothing is adopted from a target that never gets ready.
+    if cluster.template() == CRASHING && target.is_some_and(|target| target.replicas > 0) {
+        let config = cluster.config();
+        cluster.push(0, config);
+    }
+}
+
+/// A wait in parts short enough to see what happens in between.
+pub(crate) fn parts(seconds: u16) -> impl Iterator<Item = TimeDelta> {
+    let seconds = i64::from(seconds);
+    let part = (seconds / 5).clamp(5, 60).min(seconds);
+    (0..seconds / part.max(1)).map(move |_| TimeDelta::seconds(part))
+}

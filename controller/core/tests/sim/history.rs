@@ -1,0 +1,145 @@
+//! One history: events, then peace; and what must be true at its end.
+
+use chrono::TimeDelta;
+use sluice_core::{Action, Plan, Step, Weight};
+
+use crate::audit::{Audit, Breach};
+use crate::cache::Cache;
+use crate::cluster::Cluster;
+use crate::controller::{Controller, Decide};
+use crate::event::{self, Event};
+
+/// What differs between histories, apart from the events.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// `spec.replicas` of the Canary, or the target's own.
+    pub(crate) replicas: Option<u32>,
+    /// What follows a verdict that stays open.
+    pub(crate) inconclusive: Action,
+}
+
+impl Setting {
+    pub(crate) fn plan(self) -> Plan {
+        let bake = TimeDelta::seconds(30);
+        Plan {
+            steps: [5, 25, 50]
+                .map(|percent| Step::weighted(Weight::from_percent(percent), bake))
+                .to_vec(),
+            min_requests: 100,
+            inconclusive_after: TimeDelta::minutes(3),
+            inconclusive_action: self.inconclusive,
+            progress_deadline: TimeDelta::minutes(10),
+            rollback_window: 2,
+            ..Plan::default()
+        }
+    }
+}
+
+pub(crate) struct History {
+    pub(crate) cluster: Cluster,
+    pub(crate) controller: Controller,
+    cache: Cache,
+    pub(crate) audit: Audit,
+}
+
+impl History {
+    pub(crate) fn new(setting: Setting, decide: Decide, only: Option<u8>) -> Self {
+        let plan = setting.plan();
+        Self {
+            cluster: Cluster::new(setting.replicas),
+            controller: Controller::new(decide, plan.clone()),
+            cache: Cache::default(),
+            audit: Audit::new(plan, only),
+        }
+    }
+
+    /// Lets everything happen, then waits for rest. The first breach ends it.
+    pub(crate) fn run(&mut self, events: &[Event]) -> Result<(), Breach> {
+        for event in events {
+            self.happen(*event)?;
+            if self.cluster.gone {
+                return self.found(crate::rest::after_deletion(&self.cluster, self.audit.facts.adopted()));
+            }
+        }
+        self.end()
+    }
+
+    pub(crate) fn happen(&mut self, event: Event) -> Result<(), Breach> {
+        if let Some(journal) = &mut self.audit.journal {
+            journal.event(event, self.cluster.now);
+        }
+        let (cluster, cache) = (&mut self.cluster, &mut self.cache);
+        match event {
+            Event::Wait(seconds) => {
+                for part in event::parts(seconds) {
+                    self.pass(part)?;
+                }
+                return Ok(());
+            }
+            // A last look at an old cache may leave a revision, which serves as well.
+            Event::Lag(_) if cluster.world.deleting => {}
+            Event::Delete => {
+                cache.catch_up();
+                event.happen(cluster);
+            }
+            Event::Lag(kind) => cache.delay(kind, &cluster.world),
+            Event::CatchUp => cache.catch_up(),
+            Event::Crash => self.controller.restart(cluster, cache),
+            Event::LoseStatus => self.controller.forget(cluster, cache),
+            Event::Arm(fault, writes) => self.controller.arm(fault, writes),
+            _ => event.happen(cluster),
+        }
+        self.reconcile()
+    }
+
+    /// Time passes, and the controller looks.
+    fn pass(&mut self, by: TimeDelta) -> Result<(), Breach> {
+        self.cluster.advance(by);
+        self.cluster.scrape();
+        self.reconcile()
+    }
+
+    fn reconcile(&mut self) -> Result<(), Breach> {
+        let (cluster, cache, audit) = (&mut self.cluster, &mut self.cache, &mut self.audit);
+        audit.tick(cluster);
+        self.controller.reconcile(cluster, cache, audit);
+        audit.tick(cluster);
+        if let (Some(journal), Some(decision)) = (&mut audit.journal, &self.controller.last) {
+            journal.decision(decision, cluster);
+        }
+        audit.breach().map_or(Ok(()), |breach| Err(breach.clone()))
+    }
+
+    /// Peace: all works, and nobody writes any more. Then the Canary comes to rest.
+    pub(crate) fn end(&mut self) -> Result<(), Breach> {
+        event::heal(&mut self.cluster);
+        self.cache.catch_up();
+        self.controller.disarm();
+        let mut calm = 0;
+        for _ in 0..200 {
+            let before = self.controller.memory.clone();
+            let last = self.controller.last.as_ref();
+            let wake_at = last.and_then(|decision| decision.wake_at);
+            let by = wake_at.map_or(TimeDelta::seconds(20), |at| at - self.cluster.now);
+            self.pass(by.clamp(TimeDelta::seconds(1), TimeDelta::seconds(20)))?;
+            if self.cluster.gone {
+                return self.found(crate::rest::after_deletion(&self.cluster, self.audit.facts.adopted()));
+            }
+            let last = self.controller.last.as_ref();
+            let still = last.is_some_and(|d| d.effects.is_empty() && d.wake_at.is_none());
+            calm = if still && self.controller.memory == before { calm + 1 } else { 0 };
+            if calm == 3 {
+                let last = last.cloned();
+                return self.found(crate::rest::check(&self.cluster, last.as_ref()));
+            }
+        }
+        let last = self.controller.last.as_ref();
+        let waiting = last.and_then(|decision| decision.waiting.clone());
+        self.found(Err((4, format!("it never comes to rest: {waiting:?}"))))
+    }
+
+    fn found(&mut self, found: Result<(), (u8, String)>) -> Result<(), Breach> {
+        self.audit.note(self.cluster.now, found);
+        self.audit.breach().map_or(Ok(()), |breach| Err(breach.clone()))
+    }
+}

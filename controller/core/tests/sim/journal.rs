@@ -1,0 +1,91 @@
+//! A history as text: a line for every event, and one whenever the Canary changes.
+
+use std::fmt::Write;
+
+use sluice_core::{Decision, Effect, Part, Record, Routing, Time};
+
+use crate::cluster::{Cluster, start_of_time};
+use crate::event::Event;
+
+#[derive(Default)]
+pub(crate) struct Journal {
+    pub(crate) text: String,
+    last: String,
+    effects: Vec<String>,
+}
+
+impl Journal {
+    pub(crate) fn event(&mut self, event: Event, now: Time) {
+        if !matches!(event, Event::Wait(_)) {
+            _ = writeln!(self.text, "{} > {event:?}", clock(now));
+        }
+    }
+
+    /// What was written since the last line.
+    pub(crate) fn wrote(&mut self, effect: &Effect) {
+        self.effects.push(brief(effect));
+    }
+
+    /// A decision after which nothing is left to do at its moment.
+    pub(crate) fn decision(&mut self, decision: &Decision, cluster: &Cluster) {
+        let route = cluster.world.route.as_ref();
+        let weights = route.map(|route| {
+            let weights = route.weights.iter();
+            weights.map(|(name, weight)| format!("{name} {weight}")).collect::<Vec<_>>()
+        });
+        let weights = weights.map_or("no route".to_owned(), |weights| weights.join(", "));
+        let waiting = decision.waiting.as_ref().map(ToString::to_string);
+        let line = format!(
+            "{:<12} | {weights} | {}",
+            decision.phase.to_string(),
+            waiting.unwrap_or_default()
+        );
+        let effects = std::mem::take(&mut self.effects);
+        if line == self.last && effects.is_empty() {
+            return;
+        }
+        _ = writeln!(self.text, "{}   {}", clock(cluster.now), line.trim_end());
+        for effect in effects {
+            _ = writeln!(self.text, "            {effect}");
+        }
+        self.last = line;
+    }
+}
+
+/// Minutes and seconds since the beginning.
+fn clock(now: Time) -> String {
+    let seconds = (now - start_of_time()).num_seconds();
+    format!("{:3}:{:02}", seconds / 60, seconds % 60)
+}
+
+fn brief(effect: &Effect) -> String {
+    match effect {
+        Effect::Claim => "add the finalizer".to_owned(),
+        Effect::Snapshot(name) => format!("store {name}"),
+        Effect::Expose(name) => format!("create Service {name}"),
+        Effect::Run { revision, replicas } => format!("run {replicas} pods of {revision}"),
+        Effect::Route(routing) => format!("route {}", shares(routing)),
+        Effect::Unroute => "delete the route".to_owned(),
+        Effect::Remember { revision, record } => format!("{revision} is {}", verdict(record)),
+        Effect::ScaleTarget(replicas) => format!("scale the target to {replicas}"),
+        Effect::Remove { revision, part } => match part {
+            Part::Workload => format!("delete the pods of {revision}"),
+            Part::Service => format!("delete Service {revision}"),
+            Part::Snapshot => format!("forget {revision}"),
+        },
+        Effect::Release => "remove the finalizer".to_owned(),
+    }
+}
+
+fn shares(routing: &Routing) -> String {
+    let shares = routing.weights.iter();
+    let shares: Vec<_> = shares.map(|(name, weight)| format!("{name} {weight}")).collect();
+    shares.join(", ")
+}
+
+fn verdict(record: &Record) -> String {
+    match record.outcome {
+        Some(outcome) => format!("{outcome:?}: {}", record.reason),
+        None => "to be tried again".to_owned(),
+    }
+}

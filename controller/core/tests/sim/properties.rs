@@ -1,0 +1,104 @@
+//! The invariants over random histories.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sluice_core::{Action, decide};
+
+use crate::event::Event;
+use crate::history::{History, Setting};
+use crate::journal::Journal;
+
+/// Histories of each of the two halves; both run at the same time on two cores.
+const HISTORIES: u32 = 50_000;
+
+/// Any history of 50 to 60 events. Any bytes are one, so that it shrinks fast.
+pub(crate) fn events(decode: fn((u8, u8)) -> Event) -> impl Strategy<Value = Vec<Event>> {
+    let bytes = proptest::collection::vec(any::<(u8, u8)>(), 50..60);
+    bytes.prop_map(move |bytes| bytes.into_iter().map(decode).collect())
+}
+
+fn hold(setting: Setting, decode: fn((u8, u8)) -> Event, histories: u32) {
+    let config = Config {
+        cases: histories,
+        // A failure is reported with its events; a file of seeds would be one more thing to keep.
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let seed = seed();
+    let rng = proptest::test_runner::TestRng::from_seed(
+        proptest::test_runner::RngAlgorithm::ChaCha,
+        &seed,
+    );
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let outcome = runner.run(&events(decode), |events| {
+        let mut history = History::new(setting, decide, None);
+        let breach = history.run(&events).err();
+        breach.map_or(Ok(()), |breach| Err(TestCaseError::fail(breach.to_string())))
+    });
+    if let Err(proptest::test_runner::TestError::Fail(reason, events)) = &outcome {
+        let mut history = History::new(setting, decide, None);
+        history.audit.journal = Some(Journal::default());
+        _ = history.run(events);
+        let text = history.audit.journal.map(|journal| journal.text).unwrap_or_default();
+        let seed: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+        panic!("{reason}\n{events:?}\n\n{text}\nSLUICE_SEED={seed}");
+    }
+    outcome.unwrap();
+}
+
+/// A new one each time, or the one of `SLUICE_SEED`.
+fn seed() -> [u8; 32] {
+    let given = std::env::var("SLUICE_SEED").ok();
+    let byte = |hex: &str, at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+    match given {
+        Some(hex) => std::array::from_fn(|at| byte(&hex, at)),
+        None => std::array::from_fn(|_| rand_byte()),
+    }
+}
+
+fn rand_byte() -> u8 {
+    use std::hash::{BuildHasher, Hasher};
+    let hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.finish().to_le_bytes()[0]
+}
+
+#[test]
+fn the_invariants_hold_when_an_open_verdict_holds() {
+    let setting = Setting {
+        replicas: Some(4),
+        inconclusive: Action::Hold,
+    };
+    hold(setting, Event::decode, HISTORIES);
+}
+
+#[test]
+fn the_invariants_hold_when_an_open_verdict_rolls_back() {
+    let setting = Setting {
+        replicas: None,
+        inconclusive: Action::Rollback,
+    };
+    hold(setting, Event::decode, HISTORIES);
+}
+
+#[test]
+fn a_healthy_history_ends_promoted() {
+    let setting = Setting {
+        replicas: Some(3),
+        inconclusive: Action::Hold,
+    };
+    let mut runner = TestRunner::new(Config {
+        cases: 500,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let outcome = runner.run(&events(Event::decode_healthy), |events| {
+        let mut history = History::new(setting, decide, None);
+        if let Err(breach) = history.run(&events) {
+            return Err(TestCaseError::fail(breach.to_string()));
+        }
+        let target = history.cluster.world.target.map(|target| target.revision);
+        prop_assert_eq!(history.controller.memory.stable, target);
+        Ok(())
+    });
+    outcome.unwrap();
+}

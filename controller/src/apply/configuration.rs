@@ -1,0 +1,59 @@
+//! Copies of the configuration that a revision needs: made with it, removed with the last user.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ApiResource;
+use kube::Api;
+use sluice_core::RevisionName;
+
+use super::effects::{EffectError, Scene};
+use super::writer::Writer;
+use crate::observe::Observed;
+use crate::render::config::{self, Config};
+use crate::render::name;
+
+/// Copies every `ConfigMap` of a revision, by name and content hash.
+///
+/// The caches keep hashes alone, so each is read once here; should it have changed since, the revision
+/// is another one by now.
+pub(super) async fn copy(
+    writer: &Writer,
+    observed: &Observed,
+    contents: &Config,
+) -> Result<(), EffectError> {
+    let api: Api<ConfigMap> = Api::namespaced(writer.client.clone(), &observed.namespace);
+    for (key, hash) in contents {
+        let found = api.get_opt(key).await.ok().flatten();
+        let Some(found) = found.filter(|found| config::config_map_hash(found) == *hash) else {
+            return Err(EffectError::Gone(format!("ConfigMap {key} changed meanwhile")));
+        };
+        let copy = config::copy_of_config_map(&observed.name, &found);
+        let copy = serde_json::to_value(copy).and_then(serde_json::from_value);
+        let copy = copy.map_err(|error| EffectError::Gone(error.to_string()))?;
+        writer.create(&config_map(), "ConfigMap", copy).await?;
+    }
+    Ok(())
+}
+
+/// Removes the copies that only the removed revision used.
+pub(super) async fn sweep(
+    writer: &Writer,
+    scene: &Scene<'_>,
+    removed: &RevisionName,
+) -> Result<(), EffectError> {
+    let Some(snapshot) = scene.known.get(removed) else { return Ok(()) };
+    let others = scene.known.snapshots.iter().filter(|other| other.revision != *removed);
+    let used: BTreeSet<_> = others.flat_map(|other| &other.config).collect();
+    for (key, hash) in snapshot.config.iter().filter(|copy| !used.contains(copy)) {
+        let copy = name::copy_name(&scene.observed.name, key, hash);
+        writer.delete(&config_map(), "ConfigMap", &copy, None).await?;
+    }
+    Ok(())
+}
+
+/// core/v1 `ConfigMap`.
+fn config_map() -> ApiResource {
+    ApiResource::erase::<ConfigMap>(&())
+}
+

@@ -1,0 +1,234 @@
+//! Effects become writes.
+
+use kube::ResourceExt as _;
+use kube::api::{ApiResource, DynamicObject};
+use serde_json::{Value, json};
+use sluice_core::{Effect, Part, RevisionName, Routing};
+use sluice_crds::{Canary, RouteTemplate, annotations, labels};
+
+use super::configuration;
+use super::writer::{WriteError, Writer};
+use crate::observe::{Observed, kinds};
+use crate::parse::Identified;
+use crate::parse::revisions::Known;
+use crate::render::{self, live_route, snapshot};
+
+/// Why an effect could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum EffectError {
+    /// The API server did not take a write.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// What the effect needs is not there any more; the next decision sees that.
+    #[error("{0}")]
+    Gone(String),
+}
+
+/// What the effects are about.
+pub struct Scene<'a> {
+    /// What was observed.
+    pub observed: &'a Observed,
+    /// Its snapshots.
+    pub known: &'a Known<'a>,
+    /// What the target is.
+    pub identified: Option<&'a Identified>,
+    /// The route template in force.
+    pub route: Option<&'a RouteTemplate>,
+}
+
+/// Carries out effects in their order and stops at the first that fails; only a verdict that cannot be
+/// stored does not keep the traffic from moving.
+///
+/// # Errors
+/// The first failure.
+pub async fn run(writer: &Writer, scene: &Scene<'_>, effects: &[Effect]) -> Result<(), EffectError> {
+    let mut failed = None;
+    for effect in effects {
+        let result = one(writer, scene, effect).await;
+        match (result, effect) {
+            (Ok(()), _) => tracing::info!(?effect, "done"),
+            (Err(error), Effect::Remember { .. }) => failed = failed.or(Some(error)),
+            (Err(error), _) => return Err(error),
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn one(writer: &Writer, scene: &Scene<'_>, effect: &Effect) -> Result<(), EffectError> {
+    match effect {
+        Effect::Claim => claim(writer, scene, true).await,
+        Effect::Release => claim(writer, scene, false).await,
+        Effect::Snapshot(revision) => store(writer, scene, revision).await,
+        Effect::Expose(revision) => expose(writer, scene, revision).await,
+        Effect::Run { revision, replicas } => run_pods(writer, scene, revision, *replicas).await,
+        Effect::Route(routing) => steer(writer, scene, routing).await,
+        Effect::Unroute => unroute(writer, scene, |_| true).await,
+        Effect::Remember { revision, record } => {
+            let value = snapshot::record_annotation(record);
+            let patch = json!({
+                "apiVersion": "v1",
+                "kind": "PodTemplate",
+                "metadata": {"name": revision.as_str(), "annotations": {annotations::VERDICT: value}},
+            });
+            Ok(writer.apply(&kinds::pod_template(), "PodTemplate", &patch).await?)
+        }
+        Effect::ScaleTarget(replicas) => {
+            scale(writer, &scene.observed.canary.spec.target_ref.name, *replicas).await
+        }
+        Effect::Remove { revision, part } => remove(writer, scene, revision, *part).await,
+    }
+}
+
+/// Sets or takes back our finalizer, and nothing else of the Canary.
+async fn claim(writer: &Writer, scene: &Scene<'_>, keep: bool) -> Result<(), EffectError> {
+    let finalizers: &[&str] = if keep { &[labels::FINALIZER] } else { &[] };
+    let patch = json!({
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "Canary",
+        "metadata": {"name": scene.observed.name, "finalizers": finalizers},
+    });
+    Ok(writer.apply(&ApiResource::erase::<Canary>(&()), "Canary", &patch).await?)
+}
+
+async fn store(
+    writer: &Writer,
+    scene: &Scene<'_>,
+    revision: &RevisionName,
+) -> Result<(), EffectError> {
+    let identified = scene.identified.filter(|identified| identified.revision == *revision);
+    let Some(identified) = identified else {
+        return Err(EffectError::Gone(format!("the target is not {revision} any more")));
+    };
+    configuration::copy(writer, scene.observed, &identified.config).await?;
+    let object = snapshot::snapshot(
+        &scene.observed.namespace,
+        &scene.observed.name,
+        revision,
+        &identified.template,
+        &identified.template_hash,
+        &identified.config,
+    );
+    Ok(writer.create(&kinds::pod_template(), "PodTemplate", object).await?)
+}
+
+async fn expose(
+    writer: &Writer,
+    scene: &Scene<'_>,
+    revision: &RevisionName,
+) -> Result<(), EffectError> {
+    let Some(parent) = &scene.observed.parent else {
+        return Err(EffectError::Gone("the Service that clients call is gone".to_owned()));
+    };
+    let (namespace, name) = (&scene.observed.namespace, &scene.observed.name);
+    let object = render::service::service(namespace, name, revision, parent);
+    Ok(writer.apply(&service(), "Service", &object).await?)
+}
+
+async fn run_pods(
+    writer: &Writer,
+    scene: &Scene<'_>,
+    revision: &RevisionName,
+    replicas: u32,
+) -> Result<(), EffectError> {
+    let Some(snapshot) = scene.known.get(revision) else {
+        return Err(EffectError::Gone(format!("the snapshot of {revision} is gone")));
+    };
+    let (namespace, name) = (&scene.observed.namespace, &scene.observed.name);
+    if find(&scene.observed.workloads, revision).is_some() {
+        return scale(writer, revision.as_str(), replicas).await;
+    }
+    let target = scene.observed.target.as_deref();
+    let object = render::workload::deployment(namespace, name, snapshot, replicas, target);
+    let object = serde_json::from_value(object).map_err(|e| EffectError::Gone(e.to_string()))?;
+    Ok(writer.create(&kinds::deployment(), "Deployment", object).await?)
+}
+
+/// Sets `spec.replicas` of a Deployment, and nothing else of it.
+async fn scale(writer: &Writer, deployment: &str, replicas: u32) -> Result<(), EffectError> {
+    let patch = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": deployment},
+        "spec": {"replicas": replicas},
+    });
+    Ok(writer.apply(&kinds::deployment(), "Deployment", &patch).await?)
+}
+
+async fn steer(writer: &Writer, scene: &Scene<'_>, routing: &Routing) -> Result<(), EffectError> {
+    let wanted = rendered(scene, routing);
+    if wanted.is_empty() {
+        return Err(EffectError::Gone("the Service that clients call is gone".to_owned()));
+    }
+    for route in &wanted {
+        writer.apply(&kinds::http_route(), "HTTPRoute", route).await?;
+    }
+    let live: Vec<_> = scene.observed.routes.iter().map(AsRef::as_ref).collect();
+    let left_over = live_route::superfluous(&live, &wanted);
+    unroute(writer, scene, |route| left_over.contains(&route.name_any())).await
+}
+
+/// The routes that carry these weights.
+#[must_use]
+pub fn rendered(scene: &Scene<'_>, routing: &Routing) -> Vec<Value> {
+    let observed = scene.observed;
+    let Some(parent) = observed.parent.as_deref() else { return Vec::new() };
+    let service = observed.canary.spec.service.as_ref();
+    let unrouted = service.map(|service| service.unrouted_ports.as_slice()).unwrap_or_default();
+    render::route::routes(
+        &observed.namespace,
+        &observed.name,
+        parent,
+        routing,
+        scene.route,
+        unrouted,
+    )
+}
+
+async fn unroute(
+    writer: &Writer,
+    scene: &Scene<'_>,
+    which: impl Fn(&DynamicObject) -> bool,
+) -> Result<(), EffectError> {
+    for route in scene.observed.routes.iter().filter(|route| which(route)) {
+        writer.delete(&kinds::http_route(), "HTTPRoute", &route.name_any(), route.uid()).await?;
+    }
+    Ok(())
+}
+
+async fn remove(
+    writer: &Writer,
+    scene: &Scene<'_>,
+    revision: &RevisionName,
+    part: Part,
+) -> Result<(), EffectError> {
+    let name = revision.as_str();
+    match part {
+        Part::Workload => {
+            let uid = find(&scene.observed.workloads, revision).and_then(kube::ResourceExt::uid);
+            writer.delete(&kinds::deployment(), "Deployment", name, uid).await?;
+        }
+        Part::Service => {
+            let own = scene.observed.services.iter().find(|service| service.name_any() == name);
+            let uid = own.and_then(|service| service.uid());
+            writer.delete(&service(), "Service", name, uid).await?;
+        }
+        Part::Snapshot => {
+            let uid = find(&scene.observed.snapshots, revision).and_then(kube::ResourceExt::uid);
+            writer.delete(&kinds::pod_template(), "PodTemplate", name, uid).await?;
+            configuration::sweep(writer, scene, revision).await?;
+        }
+    }
+    Ok(())
+}
+
+fn find<'a>(
+    objects: &'a [std::sync::Arc<DynamicObject>],
+    revision: &RevisionName,
+) -> Option<&'a DynamicObject> {
+    objects.iter().map(AsRef::as_ref).find(|object| object.name_any() == revision.as_str())
+}
+
+/// core/v1 Service.
+fn service() -> ApiResource {
+    ApiResource::erase::<k8s_openapi::api::core::v1::Service>(&())
+}

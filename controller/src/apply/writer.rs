@@ -1,0 +1,180 @@
+//! Every write to the API server: server-side apply by our own field manager, and deletion.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+    PropagationPolicy,
+};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::Value;
+use sluice_crds::labels::MANAGER;
+
+use crate::metrics::Metrics;
+use crate::observe::Written;
+use crate::observe::written::{Expected, Trace};
+
+/// Why a write failed: what was to be written, and what the API server said.
+#[derive(Debug, thiserror::Error)]
+#[error("{verb} {kind} {name}: {source}")]
+pub struct WriteError {
+    verb: &'static str,
+    kind: String,
+    name: String,
+    #[source]
+    source: kube::Error,
+}
+
+impl WriteError {
+    /// What the API server said, when it refused for good: not found, invalid or forbidden.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        match &self.source {
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422) => {
+                Some(format!("{} {}: {}", self.kind, self.name, status.message))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Writes for one Canary. Each write is noted, so that nothing is decided before the caches show it.
+#[derive(Clone)]
+pub struct Writer {
+    /// For the rare read of what no cache keeps.
+    pub client: Client,
+    namespace: String,
+    expected: Arc<Mutex<Expected>>,
+    metrics: Metrics,
+}
+
+impl Writer {
+    /// A writer for the Canary whose expectations these are.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        namespace: String,
+        expected: Arc<Mutex<Expected>>,
+        metrics: Metrics,
+    ) -> Self {
+        Self { client, namespace, expected, metrics }
+    }
+
+    /// Applies an object of ours, or those fields of another's that we own.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn apply(
+        &self,
+        resource: &ApiResource,
+        kind: &'static str,
+        object: &Value,
+    ) -> Result<(), WriteError> {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let params = PatchParams::apply(MANAGER).force();
+        let applied = self.api(resource).patch(name, &params, &Patch::Apply(object)).await;
+        let applied = self.counted("apply", resource, name, applied)?;
+        self.saw(kind, &applied);
+        Ok(())
+    }
+
+    /// Creates an object of ours; one that is there already is no error. For what holds a pod template:
+    /// server-side apply refuses some that are valid, with a port or a variable named twice.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn create(
+        &self,
+        resource: &ApiResource,
+        kind: &'static str,
+        object: DynamicObject,
+    ) -> Result<(), WriteError> {
+        let name = object.name_any();
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let created = self.api(resource).create(&params, &object).await;
+        if matches!(&created, Err(kube::Error::Api(status)) if status.reason == "AlreadyExists") {
+            return Ok(());
+        }
+        let created = self.counted("create", resource, &name, created)?;
+        self.saw(kind, &created);
+        Ok(())
+    }
+
+    /// Applies the status of the Canary.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn apply_status(
+        &self,
+        resource: &ApiResource,
+        kind: &'static str,
+        object: &Value,
+    ) -> Result<(), WriteError> {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let params = PatchParams::apply(MANAGER).force();
+        let applied = self.api(resource).patch_status(name, &params, &Patch::Apply(object)).await;
+        let applied = self.counted("apply status of", resource, name, applied)?;
+        self.saw(kind, &applied);
+        Ok(())
+    }
+
+    /// Deletes one object and what it owns; one that is gone already is no error. The UID keeps a
+    /// namesake that somebody made in the meantime.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn delete(
+        &self,
+        resource: &ApiResource,
+        kind: &'static str,
+        name: &str,
+        uid: Option<String>,
+    ) -> Result<(), WriteError> {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: uid.clone().map(|uid| Preconditions { uid: Some(uid), ..Default::default() }),
+            ..DeleteParams::default()
+        };
+        let deleted = self.api(resource).delete(name, &params).await;
+        let gone = matches!(&deleted, Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409));
+        if !gone {
+            self.counted("delete", resource, name, deleted)?;
+        }
+        if let Some(uid) = uid {
+            self.expect(kind, name, Trace::Gone(uid));
+        }
+        Ok(())
+    }
+
+    fn api(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, resource)
+    }
+
+    fn counted<T>(
+        &self,
+        verb: &'static str,
+        resource: &ApiResource,
+        name: &str,
+        result: Result<T, kube::Error>,
+    ) -> Result<T, WriteError> {
+        self.metrics.written(&resource.kind, result.is_ok());
+        tracing::debug!(verb, kind = resource.kind, name, ok = result.is_ok(), "write");
+        result.map_err(|source| WriteError {
+            verb,
+            kind: resource.kind.clone(),
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    fn saw(&self, kind: &'static str, object: &DynamicObject) {
+        if let Some(version) = object.resource_version().and_then(|text| text.parse().ok()) {
+            self.expect(kind, &object.name_any(), Trace::Version(version));
+        }
+    }
+
+    fn expect(&self, kind: &'static str, name: &str, trace: Trace) {
+        let written = Written { kind, namespace: self.namespace.clone(), name: name.to_owned() };
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).expect(written, trace);
+    }
+}

@@ -1,0 +1,99 @@
+//! Reading the metrics: raw counters in, [`sluice_core::Evidence`] out.
+//!
+//! All rollouts that name the same server and source are read together, by one query per scrape
+//! interval, so that four hundred Canaries load a Prometheus like one. The tree follows a number on
+//! its way: `source` says what a source calls things, `query` asks for them, `fetch` sends that,
+//! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
+//! grow, `balance` makes the counts of one rollout of them, `timeline` keeps them, `book` knows who
+//! wants what, [`Reader`] polls.
+//!
+//! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
+//! new series, which is just the burst of errors that a rollout must not miss.
+
+mod answer;
+mod balance;
+mod book;
+mod counters;
+mod fetch;
+mod ledger;
+mod problem;
+mod query;
+mod reader;
+mod source;
+mod timeline;
+
+use chrono::TimeDelta;
+use kube::runtime::reflector::ObjectRef;
+use sluice_core::{Indicator, RevisionName, Slo};
+use sluice_crds::{Canary, Source};
+
+pub use reader::Reader;
+pub use source::{NoBucket, buckets_ms, check_threshold};
+
+/// Which Canary.
+pub type Key = ObjectRef<Canary>;
+
+/// What one rollout wants to have read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Subscription {
+    /// The URL of a server with Prometheus' query API.
+    pub address: String,
+    /// How often that server scrapes the source.
+    pub interval: TimeDelta,
+    /// Whose counters.
+    pub source: Source,
+    /// The namespace of the revisions' Services.
+    pub namespace: String,
+    /// The Service of the stable revision, if there is one.
+    pub stable: Option<RevisionName>,
+    /// The Service of the candidate.
+    pub candidate: RevisionName,
+    /// What to count of each.
+    pub slos: Vec<Slo>,
+}
+
+impl Subscription {
+    /// Whether samples of one belong to the other as well: only the interval may differ.
+    fn counts_like(&self, other: &Self) -> bool {
+        let interval = self.interval;
+        *self
+            == Self {
+                interval,
+                ..other.clone()
+            }
+    }
+
+    /// The Services whose counters it needs.
+    fn services(&self) -> impl Iterator<Item = Service> {
+        let revisions = self.stable.iter().chain([&self.candidate]);
+        revisions.map(|revision| self.service(revision))
+    }
+
+    fn service(&self, revision: &RevisionName) -> Service {
+        Service {
+            namespace: self.namespace.clone(),
+            name: revision.as_str().to_owned(),
+        }
+    }
+
+    /// The bucket bounds that it needs, in milliseconds.
+    fn thresholds(&self) -> impl Iterator<Item = u64> {
+        self.slos.iter().filter_map(|slo| match slo.indicator {
+            Indicator::Latency { threshold_ms } => Some(threshold_ms),
+            Indicator::Availability => None,
+        })
+    }
+}
+
+/// A Service of one revision, as the source's labels name it.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct Service {
+    namespace: String,
+    name: String,
+}
+
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}

@@ -1,0 +1,275 @@
+//! Who wants what, and what each has got so far. No I/O and no clock.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sluice_core::{Evidence, Sample, Time};
+
+use super::balance::balance;
+use super::ledger::Ledger;
+use super::problem::Problem;
+use super::query::Asked;
+use super::source::Dialect;
+use super::timeline::Timeline;
+use super::{Key, Subscription};
+
+/// The shortest time between two readings of a group.
+const SHORTEST: Duration = Duration::from_millis(500);
+/// Without a sample for so many scrape intervals, nothing passes.
+const STALE_INTERVALS: i32 = 4;
+
+/// What is read with one query: a server and the name of a source.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) struct Group {
+    pub(super) address: String,
+    pub(super) source: &'static str,
+}
+
+/// All subscriptions.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    rollouts: HashMap<Key, Rollout>,
+    /// The number of the latest subscription.
+    latest: u64,
+}
+
+#[derive(Debug)]
+struct Rollout {
+    subscription: Subscription,
+    /// Tells it from another of the same Canary, earlier or later.
+    number: u64,
+    /// Whether a reading for it was begun.
+    asked: bool,
+    timeline: Timeline,
+    problem: Option<String>,
+}
+
+/// One reading: what to ask, and for whom.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) dialect: &'static Dialect,
+    pub(super) asked: Asked,
+    members: Vec<(Key, u64)>,
+}
+
+impl Book {
+    /// Starts, alters or ends a subscription; tells whether anything changed.
+    pub(super) fn subscribe(&mut self, key: Key, subscription: Option<Subscription>) -> bool {
+        let Some(subscription) = subscription else {
+            return self.rollouts.remove(&key).is_some();
+        };
+        if let Some(rollout) = self.rollouts.get_mut(&key)
+            && rollout.subscription.counts_like(&subscription)
+        {
+            let changed = rollout.subscription != subscription;
+            rollout.subscription = subscription;
+            return changed;
+        }
+        self.latest += 1;
+        let rollout = Rollout {
+            subscription,
+            number: self.latest,
+            asked: false,
+            timeline: Timeline::default(),
+            problem: None,
+        };
+        self.rollouts.insert(key, rollout);
+        true
+    }
+
+    /// What a rollout has got so far.
+    pub(super) fn evidence(&self, key: &Key) -> Evidence {
+        let Some(rollout) = self.rollouts.get(key) else {
+            return Evidence::default();
+        };
+        let interval = rollout.subscription.interval;
+        Evidence {
+            candidate: Some(rollout.subscription.candidate.clone()),
+            samples: rollout.timeline.samples().to_vec(),
+            stale_after: interval
+                .checked_mul(STALE_INTERVALS)
+                .unwrap_or(TimeDelta::MAX),
+            problem: rollout.problem.clone(),
+        }
+    }
+
+    /// The groups that have members.
+    pub(super) fn groups(&self) -> BTreeSet<Group> {
+        self.rollouts.values().map(Rollout::group).collect()
+    }
+
+    /// How often a group is read, and whether a member still waits for its first reading; `None` when
+    /// it has no members.
+    pub(super) fn pace(&self, group: &Group) -> Option<(Duration, bool)> {
+        let members = || self.rollouts.values().filter(|r| r.group() == *group);
+        let interval = members().map(|r| r.subscription.interval).min()?;
+        let interval = interval.to_std().unwrap_or_default().max(SHORTEST);
+        Some((interval, members().any(|rollout| !rollout.asked)))
+    }
+
+    /// Begins a reading; `None` when the group has no members.
+    pub(super) fn begin(&mut self, group: &Group) -> Option<Round> {
+        let mut round: Option<Round> = None;
+        for (key, rollout) in &mut self.rollouts {
+            if rollout.group() != *group {
+                continue;
+            }
+            let round = round.get_or_insert_with(|| Round {
+                dialect: Dialect::of(rollout.subscription.source),
+                asked: Asked::default(),
+                members: Vec::new(),
+            });
+            let subscription = &rollout.subscription;
+            round.asked.services.extend(subscription.services());
+            round.asked.thresholds.extend(subscription.thresholds());
+            round.members.push((key.clone(), rollout.number));
+            rollout.asked = true;
+        }
+        round
+    }
+
+    /// Ends a reading that was begun at `started`; returns who has something new to look at.
+    pub(super) fn end(
+        &mut self,
+        round: Round,
+        started: Time,
+        reading: Result<&Ledger, &Problem>,
+    ) -> Vec<Key> {
+        let mut changed = Vec::new();
+        for (key, number) in round.members {
+            // Others came while the reading was under way: it did not ask for what they need.
+            let rollout = self.rollouts.get_mut(&key);
+            let Some(rollout) = rollout.filter(|rollout| rollout.number == number) else {
+                continue;
+            };
+            let balance = match reading {
+                Ok(ledger) => {
+                    balance(ledger, &rollout.subscription).map_err(|problem| problem.to_string())
+                }
+                Err(problem) => Err(problem.to_string()),
+            };
+            let (sample, problem) = match balance {
+                Ok(balance) => {
+                    let at = rollout.covered(started);
+                    let sample = Sample {
+                        at,
+                        stable: balance.stable,
+                        candidate: balance.candidate,
+                    };
+                    let problem = balance.problem.map(|problem| problem.to_string());
+                    (Some(sample), problem)
+                }
+                Err(problem) => (None, Some(problem)),
+            };
+            if sample.is_some() || problem != rollout.problem {
+                changed.push(key);
+            }
+            if let Some(sample) = sample {
+                rollout.timeline.push(sample);
+            }
+            rollout.problem = problem;
+        }
+        changed
+    }
+}
+
+impl Rollout {
+    fn group(&self) -> Group {
+        Group {
+            address: self.subscription.address.trim_end_matches('/').to_owned(),
+            source: Dialect::of(self.subscription.source).name,
+        }
+    }
+
+    /// Until when a reading begun at `started` knows everything: a target may have been scraped as
+    /// long ago as one interval, and a sample must not claim to cover what it does not.
+    fn covered(&self, started: Time) -> Time {
+        let interval = self.subscription.interval.max(TimeDelta::zero());
+        started.checked_sub_signed(interval).unwrap_or(started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use chrono::DateTime;
+    use sluice_crds::Source;
+
+    const NOW: Time = DateTime::UNIX_EPOCH;
+
+    fn key(name: &str) -> Key {
+        Key::new(name).within("shop")
+    }
+
+    fn subscription(candidate: &str, seconds: i64) -> Subscription {
+        Subscription {
+            address: "http://prometheus:9090".to_owned(),
+            interval: TimeDelta::seconds(seconds),
+            source: Source::IstioWaypoint,
+            namespace: "shop".to_owned(),
+            stable: None,
+            candidate: candidate.into(),
+            slos: vec![],
+        }
+    }
+
+    fn group(book: &Book) -> Group {
+        book.groups().pop_first().unwrap()
+    }
+
+    #[test]
+    fn a_sample_claims_no_more_than_the_last_scrape_covers() {
+        let mut book = Book::default();
+        assert!(book.subscribe(key("one"), Some(subscription("web-b", 15))));
+        assert!(!book.subscribe(key("one"), Some(subscription("web-b", 15))));
+        let round = book.begin(&group(&book)).unwrap();
+        let changed = book.end(round, NOW, Ok(&Ledger::default()));
+        assert_eq!(changed, [key("one")]);
+
+        // Only the interval changes: the samples stay.
+        assert!(book.subscribe(key("one"), Some(subscription("web-b", 30))));
+        let evidence = book.evidence(&key("one"));
+        assert_eq!(evidence.stale_after, TimeDelta::minutes(2));
+        let times: Vec<_> = evidence.samples.iter().map(|s| s.at).collect();
+        assert_eq!(times, [NOW - TimeDelta::seconds(15)]);
+    }
+
+    #[test]
+    fn a_reading_is_only_for_those_it_asked_for() {
+        let mut book = Book::default();
+        book.subscribe(key("one"), Some(subscription("web-b", 15)));
+        book.subscribe(key("two"), Some(subscription("api-b", 15)));
+        let group = group(&book);
+        let round = book.begin(&group).unwrap();
+        assert_eq!(round.asked.services.len(), 2);
+        book.subscribe(key("one"), Some(subscription("web-c", 15)));
+        book.subscribe(key("three"), Some(subscription("web-b", 5)));
+        assert_eq!(book.pace(&group), Some((Duration::from_secs(5), true)));
+        let changed = book.end(round, NOW, Ok(&Ledger::default()));
+        assert_eq!(changed, [key("two")]);
+        book.begin(&group).unwrap();
+        assert_eq!(book.pace(&group), Some((Duration::from_secs(5), false)));
+    }
+
+    #[test]
+    fn a_failed_reading_leaves_the_samples_and_says_why_once() {
+        let mut book = Book::default();
+        book.subscribe(key("one"), Some(subscription("web-b", 15)));
+        let group = group(&book);
+        let mut end = |reading: Result<&Ledger, &Problem>| {
+            let round = book.begin(&group).unwrap();
+            let changed = book.end(round, NOW, reading);
+            let evidence = book.evidence(&key("one"));
+            (changed.len(), evidence.samples.len(), evidence.problem)
+        };
+        let problem = Problem::Partial("a store is down".to_owned());
+        let text = Some("the answer is incomplete: a store is down".to_owned());
+        assert_eq!(end(Ok(&Ledger::default())), (1, 1, None));
+        assert_eq!(end(Err(&problem)), (1, 1, text.clone()));
+        assert_eq!(end(Err(&problem)), (0, 1, text));
+        assert_eq!(end(Ok(&Ledger::default())), (1, 1, None));
+    }
+}

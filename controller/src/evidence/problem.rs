@@ -1,0 +1,100 @@
+//! Why a reading gives nothing, in one line that a person can act on.
+
+use super::Service;
+
+/// The longest text of others that is repeated, in characters.
+const LONGEST: usize = 200;
+
+/// Why a reading gives nothing, or not all.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum Problem {
+    /// The address is no URL.
+    #[error("{address} is no URL: {cause}")]
+    Address {
+        /// As the user wrote it.
+        address: String,
+        /// Why not.
+        cause: String,
+    },
+    /// No answer.
+    #[error("{address} cannot be reached: {cause}")]
+    Unreachable {
+        /// Of the server.
+        address: String,
+        /// The innermost error.
+        cause: String,
+    },
+    /// No answer in time.
+    #[error("{address} gave no answer within {seconds} s")]
+    Slow {
+        /// Of the server.
+        address: String,
+        /// How long we waited.
+        seconds: u64,
+    },
+    /// An answer that would fill our memory.
+    #[error("the answer is longer than {mebibytes} MiB")]
+    TooLong {
+        /// The limit.
+        mebibytes: usize,
+    },
+    /// An error instead of an answer.
+    #[error("the server answered {status}: {message}")]
+    Refused {
+        /// Of HTTP.
+        status: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// Something that is no answer of Prometheus' query API.
+    #[error("the answer is not one of Prometheus' query API: {0}")]
+    Malformed(String),
+    /// Some of the data may be missing.
+    #[error("the answer is incomplete: {0}")]
+    Partial(String),
+    /// A value that no counter has.
+    #[error("{metric} of {service} is {value}, which is no count of events")]
+    NoCount {
+        /// The metric's name.
+        metric: String,
+        /// Whose.
+        service: Service,
+        /// As the server wrote it.
+        value: String,
+    },
+    /// Series that were there are gone.
+    #[error("the metrics of {0} are gone: is its waypoint still scraped?")]
+    Gone(Service),
+    /// Requests are counted, but not by duration.
+    #[error("{metric} of {service} has no bucket with le=\"{threshold_ms}\"")]
+    NoBucket {
+        /// The histogram.
+        metric: &'static str,
+        /// Whose.
+        service: Service,
+        /// The bound that is missing.
+        threshold_ms: u64,
+    },
+}
+
+/// The first line of a text, cut to a length that fits a condition.
+pub(super) fn short(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let line = line.unwrap_or("(no text)");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_others_are_one_short_line() {
+        assert_eq!(short("\n  upstream timed out \nmore"), "upstream timed out");
+        assert_eq!(short(" \n"), "(no text)");
+        assert_eq!(short(&"ü".repeat(500)).chars().count(), LONGEST + 1);
+    }
+}

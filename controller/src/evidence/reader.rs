@@ -1,0 +1,196 @@
+//! Polling: one task per server and source, so that a hanging server delays only its own.
+
+use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::Utc;
+use parking_lot::Mutex;
+use sluice_core::Evidence;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::answer;
+use super::book::{Book, Group, Round};
+use super::fetch::fetch;
+use super::ledger::Ledger;
+use super::problem::Problem;
+use super::query::promql;
+use super::{Key, Subscription};
+
+/// How long a server may take: as long as an interval, within these.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const MOST_PATIENCE: Duration = Duration::from_secs(10);
+/// Readings for new subscriptions are this far apart at least: many rollouts may start at once.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// Reads the counters of all rollouts. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    http: reqwest::Client,
+    /// Never held across an await.
+    book: Mutex<Book>,
+    /// Marked whenever the book's subscriptions change.
+    news: watch::Sender<()>,
+    queries: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Reader {
+    /// A reader that asks by this client.
+    #[must_use]
+    pub fn new(http: reqwest::Client) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                http,
+                book: Mutex::default(),
+                news: watch::Sender::new(()),
+                queries: AtomicU64::new(0),
+                failures: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Says what a Canary wants to have read from now on; `None` for nothing. To say the same again
+    /// changes nothing. Samples are kept only while all but the interval stays the same: others
+    /// would be counts of something else.
+    pub fn subscribe(&self, key: Key, subscription: Option<Subscription>) {
+        let changed = self.shared.book.lock().subscribe(key, subscription);
+        if changed {
+            self.shared.news.send_replace(());
+        }
+    }
+
+    /// What was read for a Canary so far.
+    ///
+    /// A sample's time is when the query was sent less one scrape interval: until then it is complete.
+    #[must_use]
+    pub fn evidence(&self, key: &Key) -> Evidence {
+        self.shared.book.lock().evidence(key)
+    }
+
+    /// Queries sent by this process so far.
+    #[must_use]
+    pub fn queries(&self) -> u64 {
+        self.shared.queries.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that gave no usable answer.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.shared.failures.load(Ordering::Relaxed)
+    }
+
+    /// Polls until told to stop. Calls `changed` for every Canary that has a new sample, or a new
+    /// reason to have none.
+    ///
+    /// # Panics
+    /// When `changed` does: without metrics the controller must not seem to be well.
+    pub async fn run(
+        self,
+        changed: impl Fn(Key) + Send + Sync + 'static,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        let changed: Arc<dyn Fn(Key) + Send + Sync> = Arc::new(changed);
+        let mut news = self.shared.news.subscribe();
+        let mut tasks = JoinSet::new();
+        let mut running = HashMap::new();
+        loop {
+            news.mark_unchanged();
+            for group in self.shared.book.lock().groups() {
+                if !running.values().any(|other| *other == group) {
+                    let poll = self.clone().poll(group.clone(), Arc::clone(&changed));
+                    running.insert(tasks.spawn(poll).id(), group);
+                }
+            }
+            // A task ends when its group has no members; if there are members again, the next
+            // round of this loop starts another.
+            tokio::select! {
+                _ = shutdown.wait_for(|stop| *stop) => break,
+                _ = news.changed() => {}
+                Some(ended) = tasks.join_next_with_id() => match ended {
+                    Ok((id, ())) => drop(running.remove(&id)),
+                    Err(error) => {
+                        running.remove(&error.id());
+                        if let Ok(panic) = error.try_into_panic() {
+                            resume_unwind(panic);
+                        }
+                    }
+                },
+            }
+        }
+        tasks.shutdown().await;
+    }
+
+    /// Reads one group until it has no members.
+    async fn poll(self, group: Group, changed: Arc<dyn Fn(Key) + Send + Sync>) {
+        let mut news = self.shared.news.subscribe();
+        let mut ledger = Ledger::default();
+        let mut last: Option<Instant> = None;
+        loop {
+            news.mark_unchanged();
+            let Some((interval, waited_for)) = self.shared.book.lock().pace(&group) else {
+                return;
+            };
+            let pause = if waited_for { GATHER } else { interval };
+            if let Some(last) = last {
+                // From the last reading, not from a fixed beat: late readings are not made up for.
+                tokio::select! {
+                    () = sleep_until(last + pause) => {}
+                    _ = news.changed() => continue,
+                }
+            }
+            last = Some(Instant::now());
+            let Some(round) = self.shared.book.lock().begin(&group) else {
+                return;
+            };
+            let started = Utc::now();
+            let reading = self.read(&group, &round, interval, &mut ledger).await;
+            if let Err(problem) = &reading {
+                tracing::debug!(address = group.address, %problem, "reading the metrics failed");
+            }
+            let reading = reading.as_ref().map(|()| &ledger);
+            let keys = self.shared.book.lock().end(round, started, reading);
+            for key in keys {
+                changed(key);
+            }
+        }
+    }
+
+    /// Books one reading into the ledger.
+    async fn read(
+        &self,
+        group: &Group,
+        round: &Round,
+        interval: Duration,
+        ledger: &mut Ledger,
+    ) -> Result<(), Problem> {
+        let query = promql(round.dialect, &round.asked);
+        let limit = interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        self.shared.queries.fetch_add(1, Ordering::Relaxed);
+        let rows = fetch(&self.shared.http, &group.address, &query, limit)
+            .await
+            .and_then(|(status, body)| answer::rows(round.dialect, &round.asked, status, &body));
+        match rows {
+            Ok(rows) => {
+                ledger.take(&round.asked.services, rows);
+                Ok(())
+            }
+            Err(problem) => {
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                Err(problem)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! Polling over real sockets: a small HTTP server speaks the query API.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::future::pending;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use chrono::TimeDelta;
+use serde_json::json;
+use sluice_core::{Indicator, Slo};
+use sluice_crds::Source;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A running reader, and which Canaries it announced.
+struct Running {
+    reader: Reader,
+    announced: UnboundedReceiver<Key>,
+    stop: watch::Sender<bool>,
+    run: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(subscriptions: &[(&str, Subscription)]) -> Self {
+        // A second test finds it installed.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let reader = Reader::new(reqwest::Client::builder().no_proxy().build().unwrap());
+        for (name, subscription) in subscriptions {
+            reader.subscribe(key(name), Some(subscription.clone()));
+        }
+        let (announce, announced) = unbounded_channel();
+        let (stop, stopped) = watch::channel(false);
+        let changed = move |key| drop(announce.send(key));
+        let run = tokio::spawn(reader.clone().run(changed, stopped));
+        Self {
+            reader,
+            announced,
+            stop,
+            run,
+        }
+    }
+
+    async fn next(&mut self) -> String {
+        let key = timeout(LONG, self.announced.recv()).await.unwrap();
+        key.unwrap().name
+    }
+
+    fn samples(&self, name: &str) -> Vec<u64> {
+        let samples = self.reader.evidence(&key(name)).samples;
+        samples.iter().map(|s| s.candidate.requests).collect()
+    }
+
+    fn problem(&self, name: &str) -> Option<String> {
+        self.reader.evidence(&key(name)).problem
+    }
+}
+
+fn key(name: &str) -> Key {
+    Key::new(name).within("shop")
+}
+
+fn subscription(address: &str, candidate: &str, interval: TimeDelta) -> Subscription {
+    Subscription {
+        address: address.to_owned(),
+        interval,
+        source: Source::IstioWaypoint,
+        namespace: "shop".to_owned(),
+        stable: None,
+        candidate: candidate.into(),
+        slos: vec![Slo {
+            name: "availability".to_owned(),
+            objective_ppm: None,
+            indicator: Indicator::Availability,
+        }],
+    }
+}
+
+/// A server whose counters of `web-b` grow by 10 with every query.
+async fn counting() -> String {
+    let hits = Arc::new(AtomicU64::new(0));
+    let answer = post(move |_query: String| async move {
+        let requests = 10 * hits.fetch_add(1, Ordering::Relaxed);
+        let metric = json!({
+            "__name__": "istio_requests_total", "response_code": "200",
+            "destination_service_namespace": "shop", "destination_service_name": "web-b",
+        });
+        let result = json!([{"metric": metric, "value": [1, requests.to_string()]}]);
+        let data = json!({"resultType": "vector", "result": result});
+        json!({"status": "success", "data": data}).to_string()
+    });
+    serve(Router::new().route("/api/v1/query", answer)).await
+}
+
+/// A server that takes queries and never answers.
+async fn hanging() -> String {
+    let answer = post(|| async { pending::<String>().await });
+    serve(Router::new().route("/api/v1/query", answer)).await
+}
+
+async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn one_query_serves_all_rollouts_and_a_new_one_at_once() {
+    let server = counting().await;
+    let hour = TimeDelta::hours(1);
+    let mut running = Running::start(&[
+        ("one", subscription(&server, "web-b", hour)),
+        ("two", subscription(&format!("{server}/"), "web-c", hour)),
+    ]);
+    let mut announced = [running.next().await, running.next().await];
+    announced.sort();
+    assert_eq!(announced, ["one", "two"]);
+    assert_eq!(running.reader.queries(), 1);
+
+    let third = subscription(&server, "web-b", hour);
+    running.reader.subscribe(key("three"), Some(third.clone()));
+    for _ in 0..3 {
+        running.next().await;
+    }
+    running.reader.subscribe(key("three"), Some(third));
+    sleep(3 * GATHER).await;
+    assert_eq!(running.reader.queries(), 2);
+    assert_eq!(running.reader.failures(), 0);
+    assert_eq!(running.samples("one"), [0, 10]);
+    assert_eq!(running.samples("two"), [0, 0]);
+    assert_eq!(running.samples("three"), [10]);
+
+    // Another candidate starts anew, and the samples of the old one are gone.
+    let other = subscription(&server, "web-c", hour);
+    running.reader.subscribe(key("one"), Some(other));
+    assert_eq!(running.samples("one"), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_hanging_server_delays_only_its_own() {
+    let interval = TimeDelta::milliseconds(1);
+    let mut running = Running::start(&[
+        ("stuck", subscription(&hanging().await, "web-b", interval)),
+        ("fine", subscription(&counting().await, "web-b", interval)),
+    ]);
+    assert_eq!(running.next().await, "fine");
+    while running.next().await != "stuck" {}
+    let problem = running.problem("stuck").unwrap();
+    assert!(problem.ends_with("gave no answer within 1 s"), "{problem}");
+    assert!(running.samples("fine").len() >= 2);
+    assert_eq!(running.samples("stuck"), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_failure_is_announced_once() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let brief = TimeDelta::milliseconds(500);
+    let mut running = Running::start(&[("one", subscription(&address, "web-b", brief))]);
+    assert_eq!(running.next().await, "one");
+    let problem = running.problem("one").unwrap();
+    assert!(problem.contains("cannot be reached"), "{problem}");
+    while running.reader.failures() < 3 {
+        sleep(GATHER).await;
+    }
+    assert!(running.announced.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn nothing_is_read_for_nobody() {
+    let server = counting().await;
+    let brief = TimeDelta::milliseconds(500);
+    let mut running = Running::start(&[("one", subscription(&server, "web-b", brief))]);
+    running.next().await;
+    running.reader.subscribe(key("one"), None);
+    sleep(Duration::from_millis(1_200)).await;
+    let queries = running.reader.queries();
+    sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(running.reader.queries(), queries);
+    assert_eq!(running.samples("one"), [0; 0]);
+
+    running
+        .reader
+        .subscribe(key("one"), Some(subscription(&server, "web-b", brief)));
+    while running.samples("one").is_empty() {
+        running.next().await;
+    }
+    running.stop.send_replace(true);
+    timeout(LONG, running.run).await.unwrap().unwrap();
+}

@@ -1,0 +1,177 @@
+//! What is remembered of each Canary between two reconciles.
+//!
+//! The Canary's status is read once, when a Canary is seen first; from then on memory leads, and the
+//! status follows. So a status that somebody wipes is written again, and nothing else happens.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use kube::runtime::reflector::ObjectRef;
+use sluice_core::{Decision, Plan, State, Time};
+use sluice_crds::{Canary, CanaryStatus, PolicyRef, PolicySpec};
+
+use crate::observe::caches::Caches;
+use crate::observe::kinds;
+use crate::observe::written::{Expected, Trace, Written, seen};
+use crate::parse;
+use crate::record::status::Due;
+
+/// The longest pause between two tries.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+type Key = ObjectRef<Canary>;
+
+/// What is remembered of all Canaries.
+#[derive(Default)]
+pub struct Memories {
+    canaries: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
+    failures: Mutex<HashMap<Key, u32>>,
+    rolling: Mutex<HashMap<Key, PolicyRef>>,
+}
+
+impl Memories {
+    /// What is remembered of one Canary. Its lock is held for a whole reconcile.
+    pub fn of(&self, key: &Key) -> Arc<tokio::sync::Mutex<Memory>> {
+        Arc::clone(lock(&self.canaries).entry(key.clone()).or_default())
+    }
+
+    /// Forgets a Canary.
+    pub fn forget(&self, key: &Key) {
+        lock(&self.canaries).remove(key);
+        lock(&self.failures).remove(key);
+        lock(&self.rolling).remove(key);
+    }
+
+    /// Notes a failure; returns the pause before the next try.
+    pub fn failed(&self, key: &Key) -> Duration {
+        let mut failures = lock(&self.failures);
+        let count = failures.entry(key.clone()).or_default();
+        *count = count.saturating_add(1);
+        let pause = Duration::from_millis(100).saturating_mul(1 << (*count).min(10));
+        pause.min(LONGEST_RETRY)
+    }
+
+    /// Forgets earlier failures.
+    pub fn succeeded(&self, key: &Key) {
+        lock(&self.failures).remove(key);
+    }
+
+    /// Takes a place among the rollouts of a policy; tells whether there was one.
+    pub fn enter(&self, key: &Key, policy: &PolicyRef, limit: Option<u32>) -> bool {
+        let mut rolling = lock(&self.rolling);
+        let namespace = namespace_of(key, policy);
+        let others = rolling.iter().filter(|(other, followed)| {
+            *other != key && *followed == policy && namespace_of(other, followed) == namespace
+        });
+        let full = limit.is_some_and(|limit| others.count() >= limit as usize);
+        if !full {
+            rolling.insert(key.clone(), policy.clone());
+        }
+        !full
+    }
+
+    /// Gives the place back.
+    pub fn leave(&self, key: &Key) {
+        lock(&self.rolling).remove(key);
+    }
+}
+
+/// Policies of one name in two namespaces are two.
+fn namespace_of<'a>(key: &'a Key, policy: &PolicyRef) -> Option<&'a String> {
+    match policy.kind {
+        sluice_crds::PolicyKind::CanaryPolicy => key.namespace.as_ref(),
+        sluice_crds::PolicyKind::ClusterCanaryPolicy => None,
+    }
+}
+
+/// What is remembered of one Canary.
+#[derive(Default)]
+pub struct Memory {
+    /// What the last decision wanted remembered.
+    pub state: State,
+    /// The policy of the last rollout.
+    pub pinned: Option<PolicySpec>,
+    /// Writes that the caches have not shown yet.
+    pub expected: Arc<Mutex<Expected>>,
+    /// Words that are held back.
+    pub words: Words,
+    recalled: bool,
+    plan: Option<Plan>,
+}
+
+impl Memory {
+    /// Takes over what the status remembers, once.
+    pub fn recall(&mut self, status: &CanaryStatus, now: Time) {
+        if !self.recalled {
+            self.recalled = true;
+            self.state = parse::state::read(status, now);
+            self.pinned.clone_from(&status.plan);
+        }
+    }
+
+    /// Remembers a decision whose effects are all done.
+    pub fn adopt(&mut self, decision: &Decision, pinned: Option<PolicySpec>, plan: Plan) {
+        self.state = decision.state.clone();
+        self.pinned = pinned;
+        self.plan = Some(plan);
+    }
+
+    /// The last plan that was valid. By the empty one nothing starts: an invalid spec blocks.
+    #[must_use]
+    pub fn last_plan(&self) -> Plan {
+        self.plan.clone().unwrap_or_default()
+    }
+
+    /// Whether the caches have yet to show one of our writes.
+    #[must_use]
+    pub fn is_behind(&self, caches: &Caches) -> bool {
+        lock(&self.expected).pending(|written, trace| is_seen(caches, written, trace))
+    }
+}
+
+fn is_seen(caches: &Caches, written: &Written, trace: &Trace) -> bool {
+    match written.kind {
+        "Canary" => seen(&caches.canaries, (), written, trace),
+        "Deployment" => seen(&caches.deployments, kinds::deployment(), written, trace),
+        "PodTemplate" => seen(&caches.pod_templates, kinds::pod_template(), written, trace),
+        "HTTPRoute" => seen(&caches.routes, kinds::http_route(), written, trace),
+        "Service" => seen(&caches.services, (), written, trace),
+        // Copies of configuration: nothing is decided by them.
+        _ => true,
+    }
+}
+
+/// Words of the status that are held back, since when.
+#[derive(Debug, Default)]
+pub struct Words {
+    since: Option<Time>,
+}
+
+impl Words {
+    /// How long the status may still be held back; `None` when there is nothing to write.
+    pub fn wait(&mut self, due: Due, now: Time) -> Option<TimeDelta> {
+        match due {
+            Due::Never => {
+                self.since = None;
+                None
+            }
+            Due::Now => Some(TimeDelta::zero()),
+            Due::Within(patience) => {
+                let since = *self.since.get_or_insert(now);
+                Some((since + patience - now).max(TimeDelta::zero()))
+            }
+        }
+    }
+
+    /// The status was written.
+    pub fn written(&mut self) {
+        self.since = None;
+    }
+}
+
+/// Locks even if a task panicked while it held the lock: every value here is whole at all times.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,15 @@
+//! The first stage of a reconcile: what is known of the cluster, from caches alone.
+//!
+//! [`kinds`] says what is watched and what of it is kept, [`caches`] keeps it, [`triggers`] tells
+//! which Canary a change concerns, [`observed`] collects what one Canary depends on, [`written`]
+//! knows whether the caches have seen our own writes.
+
+pub mod caches;
+pub mod kinds;
+pub mod observed;
+pub mod triggers;
+pub mod written;
+
+pub use caches::Caches;
+pub use observed::Observed;
+pub use written::Written;

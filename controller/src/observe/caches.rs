@@ -1,0 +1,204 @@
+//! Watches, and the caches that they fill. Nothing else of the controller reads in a loop.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use futures::channel::mpsc::UnboundedSender;
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::DynamicObject;
+use kube::runtime::controller::ReconcileRequest;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use sluice_crds::{Canary, CanaryPolicy, ClusterCanaryPolicy, labels};
+use tokio::task::JoinSet;
+
+use super::kinds;
+use super::triggers::{self, Concerns};
+
+/// Where requests to reconcile go.
+pub type Queue = UnboundedSender<ReconcileRequest<Canary>>;
+
+/// Everything that is watched. Cloning is cheap.
+#[derive(Clone)]
+pub struct Caches {
+    /// All Canaries.
+    pub canaries: Store<Canary>,
+    /// Namespaced policies.
+    pub policies: Store<CanaryPolicy>,
+    /// Cluster-wide policies.
+    pub cluster_policies: Store<ClusterCanaryPolicy>,
+    /// All Deployments: targets and revisions.
+    pub deployments: Store<DynamicObject>,
+    /// All `PodTemplate`s: targets and snapshots.
+    pub pod_templates: Store<DynamicObject>,
+    /// All Services: parents, revisions, and others that select the same pods.
+    pub services: Store<Service>,
+    /// All `HTTPRoute`s: ours, and others on the same Service.
+    pub routes: Store<DynamicObject>,
+    /// The slices of revisions' Services.
+    pub slices: Store<EndpointSlice>,
+    /// The pods of revisions.
+    pub pods: Store<Pod>,
+    /// All `ConfigMap`s, their content reduced to a hash.
+    pub config_maps: Store<ConfigMap>,
+}
+
+/// One watch that has not started yet.
+struct Watch<K: Resource + Clone + 'static>
+where
+    K::DynamicType: Hash + Eq + Clone,
+{
+    api: Api<K>,
+    config: watcher::Config,
+    trim: fn(&mut K),
+    writer: Writer<K>,
+}
+
+impl Caches {
+    /// Starts every watch. Each change asks for a reconcile of the Canaries that it concerns. The
+    /// tasks end when the set is dropped.
+    pub fn start(client: &Client, queue: &Queue) -> (Self, JoinSet<()>) {
+        let ours = || watcher::Config::default().labels(labels::REVISION);
+        let any = watcher::Config::default;
+        let (canaries, canary_watch) = cache(Api::<Canary>::all(client.clone()), any(), |object| {
+            object.managed_fields_mut().clear();
+        });
+        let (policies, policy_watch) = cache(Api::<CanaryPolicy>::all(client.clone()), any(), |_| ());
+        let (cluster_policies, cluster_policy_watch) =
+            cache(Api::<ClusterCanaryPolicy>::all(client.clone()), any(), |_| ());
+        let (deployments, deployment_watch) =
+            dynamic_cache(client, &kinds::deployment(), kinds::trim);
+        let (pod_templates, pod_template_watch) =
+            dynamic_cache(client, &kinds::pod_template(), kinds::trim);
+        let (routes, route_watch) = dynamic_cache(client, &kinds::http_route(), |_| ());
+        let (services, service_watch) =
+            cache(Api::<Service>::all(client.clone()), any(), |service| {
+                service.managed_fields_mut().clear();
+            });
+        let (slices, slice_watch) = cache(Api::all(client.clone()), ours(), |_| ());
+        let (pods, pod_watch) = cache(Api::all(client.clone()), ours(), kinds::trim_pod);
+        let (config_maps, config_map_watch) =
+            cache(Api::all(client.clone()), any(), kinds::trim_config_map);
+        let caches = Self {
+            canaries,
+            policies,
+            cluster_policies,
+            deployments,
+            pod_templates,
+            services,
+            routes,
+            slices,
+            pods,
+            config_maps,
+        };
+
+        let mut tasks = JoinSet::new();
+        let canaries = &caches.canaries;
+        let mut tell = Teller { queue: queue.clone(), canaries: canaries.clone(), tasks: &mut tasks };
+        tell.spawn(canary_watch, |canary: &Canary| Concerns::One(ObjectRef::from_obj(canary)));
+        tell.spawn(policy_watch, |policy: &CanaryPolicy| Concerns::policy(policy));
+        tell.spawn(cluster_policy_watch, |_: &ClusterCanaryPolicy| Concerns::All);
+        tell.spawn(deployment_watch, |object: &DynamicObject| Concerns::template(object));
+        tell.spawn(pod_template_watch, |object: &DynamicObject| Concerns::template(object));
+        tell.spawn(service_watch, |service: &Service| Concerns::service(service));
+        tell.spawn(route_watch, |route: &DynamicObject| Concerns::labelled(route, true));
+        tell.spawn(slice_watch, |slice: &EndpointSlice| Concerns::labelled(slice, false));
+        tell.spawn(pod_watch, |pod: &Pod| Concerns::labelled(pod, false));
+        tell.spawn(config_map_watch, |object: &ConfigMap| Concerns::labelled(object, true));
+        (caches, tasks)
+    }
+
+    /// Waits until every cache was filled once.
+    ///
+    /// # Errors
+    /// When a watch ended before.
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        const ENDED: &str = "a watch ended before its first list";
+        self.canaries.wait_until_ready().await.context(ENDED)?;
+        self.policies.wait_until_ready().await.context(ENDED)?;
+        self.cluster_policies.wait_until_ready().await.context(ENDED)?;
+        self.deployments.wait_until_ready().await.context(ENDED)?;
+        self.pod_templates.wait_until_ready().await.context(ENDED)?;
+        self.services.wait_until_ready().await.context(ENDED)?;
+        self.routes.wait_until_ready().await.context(ENDED)?;
+        self.slices.wait_until_ready().await.context(ENDED)?;
+        self.pods.wait_until_ready().await.context(ENDED)?;
+        self.config_maps.wait_until_ready().await.context(ENDED)
+    }
+}
+
+/// The value of a label.
+#[must_use]
+pub fn label<'a>(labels: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+    labels.get(name).map(String::as_str)
+}
+
+fn cache<K>(api: Api<K>, config: watcher::Config, trim: fn(&mut K)) -> (Store<K>, Watch<K>)
+where
+    K: Resource + Clone + 'static,
+    K::DynamicType: Hash + Eq + Clone + Default,
+{
+    let writer = Writer::<K>::new(K::DynamicType::default());
+    (writer.as_reader(), Watch { api, config, trim, writer })
+}
+
+fn dynamic_cache(
+    client: &Client,
+    resource: &kube::api::ApiResource,
+    trim: fn(&mut DynamicObject),
+) -> (Store<DynamicObject>, Watch<DynamicObject>) {
+    let writer = Writer::new(resource.clone());
+    let api = Api::all_with(client.clone(), resource);
+    (writer.as_reader(), Watch { api, config: watcher::Config::default(), trim, writer })
+}
+
+/// Tells the queue which Canaries a change concerns.
+struct Teller<'a> {
+    queue: Queue,
+    canaries: Store<Canary>,
+    tasks: &'a mut JoinSet<()>,
+}
+
+impl Teller<'_> {
+    fn spawn<K>(&mut self, watch: Watch<K>, concerns: fn(&K) -> Concerns)
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Hash + Eq + Clone + Send + Sync,
+    {
+        let (queue, canaries) = (self.queue.clone(), self.canaries.clone());
+        let changes = watcher(watch.api, watch.config)
+            .modify(watch.trim)
+            .default_backoff()
+            .reflect(watch.writer)
+            .touched_objects()
+            .inspect_err(|error| tracing::warn!(%error, "a watch failed and is tried again"))
+            .filter_map(|change| async { change.ok() });
+        self.tasks.spawn(changes.for_each(move |object| {
+            for key in triggers::keys(&canaries, &concerns(&object)) {
+                // The receiver is gone only when the program ends.
+                let _ = queue.unbounded_send(ReconcileRequest::from(key));
+            }
+            std::future::ready(())
+        }));
+    }
+}
+
+/// Every cached object that carries the label of a Canary.
+pub fn of_canary<K>(store: &Store<K>, namespace: &str, canary: &str) -> Vec<Arc<K>>
+where
+    K: Resource + Clone + 'static,
+    K::DynamicType: Hash + Eq + Clone,
+{
+    store.state_filter(|object| {
+        object.namespace().as_deref() == Some(namespace)
+            && label(object.labels(), labels::CANARY) == Some(canary)
+    })
+}

@@ -1,0 +1,184 @@
+//! Everything that one Canary depends on, out of the caches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use kube::runtime::reflector::ObjectRef;
+use serde_json::Value;
+use sluice_crds::{Canary, PolicyKind, PolicyRef, PolicySpec, TargetKind, labels};
+
+use super::caches::{Caches, label, of_canary};
+use super::kinds;
+use crate::render::config;
+
+/// What one Canary depends on, as last seen.
+pub struct Observed {
+    /// The Canary.
+    pub canary: Arc<Canary>,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The policy that it follows.
+    pub policy: Policy,
+    /// The template source; `None` when it is gone or going.
+    pub target: Option<Arc<DynamicObject>>,
+    /// The Service that clients call; `None` when it is gone or going.
+    pub parent: Option<Arc<Service>>,
+    /// Other Services of the namespace that are not ours.
+    pub other_services: Vec<Arc<Service>>,
+    /// The snapshots of its revisions.
+    pub snapshots: Vec<Arc<DynamicObject>>,
+    /// The Deployments of its revisions.
+    pub workloads: Vec<Arc<DynamicObject>>,
+    /// The Services of its revisions.
+    pub services: Vec<Arc<Service>>,
+    /// The slices of those.
+    pub slices: Vec<Arc<EndpointSlice>>,
+    /// The pods of its revisions.
+    pub pods: Vec<Arc<Pod>>,
+    /// Its routes.
+    pub routes: Vec<Arc<DynamicObject>>,
+    /// Routes of others in the namespace.
+    pub other_routes: Vec<Arc<DynamicObject>>,
+    /// Content hashes of the namespace's `ConfigMap`s that a revision may hold a copy of.
+    pub config_maps: BTreeMap<String, String>,
+}
+
+/// The policy that a Canary follows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Policy {
+    /// None: the built-in values hold.
+    BuiltIn,
+    /// This one.
+    Found {
+        /// Which one.
+        reference: PolicyRef,
+        /// Its sections.
+        spec: Box<PolicySpec>,
+        /// How many Canaries of it may be in a rollout at once.
+        max_concurrent: Option<u32>,
+    },
+    /// The Canary names one that does not exist.
+    Missing(PolicyRef),
+}
+
+impl Observed {
+    /// Collects what a Canary depends on.
+    #[must_use]
+    pub fn collect(caches: &Caches, canary: Arc<Canary>) -> Self {
+        let namespace = canary.namespace().unwrap_or_default();
+        let name = canary.name_any();
+        let beside = |labels: &BTreeMap<String, String>| label(labels, labels::CANARY).is_none();
+        let here = |own: Option<String>| own.as_deref() == Some(namespace.as_str());
+        let parent = find(&caches.services, &namespace, parent_name(&canary), ());
+        let others = |service: &Service| {
+            here(service.namespace())
+                && beside(service.labels())
+                && service.name_any() != parent_name(&canary)
+        };
+        let config_maps = caches.config_maps.state_filter(|object| {
+            here(object.namespace())
+                && config::may_copy_config_map(object)
+        });
+        let hash = |object: &Arc<ConfigMap>| {
+            Some((object.name_any(), kinds::content_hash(object.as_ref())?.to_owned()))
+        };
+        Self {
+            policy: policy(caches, &canary, &namespace),
+            target: target(caches, &canary, &namespace),
+            parent,
+            other_services: caches.services.state_filter(others),
+            snapshots: of_canary(&caches.pod_templates, &namespace, &name),
+            workloads: of_canary(&caches.deployments, &namespace, &name),
+            services: of_canary(&caches.services, &namespace, &name),
+            slices: of_canary(&caches.slices, &namespace, &name),
+            pods: of_canary(&caches.pods, &namespace, &name),
+            routes: of_canary(&caches.routes, &namespace, &name),
+            other_routes: caches
+                .routes
+                .state_filter(|route| here(route.namespace()) && beside(route.labels())),
+            config_maps: config_maps.iter().filter_map(hash).collect(),
+            canary,
+            namespace,
+            name,
+        }
+    }
+
+    /// The target's pod template.
+    #[must_use]
+    pub fn template(&self) -> Option<&Value> {
+        let data = &self.target.as_ref()?.data;
+        match self.canary.spec.target_ref.kind {
+            TargetKind::Deployment => data.get("spec")?.get("template"),
+            TargetKind::PodTemplate => data.get("template"),
+        }
+    }
+}
+
+/// The name of the Service that clients call.
+#[must_use]
+pub fn parent_name(canary: &Canary) -> &str {
+    let named = canary.spec.service.as_ref().and_then(|service| service.name.as_deref());
+    named.unwrap_or(&canary.spec.target_ref.name)
+}
+
+fn target(caches: &Caches, canary: &Canary, namespace: &str) -> Option<Arc<DynamicObject>> {
+    let name = &canary.spec.target_ref.name;
+    match canary.spec.target_ref.kind {
+        TargetKind::Deployment => {
+            find(&caches.deployments, namespace, name, kinds::deployment())
+        }
+        TargetKind::PodTemplate => {
+            find(&caches.pod_templates, namespace, name, kinds::pod_template())
+        }
+    }
+}
+
+/// An object that is there and not on its way out.
+fn find<K>(
+    store: &kube::runtime::reflector::Store<K>,
+    namespace: &str,
+    name: &str,
+    kind: K::DynamicType,
+) -> Option<Arc<K>>
+where
+    K: kube::Resource + Clone + 'static,
+    K::DynamicType: std::hash::Hash + Eq + Clone,
+{
+    let object = store.get(&ObjectRef::new_with(name, kind).within(namespace))?;
+    object.meta().deletion_timestamp.is_none().then_some(object)
+}
+
+fn policy(caches: &Caches, canary: &Canary, namespace: &str) -> Policy {
+    let namespaced = |name: &str| {
+        let policy = caches.policies.get(&ObjectRef::new(name).within(namespace))?;
+        Some(Policy::Found {
+            reference: PolicyRef { kind: PolicyKind::CanaryPolicy, name: name.to_owned() },
+            spec: Box::new(policy.spec.policy.clone()),
+            max_concurrent: policy.spec.max_concurrent,
+        })
+    };
+    let cluster = |name: &str| {
+        let policy = caches.cluster_policies.get(&ObjectRef::new(name))?;
+        Some(Policy::Found {
+            reference: PolicyRef { kind: PolicyKind::ClusterCanaryPolicy, name: name.to_owned() },
+            spec: Box::new(policy.spec.policy.clone()),
+            max_concurrent: policy.spec.max_concurrent,
+        })
+    };
+    match &canary.spec.policy_ref {
+        Some(reference) => {
+            let found = match reference.kind {
+                PolicyKind::CanaryPolicy => namespaced(&reference.name),
+                PolicyKind::ClusterCanaryPolicy => cluster(&reference.name),
+            };
+            found.unwrap_or_else(|| Policy::Missing(reference.clone()))
+        }
+        None => namespaced("default").or_else(|| cluster("default")).unwrap_or(Policy::BuiltIn),
+    }
+}

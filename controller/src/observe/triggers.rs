@@ -1,0 +1,81 @@
+//! Which Canaries a change concerns.
+
+use k8s_openapi::api::core::v1::Service;
+use kube::api::DynamicObject;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt as _};
+use sluice_crds::{Canary, CanaryPolicy, labels};
+
+use super::caches::label;
+
+/// Which Canaries a change concerns.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Concerns {
+    /// Nobody.
+    Nobody,
+    /// This one.
+    One(ObjectRef<Canary>),
+    /// Every one of a namespace.
+    Namespace(String),
+    /// Those of a namespace whose target has this name.
+    Target(String, String),
+    /// Every one.
+    All,
+}
+
+impl Concerns {
+    /// A policy concerns its namespace.
+    #[must_use]
+    pub fn policy(policy: &CanaryPolicy) -> Self {
+        policy.namespace().map_or(Self::Nobody, Self::Namespace)
+    }
+
+    /// An object of ours concerns its Canary; another one, if `neighbours`, its whole namespace:
+    /// a foreign route or a `ConfigMap` says nothing about whom it concerns.
+    pub fn labelled<K: Resource>(object: &K, neighbours: bool) -> Self {
+        let Some(namespace) = object.namespace() else { return Self::Nobody };
+        match label(object.labels(), labels::CANARY) {
+            Some(canary) => Self::One(ObjectRef::new(canary).within(&namespace)),
+            None if neighbours => Self::Namespace(namespace),
+            None => Self::Nobody,
+        }
+    }
+
+    /// A Deployment or `PodTemplate` is a revision's, or a target by its name.
+    #[must_use]
+    pub fn template(object: &DynamicObject) -> Self {
+        match Self::labelled(object, false) {
+            Self::Nobody => match object.namespace() {
+                Some(namespace) => Self::Target(namespace, object.name_any()),
+                None => Self::Nobody,
+            },
+            known => known,
+        }
+    }
+
+    /// A Service is a revision's, or a parent, or selects the same pods.
+    #[must_use]
+    pub fn service(service: &Service) -> Self {
+        Self::labelled(service, true)
+    }
+}
+
+/// The Canaries that a change concerns.
+#[must_use]
+pub fn keys(canaries: &Store<Canary>, concerns: &Concerns) -> Vec<ObjectRef<Canary>> {
+    let in_namespace = |canary: &Canary, namespace: &str| {
+        canary.namespace().is_some_and(|own| own == namespace)
+    };
+    let found = match concerns {
+        Concerns::Nobody => return Vec::new(),
+        Concerns::One(key) => return vec![key.clone()],
+        Concerns::Namespace(namespace) => {
+            canaries.state_filter(|canary| in_namespace(canary, namespace))
+        }
+        Concerns::Target(namespace, name) => canaries.state_filter(|canary| {
+            in_namespace(canary, namespace) && canary.spec.target_ref.name == *name
+        }),
+        Concerns::All => canaries.state(),
+    };
+    found.iter().map(|canary| ObjectRef::from_obj(canary.as_ref())).collect()
+}

@@ -1,0 +1,117 @@
+//! A policy's sections become a [`Plan`].
+
+use chrono::TimeDelta;
+use sluice_core::{Action, Indicator, Plan, Slo, Step, Weight};
+use sluice_crds::{Duration, InconclusiveAction, Percent, PolicySpec, Source};
+
+use crate::evidence::check_threshold;
+
+/// Why a policy is no plan: the field, what is wrong, and the fix.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct PlanError {
+    /// The path of the field, as in `spec.steps[1].weight`.
+    pub field: String,
+    /// What is wrong and how to mend it.
+    pub problem: String,
+}
+
+/// The sections that hold for a Canary: its own, else its policy's, else the built-in ones.
+#[must_use]
+pub fn resolve(own: &PolicySpec, policy: Option<&PolicySpec>) -> PolicySpec {
+    let resolved = match policy {
+        Some(policy) => own.clone().or(policy.clone()),
+        None => own.clone(),
+    };
+    resolved.or(PolicySpec::built_in())
+}
+
+/// The plan that resolved sections describe.
+///
+/// # Errors
+/// What the schema could not refuse, with the field and the fix.
+pub fn parse(sections: &PolicySpec) -> Result<Plan, PlanError> {
+    let built_in = PolicySpec::built_in();
+    let inconclusive = sections.inconclusive.as_ref().or(built_in.inconclusive.as_ref());
+    let after = inconclusive.map(|inconclusive| &inconclusive.after);
+    let action = inconclusive.map(|inconclusive| inconclusive.action);
+    Ok(Plan {
+        steps: steps(sections)?,
+        slos: slos(sections)?,
+        min_requests: sections.min_requests.or(built_in.min_requests).unwrap_or_default().into(),
+        inconclusive_after: duration("spec.inconclusive.after", after)?,
+        inconclusive_action: match action {
+            Some(InconclusiveAction::Rollback) => Action::Rollback,
+            Some(InconclusiveAction::Hold) | None => Action::Hold,
+        },
+        progress_deadline: duration("spec.progressDeadline", sections.progress_deadline.as_ref())?,
+        rollback_window: sections
+            .rollback_window
+            .and_then(|window| usize::try_from(window).ok())
+            .unwrap_or_default(),
+        drain_delay: duration("spec.drainDelay", sections.drain_delay.as_ref())?,
+        settle: duration("spec.settle", sections.settle.as_ref())?,
+    })
+}
+
+/// How often the metrics are read.
+#[must_use]
+pub fn interval(sections: &PolicySpec) -> TimeDelta {
+    let named = sections.metrics.as_ref().and_then(|metrics| metrics.interval.as_ref());
+    named.and_then(|interval| interval.delta().ok()).unwrap_or(TimeDelta::seconds(15))
+}
+
+fn steps(sections: &PolicySpec) -> Result<Vec<Step>, PlanError> {
+    let steps = sections.steps.iter().flatten().enumerate();
+    let parsed = steps.map(|(index, step)| {
+        let weight = percent(&format!("spec.steps[{index}].weight"), &step.weight)?;
+        let bake = duration(&format!("spec.steps[{index}].bake"), Some(&step.bake))?;
+        Ok(Step::weighted(Weight::from_ppm(weight), bake))
+    });
+    parsed.collect()
+}
+
+/// The SLOs; where none is given, the candidate must be no worse than the stable revision.
+fn slos(sections: &PolicySpec) -> Result<Vec<Slo>, PlanError> {
+    let Some(slos) = &sections.slos else {
+        let name = "availability".to_owned();
+        return Ok(vec![Slo { name, objective_ppm: None, indicator: Indicator::Availability }]);
+    };
+    let source = sections.source.unwrap_or(Source::IstioWaypoint);
+    let parsed = slos.iter().enumerate().map(|(index, slo)| {
+        let field = |name: &str| format!("spec.slos[{index}].{name}");
+        let objective = slo.objective.as_ref();
+        let objective_ppm = objective.map(|o| percent(&field("objective"), o)).transpose()?;
+        let indicator = match &slo.latency {
+            None => Indicator::Availability,
+            Some(latency) => {
+                let name = field("latency.threshold");
+                Indicator::Latency { threshold_ms: threshold(source, &name, &latency.threshold)? }
+            }
+        };
+        Ok(Slo { name: slo.name.clone(), objective_ppm, indicator })
+    });
+    parsed.collect()
+}
+
+/// A threshold in milliseconds. Only at a bucket's boundary the share of faster requests is known.
+fn threshold(source: Source, field: &str, threshold: &Duration) -> Result<u64, PlanError> {
+    let delta = duration(field, Some(threshold))?;
+    let ms = u64::try_from(delta.num_milliseconds()).unwrap_or_default();
+    check_threshold(source, ms)
+        .map_err(|error| PlanError { field: field.to_owned(), problem: error.to_string() })?;
+    Ok(ms)
+}
+
+fn percent(field: &str, percent: &Percent) -> Result<u32, PlanError> {
+    percent
+        .ppm()
+        .map_err(|error| PlanError { field: field.to_owned(), problem: error.to_string() })
+}
+
+fn duration(field: &str, duration: Option<&Duration>) -> Result<TimeDelta, PlanError> {
+    let Some(duration) = duration else { return Ok(TimeDelta::zero()) };
+    duration
+        .delta()
+        .map_err(|error| PlanError { field: field.to_owned(), problem: error.to_string() })
+}

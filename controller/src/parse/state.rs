@@ -1,0 +1,101 @@
+//! The Canary's status becomes a [`State`], and a state the part of the status that is read back.
+
+use sluice_core::{RevisionName, Rollout, Stage, State, Time, Weight};
+use sluice_crds::{Adoption, CanaryStatus, Draining, PolicySpec, Rollout as RolloutStatus};
+
+use super::plan;
+
+/// What the status remembers. What it cannot give back is rebuilt from the world.
+#[must_use]
+pub fn read(status: &CanaryStatus, now: Time) -> State {
+    let rollout = status.rollout.as_ref().and_then(|rollout| read_rollout(status, rollout, now));
+    let adoption = status.adoption.as_ref();
+    State {
+        stable: status.stable.as_deref().map(RevisionName::from),
+        rollout,
+        draining: status
+            .draining
+            .iter()
+            .map(|entry| (RevisionName::from(entry.revision.as_str()), entry.since))
+            .collect(),
+        target_left_at: adoption.and_then(|adoption| adoption.left_at),
+        adopted_replicas: adoption.and_then(|adoption| u32::try_from(adoption.target_replicas).ok()),
+    }
+}
+
+/// A rollout whose plan cannot be read any more is rebuilt as if the status were lost.
+fn read_rollout(status: &CanaryStatus, rollout: &RolloutStatus, now: Time) -> Option<Rollout> {
+    let plan = plan::parse(status.plan.as_ref()?).ok()?;
+    let weight = status.weight.as_ref().and_then(|weight| weight.ppm().ok()).unwrap_or_default();
+    let step = status.step.and_then(|step| usize::try_from(step).ok()?.checked_sub(1));
+    let stage = match (step, rollout.first_weight_at) {
+        _ if rollout.promoting => Stage::Promote,
+        (Some(step), Some(_)) => Stage::Step(step),
+        _ => Stage::Prepare,
+    };
+    Some(Rollout {
+        candidate: RevisionName::from(rollout.candidate.as_str()),
+        plan,
+        gated: rollout.gated,
+        stage,
+        weight: Weight::from_ppm(weight),
+        started_at: rollout.started_at,
+        first_weight_at: rollout.first_weight_at,
+        weight_at: now,
+        proven_at: rollout.step_since,
+        passed_at: None,
+        progressed_at: rollout.progressed_at,
+        ready_since: None,
+    })
+}
+
+/// The part of the status that [`read`] understands. `pinned` is the plan of the last rollout as the
+/// policy had it, `before` the status so far, whose history and evidence are kept.
+#[must_use]
+pub fn write(state: &State, pinned: Option<&PolicySpec>, before: &CanaryStatus) -> CanaryStatus {
+    let mut status = CanaryStatus {
+        stable: state.stable.as_ref().map(ToString::to_string),
+        draining: state
+            .draining
+            .iter()
+            .map(|(revision, since)| Draining { revision: revision.to_string(), since: *since })
+            .collect(),
+        history: before.history.clone(),
+        plan: pinned.cloned(),
+        adoption: state.adopted_replicas.map(|replicas| Adoption {
+            target_replicas: i32::try_from(replicas).unwrap_or(i32::MAX),
+            left_at: state.target_left_at,
+            scaled_down: false,
+        }),
+        ..CanaryStatus::default()
+    };
+    if let Some(rollout) = &state.rollout {
+        let evidence = before.rollout.as_ref().filter(|old| {
+            old.candidate == rollout.candidate.as_str() && old.started_at == rollout.started_at
+        });
+        status.candidate = Some(rollout.candidate.to_string());
+        status.weight = Some(sluice_crds::Percent::from_ppm(rollout.weight.ppm()));
+        status.rollout = Some(RolloutStatus {
+            candidate: rollout.candidate.to_string(),
+            started_at: rollout.started_at,
+            first_weight_at: rollout.first_weight_at,
+            step_since: rollout.proven_at,
+            progressed_at: rollout.progressed_at,
+            gated: rollout.gated,
+            promoting: rollout.stage == Stage::Promote,
+            evidence: evidence.map(|old| old.evidence.clone()).unwrap_or_default(),
+        });
+        if rollout.gated {
+            let steps = u32::try_from(rollout.plan.steps.len()).unwrap_or(u32::MAX);
+            let step = match rollout.stage {
+                Stage::Prepare => 0,
+                Stage::Step(step) => u32::try_from(step).unwrap_or(u32::MAX).saturating_add(1),
+                Stage::Promote => steps,
+            };
+            status.steps = Some(steps);
+            status.step = Some(step);
+            status.progress = Some(format!("{step}/{steps}"));
+        }
+    }
+    status
+}

@@ -1,0 +1,83 @@
+//! Everything observed becomes one [`World`].
+
+use kube::ResourceExt as _;
+use serde_json::Value;
+use sluice_core::{Blocked, Evidence, Orders, Parent, Route, Routing, World};
+use sluice_crds::{Waiver, annotations, labels};
+
+use crate::observe::Observed;
+use crate::render::{acceptance, live_route, mesh};
+
+use super::revisions::{self, Known};
+use super::target::{self, Identified};
+
+/// The world of one Canary. `route` is what the live routes say, compared with what we would write.
+#[must_use]
+pub fn parse(
+    observed: &Observed,
+    known: &Known<'_>,
+    identified: Option<&Identified>,
+    blocked: Option<Blocked>,
+    route: Option<Route>,
+    evidence: Evidence,
+) -> World {
+    let canary = &observed.canary;
+    let parent = observed.parent.as_deref().map(mesh::waypoint_bound);
+    let (bound, problem) = parent.unwrap_or((false, None));
+    let deleting = canary.metadata.deletion_timestamp.is_some();
+    // Without the Service nobody calls the app any more: it was removed as well.
+    let removed = deleting && observed.parent.is_none();
+    let target = identified.and_then(|identified| target::parse(observed, identified));
+    World {
+        suspended: canary.spec.suspend,
+        claimed: canary.finalizers().iter().any(|name| name == labels::FINALIZER),
+        deleting,
+        blocked,
+        full: false,
+        target: target.filter(|_| !removed),
+        replicas: canary.spec.replicas.and_then(|replicas| u32::try_from(replicas).ok()),
+        revisions: revisions::parse(observed, known),
+        route,
+        parent: Parent { bound, problem },
+        evidence,
+        orders: orders(observed),
+    }
+}
+
+fn orders(observed: &Observed) -> Orders {
+    let order = |name: &str| observed.canary.annotations().get(name).cloned();
+    Orders {
+        promote: order(annotations::PROMOTE),
+        abort: order(annotations::ABORT),
+        retry: order(annotations::RETRY),
+    }
+}
+
+/// The live routes of a Canary as one. `rendered` makes the routes that we would write for given
+/// weights: what differs from them was changed by somebody else, or is out of date.
+#[must_use]
+pub fn live_route(
+    observed: &Observed,
+    rendered: impl Fn(&Routing) -> Vec<Value>,
+) -> Option<Route> {
+    let live: Vec<_> = observed
+        .routes
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|route| route.metadata.deletion_timestamp.is_none())
+        .collect();
+    let read = live_route::read_routes(&live)?;
+    let waived = observed.canary.spec.waivers.contains(&Waiver::ForeignRoute);
+    let accepted = acceptance::acceptance(&live, waived);
+    Some(Route {
+        intact: read.agree && live_route::intact(&live, &rendered(&read.routing())),
+        accepted: accepted.ok,
+        problem: accepted.problem,
+        weights: read.weights,
+        stable: read.stable,
+        candidate: read.candidate,
+        step: read.step,
+        written_at: read.written_at.unwrap_or_default(),
+        foreign_writer: read.foreign_writer,
+    })
+}

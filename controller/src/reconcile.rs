@@ -1,0 +1,255 @@
+//! One look at one Canary: observe → parse → decide → apply → record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use kube::api::ApiResource;
+use kube::runtime::controller::Action;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt as _};
+use serde_json::json;
+use sluice_core::{Decision, Note, Time, World, decide};
+use sluice_crds::{Canary, CanaryStatus, PolicySpec};
+
+use crate::apply::{self, Scene, WriteError, Writer, effects::EffectError};
+use crate::evidence::Reader;
+use crate::memory::{Memories, Memory};
+use crate::metrics::{Metrics, Outcome};
+use crate::observe::observed::Policy;
+use crate::observe::{Caches, Observed};
+use crate::parse::revisions::Known;
+use crate::parse::{self, Identified};
+use crate::record::{event, status};
+use crate::subscription;
+
+/// How soon to look again when the caches lag behind our last write; usually their change comes first.
+const BEHIND: Duration = Duration::from_millis(500);
+
+/// What every reconcile shares.
+pub struct Context {
+    /// For writes, and the rare read of what no cache keeps.
+    pub client: Client,
+    /// What is known of the cluster.
+    pub caches: Caches,
+    /// What the metrics say.
+    pub reader: Reader,
+    /// What is remembered of each Canary.
+    pub memories: Memories,
+    /// For Events.
+    pub recorder: Recorder,
+    /// For Prometheus.
+    pub metrics: Metrics,
+}
+
+/// Why a reconcile did not come to its end. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An effect could not be carried out.
+    #[error(transparent)]
+    Effect(#[from] EffectError),
+    /// The status could not be written.
+    #[error(transparent)]
+    Status(#[from] WriteError),
+}
+
+/// Looks at a Canary once.
+///
+/// # Errors
+/// When something could not be written; nothing is remembered then, and it is decided again.
+pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Action, Error> {
+    let key = ObjectRef::from_obj(canary.as_ref());
+    let memory = context.memories.of(&key);
+    let mut memory = memory.lock().await;
+    if memory.is_behind(&context.caches) {
+        context.metrics.reconciled(Outcome::Behind);
+        return Ok(Action::requeue(BEHIND));
+    }
+    let result = look(canary, &context, &key, &mut memory).await;
+    let outcome = match &result {
+        Ok((outcome, _)) => *outcome,
+        Err(_) => Outcome::Failed,
+    };
+    context.metrics.reconciled(outcome);
+    result.map(|(_, action)| action)
+}
+
+async fn look(
+    canary: Arc<Canary>,
+    context: &Context,
+    key: &ObjectRef<Canary>,
+    memory: &mut Memory,
+) -> Result<(Outcome, Action), Error> {
+    let now = Utc::now();
+
+    // Observe.
+    let stored = canary.status.clone().unwrap_or_default();
+    let observed = Observed::collect(&context.caches, canary);
+    memory.recall(&stored, now);
+
+    // Parse.
+    let known = Known::of(&observed);
+    let identified = parse::target::identify(&observed, &known);
+    let sections = sections(&observed);
+    let parsed = parse::plan::parse(&sections);
+    let plan = parsed.clone().unwrap_or_else(|_| memory.last_plan());
+    let route = route_template(&observed, memory, &sections);
+    let scene = Scene {
+        observed: &observed,
+        known: &known,
+        identified: identified.as_ref(),
+        route: route.as_ref(),
+    };
+    let world = world(context, key, &scene, parsed.as_ref().map(|_| ()).err(), identified.as_ref());
+
+    // Decide.
+    let mut decision = decide(&plan, &memory.state, &world, now);
+    let starts = |decision: &Decision| {
+        decision.notes.iter().any(|note| matches!(note, Note::Started { .. }))
+    };
+    if starts(&decision) && !enter(context, key, &observed.policy) {
+        decision = decide(&plan, &memory.state, &World { full: true, ..world }, now);
+    }
+    let starts = starts(&decision);
+    let pinned = if starts || memory.pinned.is_none() {
+        Some(sections)
+    } else {
+        memory.pinned.clone()
+    };
+
+    // Apply.
+    let writer = Writer::new(
+        context.client.clone(),
+        observed.namespace.clone(),
+        Arc::clone(&memory.expected),
+        context.metrics.clone(),
+    );
+    apply::run(&writer, &scene, &decision.effects).await?;
+    memory.adopt(&decision, pinned.clone(), plan);
+    context.memories.succeeded(key);
+    if decision.state.rollout.is_none() {
+        context.memories.leave(key);
+    }
+
+    // Record.
+    event::publish(&context.recorder, &observed.canary, &decision.notes).await;
+    context.metrics.decided(&observed.namespace, &observed.name, &decision);
+    let wanted = subscription::of(&observed, &memory.state, pinned.as_ref());
+    context.reader.subscribe(key.clone(), wanted);
+    let wait = record(&writer, &observed, &decision, memory, &stored, now).await?;
+    let idle = decision.effects.is_empty();
+    let action = action(&decision, wait, now);
+    Ok((if idle { Outcome::Idle } else { Outcome::Written }, action))
+}
+
+fn world(
+    context: &Context,
+    key: &ObjectRef<Canary>,
+    scene: &Scene<'_>,
+    plan_error: Option<&parse::plan::PlanError>,
+    identified: Option<&Identified>,
+) -> World {
+    let observed = scene.observed;
+    let blocked = parse::blockers::find(observed, plan_error.map_or(Ok(()), Err));
+    let route = parse::world::live_route(observed, |read| apply::effects::rendered(scene, read));
+    let mut evidence = context.reader.evidence(key);
+    if sections(observed).metrics.is_none() {
+        evidence.problem = Some(subscription::NO_ADDRESS.to_owned());
+    }
+    parse::world::parse(observed, scene.known, identified, blocked, route, evidence)
+}
+
+/// Takes a place among the rollouts of the policy, if its `maxConcurrent` leaves one.
+fn enter(context: &Context, key: &ObjectRef<Canary>, policy: &Policy) -> bool {
+    match policy {
+        Policy::Found { reference, max_concurrent, .. } => {
+            context.memories.enter(key, reference, *max_concurrent)
+        }
+        Policy::BuiltIn | Policy::Missing(_) => true,
+    }
+}
+
+/// The sections in force now.
+fn sections(observed: &Observed) -> PolicySpec {
+    let policy = match &observed.policy {
+        Policy::Found { spec, .. } => Some(spec.as_ref()),
+        Policy::BuiltIn | Policy::Missing(_) => None,
+    };
+    parse::plan::resolve(&observed.canary.spec.policy, policy)
+}
+
+/// The route template in force: the Canary's own follows its edits between rollouts; a policy's is
+/// pinned with the rest of the policy.
+fn route_template(
+    observed: &Observed,
+    memory: &Memory,
+    sections: &PolicySpec,
+) -> Option<sluice_crds::RouteTemplate> {
+    let own = &observed.canary.spec.policy.route;
+    match (&memory.pinned, own) {
+        (_, Some(own)) if memory.state.rollout.is_none() => Some(own.clone()),
+        (Some(pinned), _) => pinned.route.clone(),
+        (None, _) => sections.route.clone(),
+    }
+}
+
+/// Writes the status if it is due; tells for how long its words are held back.
+async fn record(
+    writer: &Writer,
+    observed: &Observed,
+    decision: &Decision,
+    memory: &mut Memory,
+    stored: &CanaryStatus,
+    now: Time,
+) -> Result<Option<TimeDelta>, WriteError> {
+    let next = status::of(observed, decision, memory.pinned.as_ref(), stored, now);
+    let suspended = observed.canary.spec.suspend;
+    let released = decision.effects.contains(&sluice_core::Effect::Release);
+    let due = status::due(decision, stored, &next);
+    let Some(wait) = memory.words.wait(due, now).filter(|_| !released) else { return Ok(None) };
+    if suspended {
+        return Ok(None);
+    }
+    if wait > TimeDelta::zero() {
+        return Ok(Some(wait));
+    }
+    let object = json!({
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "Canary",
+        "metadata": {"name": observed.canary.name_any()},
+        "status": next,
+    });
+    writer.apply_status(&ApiResource::erase::<Canary>(&()), "Canary", &object).await?;
+    memory.words.written();
+    Ok(None)
+}
+
+fn action(decision: &Decision, held_back: Option<TimeDelta>, now: Time) -> Action {
+    let wake = decision.wake_at.map(|at| at - now);
+    match [wake, held_back].into_iter().flatten().min() {
+        // A moment more: a timer that fires early would decide nothing and sleep again.
+        Some(delta) => {
+            let delta = delta.to_std().unwrap_or_default();
+            Action::requeue(delta + Duration::from_millis(5))
+        }
+        None => Action::await_change(),
+    }
+}
+
+/// What to do after a failure: try again, later each time.
+pub fn retry(canary: Arc<Canary>, error: &Error, context: Arc<Context>) -> Action {
+    let key = ObjectRef::from_obj(canary.as_ref());
+    let delay = context.memories.failed(&key);
+    tracing::warn!(%error, canary = %key, ?delay, "reconcile failed and is tried again");
+    Action::requeue(delay)
+}
+
+/// Forgets a Canary that is gone.
+pub fn forget(context: &Context, key: &ObjectRef<Canary>) {
+    context.memories.forget(key);
+    context.reader.subscribe(key.clone(), None);
+    if let Some(namespace) = &key.namespace {
+        context.metrics.forget(namespace, &key.name);
+    }
+}

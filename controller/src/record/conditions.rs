@@ -1,0 +1,137 @@
+//! Conditions: what a decision means to kstatus, Flux, Argo CD and a person.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use sluice_core::evidence::Why;
+use sluice_core::{Decision, Phase, Waiting};
+use sluice_crds::{ConditionType, Reason};
+
+/// The longest message that is written; the API takes 32,768 bytes, a person far less.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// What a condition says, before it has a time.
+struct Claim {
+    kind: ConditionType,
+    status: &'static str,
+    reason: String,
+    message: String,
+}
+
+/// The conditions of a decision. `before` are those so far: a condition keeps the time of its last
+/// change of status.
+#[must_use]
+pub fn of(
+    decision: &Decision,
+    generation: Option<i64>,
+    before: &[Condition],
+    now: sluice_core::Time,
+) -> Vec<Condition> {
+    let now = Timestamp::from_second(now.timestamp()).unwrap_or_default();
+    let claims = claims(decision);
+    let conditions = claims.into_iter().map(|claim| {
+        let kind = claim.kind.as_str();
+        let known = before.iter().find(|old| old.type_ == kind && old.status == claim.status);
+        Condition {
+            type_: kind.to_owned(),
+            status: claim.status.to_owned(),
+            reason: claim.reason,
+            message: claim.message.chars().take(LONGEST_MESSAGE).collect(),
+            observed_generation: generation,
+            last_transition_time: known.map_or(Time(now), |old| old.last_transition_time.clone()),
+        }
+    });
+    conditions.collect()
+}
+
+fn claims(decision: &Decision) -> Vec<Claim> {
+    let (reason, message) = explain(decision);
+    let stalled = is_stalled(decision.waiting.as_ref());
+    let at_rest = matches!(decision.phase, Phase::Succeeded | Phase::Failed);
+    let ready = match decision.phase {
+        // A rejected template leaves a healthy service behind.
+        Phase::Succeeded | Phase::Failed => "True",
+        _ => "False",
+    };
+    let claim = |kind, status| Claim { kind, status, reason: reason.clone(), message: message.clone() };
+    let mut claims = vec![claim(ConditionType::Ready, if stalled { "False" } else { ready })];
+    if stalled {
+        claims.push(claim(ConditionType::Stalled, "True"));
+    } else if !at_rest {
+        claims.push(claim(ConditionType::Reconciling, "True"));
+    }
+    let promoted = match decision.phase {
+        Phase::Succeeded => "True",
+        Phase::Finalising if decision.state.rollout.is_none() => "True",
+        Phase::Failed => "False",
+        _ => "Unknown",
+    };
+    claims.push(claim(ConditionType::Promoted, promoted));
+    claims
+}
+
+/// Whether nothing goes on without a person.
+fn is_stalled(waiting: Option<&Waiting>) -> bool {
+    matches!(
+        waiting,
+        Some(
+            Waiting::Blocked { .. }
+                | Waiting::TargetMissing
+                | Waiting::Evidence { overdue: true, .. }
+        )
+    )
+}
+
+/// Reason and message of a decision.
+fn explain(decision: &Decision) -> (String, String) {
+    match &decision.waiting {
+        Some(waiting) => (reason(waiting), sentence(decision, waiting)),
+        None => {
+            let (reason, message) = resting(decision);
+            (reason.as_str().to_owned(), message)
+        }
+    }
+}
+
+fn resting(decision: &Decision) -> (Reason, String) {
+    let serving = decision.state.stable.as_ref().map(ToString::to_string);
+    let serving = serving.unwrap_or_else(|| "nothing".to_owned());
+    match decision.phase {
+        Phase::Succeeded => (Reason::Promoted, format!("{serving} serves all requests")),
+        Phase::Failed => (Reason::Rejected, format!("{serving} serves all requests")),
+        Phase::Promoting => (Reason::Promoting, "the candidate gets all requests".to_owned()),
+        Phase::Finalising => (Reason::Finalising, format!("{serving} serves all requests")),
+        Phase::Initializing => (Reason::Initializing, "the first revision is made".to_owned()),
+        Phase::Waiting | Phase::Progressing | Phase::Holding => {
+            (Reason::Progressing, "the rollout goes on".to_owned())
+        }
+    }
+}
+
+/// The message: where the rollout is, and what it waits for.
+fn sentence(decision: &Decision, waiting: &Waiting) -> String {
+    let Some(rollout) = decision.state.rollout.as_ref().filter(|r| r.first_weight_at.is_some()) else {
+        return waiting.to_string();
+    };
+    format!("{} has {} of the requests: {waiting}", rollout.candidate, rollout.weight)
+}
+
+fn reason(waiting: &Waiting) -> String {
+    let reason = match waiting {
+        Waiting::Blocked { reason, .. } => return reason.clone(),
+        Waiting::Suspended => Reason::Suspended,
+        Waiting::TargetMissing => Reason::TargetNotFound,
+        Waiting::TargetUnsettled => Reason::TargetNotReady,
+        Waiting::Slots => Reason::TooManyRollouts,
+        Waiting::Creating(_) | Waiting::Pods { .. } => Reason::RevisionNotReady,
+        Waiting::Mesh { .. } => Reason::WaypointNotBound,
+        Waiting::Settle { .. } | Waiting::RouteAcceptance { .. } => Reason::RouteNotAccepted,
+        Waiting::Share { .. } => Reason::WeightNotProven,
+        Waiting::Bake { .. } => Reason::Baking,
+        Waiting::Evidence { why: Why::NoData(_), .. } => Reason::MetricsUnavailable,
+        Waiting::Evidence { .. } => Reason::Inconclusive,
+        Waiting::Drain { .. } => Reason::Draining,
+        Waiting::Rejected { .. } => Reason::Rejected,
+        Waiting::HandOver { .. } | Waiting::Removal => Reason::Finalising,
+    };
+    reason.as_str().to_owned()
+}

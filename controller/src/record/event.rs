@@ -1,0 +1,84 @@
+//! Notes become Events on the Canary.
+
+use kube::Resource as _;
+use kube::runtime::events::{Event, EventType, Recorder};
+use sluice_core::Note;
+use sluice_crds::Canary;
+
+/// The longest note that the API takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
+
+/// Publishes what happened. An Event that is not taken is logged: no rollout waits for it.
+pub async fn publish(recorder: &Recorder, canary: &Canary, notes: &[Note]) {
+    for note in notes {
+        let event = event(note);
+        tracing::info!(reason = event.reason, note = event.note, "event");
+        if let Err(error) = recorder.publish(&event, &canary.object_ref(&())).await {
+            tracing::warn!(%error, reason = event.reason, "an Event was not taken");
+        }
+    }
+}
+
+fn event(note: &Note) -> Event {
+    let normal = EventType::Normal;
+    let (type_, reason, text) = match note {
+        Note::Adopted(revision) => (
+            normal,
+            "Adopted",
+            format!("{revision} serves all requests; once the target is at 0, remove its replicas from Git"),
+        ),
+        Note::Started { candidate, going_back: true } => (
+            normal,
+            "GoingBack",
+            format!("{candidate} was promoted before: it takes all requests without gates"),
+        ),
+        Note::Started { candidate, going_back: false } => {
+            (normal, "RolloutStarted", format!("{candidate} is brought to users"))
+        }
+        Note::Superseded(revision) => {
+            (normal, "Superseded", format!("the template changed while {revision} was judged"))
+        }
+        Note::Promoted(revision) => (normal, "Promoted", format!("{revision} serves all requests")),
+        Note::Rejected { revision, reason } => (
+            EventType::Warning,
+            "RolledBack",
+            format!("{revision} was rejected, its requests went back: {reason}"),
+        ),
+        Note::RouteRestored { writer } => (
+            EventType::Warning,
+            "RouteRestored",
+            format!("{writer} changed the route; it was put back. To keep a change by hand, set spec.suspend"),
+        ),
+        Note::Obeyed(order) => (normal, "Obeyed", format!("carried out the order {order}")),
+    };
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(truncated(text)),
+        // The recorder takes Events of one reason and action for one, whatever their notes say.
+        action: action(note),
+        secondary: None,
+    }
+}
+
+/// Tells events apart that have the same reason, within the 128 characters that an action has.
+fn action(note: &Note) -> String {
+    let about = match note {
+        Note::Adopted(revision)
+        | Note::Superseded(revision)
+        | Note::Promoted(revision)
+        | Note::Started { candidate: revision, .. }
+        | Note::Rejected { revision, .. } => revision.as_str(),
+        Note::RouteRestored { writer } => writer,
+        Note::Obeyed(order) => order,
+    };
+    about.chars().take(128).collect()
+}
+
+fn truncated(mut text: String) -> String {
+    if text.len() > LONGEST_NOTE {
+        let end = (0..=LONGEST_NOTE).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or_default());
+    }
+    text
+}

@@ -1,0 +1,157 @@
+//! A decision as the Canary's status.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sluice_core::{Decision, Note, Phase, Stage, Time, Verdict};
+use sluice_crds::{CanaryStatus, Evidence, HistoryEntry, Outcome, PolicySpec, labels};
+
+use super::conditions;
+use crate::observe::Observed;
+use crate::parse::state;
+
+/// The longest time for which a change of words alone is held back, so that a state of a second or
+/// two costs no write.
+const PATIENCE: TimeDelta = TimeDelta::seconds(3);
+
+/// The status of a decision.
+#[must_use]
+pub fn of(
+    observed: &Observed,
+    decision: &Decision,
+    pinned: Option<&PolicySpec>,
+    before: &CanaryStatus,
+    now: Time,
+) -> CanaryStatus {
+    let generation = observed.canary.metadata.generation;
+    let mut status = state::write(&decision.state, pinned, before);
+    status.observed_generation = generation;
+    status.phase = Some(phase(decision.phase));
+    status.conditions = conditions::of(decision, generation, &before.conditions, now);
+    status.replicas = Some(replicas(observed));
+    status.selector = Some(format!("{}={}", labels::CANARY, observed.name));
+    if status.candidate.is_none() && decision.phase == Phase::Failed {
+        status.candidate.clone_from(&before.candidate);
+    }
+    if let (Some(rollout), false) = (&mut status.rollout, decision.findings.is_empty()) {
+        rollout.evidence = decision.findings.iter().map(evidence).collect();
+    }
+    if let Some(adoption) = &mut status.adoption {
+        let target = observed.target.as_ref().and_then(|t| t.data.pointer("/spec/replicas"));
+        let taken_over = decision.state.stable.is_some();
+        adoption.scaled_down = taken_over && target.is_none_or(|n| n.as_u64() == Some(0));
+    }
+    for note in &decision.notes {
+        if let Some(entry) = history(note, now) {
+            status.history.insert(0, entry);
+        }
+    }
+    status.history.truncate(CanaryStatus::MAX_HISTORY);
+    status
+}
+
+/// When a status must be written: now, later unless it changes again, or not at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Due {
+    /// It says the same.
+    Never,
+    /// Something happened.
+    Now,
+    /// Only its words changed; so long they may be held back.
+    Within(TimeDelta),
+}
+
+/// Compares a status with the one that is stored. While a weight is being proven the step counts as
+/// words: the route carries it already, and the proof writes it a moment later.
+#[must_use]
+pub fn due(decision: &Decision, stored: &CanaryStatus, next: &CanaryStatus) -> Due {
+    if comparable(stored) == comparable(next) {
+        return Due::Never;
+    }
+    if milestones(stored) != milestones(next) {
+        return Due::Now;
+    }
+    let proving = decision.state.rollout.as_ref().filter(|rollout| {
+        rollout.proven_at.is_none() && !matches!(rollout.stage, Stage::Prepare)
+    });
+    Due::Within(proving.map_or(PATIENCE, |rollout| rollout.plan.settle + PATIENCE))
+}
+
+/// What is compared: all but the evidence, which is new at every scrape.
+fn comparable(status: &CanaryStatus) -> Value {
+    let mut status = status.clone();
+    if let Some(rollout) = &mut status.rollout {
+        rollout.evidence.clear();
+    }
+    json!(status)
+}
+
+/// What must not be lost by a crash, or is news for whoever watches.
+fn milestones(status: &CanaryStatus) -> Value {
+    let rollout = status.rollout.as_ref();
+    let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled");
+    json!({
+        "generation": status.observed_generation,
+        "phase": status.phase,
+        "stable": status.stable,
+        "candidate": status.candidate,
+        "draining": status.draining,
+        "history": status.history,
+        "adoption": status.adoption,
+        "plan": status.plan,
+        "started": rollout.map(|rollout| rollout.started_at.timestamp_micros()),
+        "promoting": rollout.map(|rollout| rollout.promoting),
+        "stalled": stalled.map(|condition| (&condition.status, &condition.reason)),
+        "proven": rollout.and_then(|rollout| rollout.step_since).map(|at| at.timestamp_micros()),
+    })
+}
+
+fn phase(phase: Phase) -> sluice_crds::Phase {
+    match phase {
+        Phase::Initializing => sluice_crds::Phase::Initializing,
+        Phase::Waiting => sluice_crds::Phase::Waiting,
+        Phase::Progressing => sluice_crds::Phase::Progressing,
+        Phase::Holding => sluice_crds::Phase::Holding,
+        Phase::Promoting => sluice_crds::Phase::Promoting,
+        Phase::Finalising => sluice_crds::Phase::Finalising,
+        Phase::Succeeded => sluice_crds::Phase::Succeeded,
+        Phase::Failed => sluice_crds::Phase::Failed,
+    }
+}
+
+/// Pods that the revisions want, for whoever scales the Canary.
+fn replicas(observed: &Observed) -> i32 {
+    let wanted = observed.workloads.iter().map(|workload| {
+        workload.data.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or_default()
+    });
+    i32::try_from(wanted.sum::<i64>()).unwrap_or(i32::MAX)
+}
+
+fn evidence(finding: &sluice_core::Finding) -> Evidence {
+    Evidence {
+        slo: finding.slo.clone(),
+        good: finding.candidate.good,
+        total: finding.candidate.total,
+        stable_good: finding.stable.good,
+        stable_total: finding.stable.total,
+        verdict: match finding.verdict {
+            Verdict::Pass => sluice_crds::Verdict::Pass,
+            Verdict::Fail(_) => sluice_crds::Verdict::Fail,
+            Verdict::Inconclusive(_) => sluice_crds::Verdict::Inconclusive,
+        },
+    }
+}
+
+fn history(note: &Note, at: Time) -> Option<HistoryEntry> {
+    let (revision, outcome, reason) = match note {
+        Note::Adopted(revision) => (revision, Outcome::Promoted, "took over from the target"),
+        Note::Promoted(revision) => (revision, Outcome::Promoted, "took all requests"),
+        Note::Superseded(revision) => (revision, Outcome::Superseded, "the template changed"),
+        Note::Rejected { revision, reason } if reason.starts_with("aborted") => {
+            (revision, Outcome::Aborted, reason.as_str())
+        }
+        Note::Rejected { revision, reason } => (revision, Outcome::RolledBack, reason.as_str()),
+        Note::Started { .. } | Note::RouteRestored { .. } | Note::Obeyed(_) => return None,
+    };
+    let reason = reason.chars().take(1024).collect();
+    Some(HistoryEntry { revision: revision.to_string(), outcome, at, reason })
+}

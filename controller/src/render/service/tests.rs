@@ -1,0 +1,154 @@
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use super::*;
+
+fn parent(spec: &Value) -> Service {
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": "podinfo", "namespace": "shop",
+            "labels": {
+                "istio.io/use-waypoint": "waypoint",
+                "app.kubernetes.io/instance": "shop",
+                "app": "podinfo",
+            },
+            "annotations": {
+                "networking.istio.io/traffic-distribution": "PreferClose",
+                "argocd.argoproj.io/tracking-id": "shop:/Service:shop/podinfo",
+            },
+        },
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn with_ports(ports: &Value) -> Service {
+    parent(&json!({"selector": {"app": "podinfo"}, "clusterIP": "10.0.0.1", "ports": ports}))
+}
+
+#[test]
+fn ports_and_binding_are_the_parents_and_nothing_else() {
+    let parent = parent(&json!({
+        "type": "NodePort",
+        "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"],
+        "selector": {"app": "podinfo"},
+        "sessionAffinity": "ClientIP",
+        "publishNotReadyAddresses": true,
+        "ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "PreferDualStack",
+        "ports": [
+            {"name": "web", "port": 80, "targetPort": "http", "protocol": "TCP", "nodePort": 30080},
+            {"name": "rpc", "port": 9999, "targetPort": 9998, "protocol": "TCP", "appProtocol": "grpc"},
+        ],
+    }));
+    assert_eq!(
+        service("shop", "podinfo", &"podinfo-1".into(), &parent),
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "name": "podinfo-1", "namespace": "shop",
+                "labels": {
+                    "sluice.dev/canary": "podinfo", "sluice.dev/revision": "podinfo-1",
+                    "app.kubernetes.io/managed-by": "sluice",
+                    "istio.io/use-waypoint": "waypoint",
+                },
+                "annotations": {"networking.istio.io/traffic-distribution": "PreferClose"},
+            },
+            "spec": {
+                "type": "ClusterIP",
+                "selector": {"sluice.dev/revision": "podinfo-1"},
+                "ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "PreferDualStack",
+                "ports": [
+                    {"name": "web", "port": 80, "targetPort": "http", "protocol": "TCP"},
+                    {"name": "rpc", "port": 9999, "targetPort": 9998, "protocol": "TCP", "appProtocol": "grpc"},
+                ],
+            },
+        })
+    );
+}
+
+#[test]
+fn services_that_no_mesh_can_split_are_refused() {
+    let web = json!([{"name": "http", "port": 80}]);
+    let selector = json!({"app": "podinfo"});
+    let cases = [
+        (
+            json!({"type": "ExternalName", "externalName": "example.com"}),
+            "ExternalName",
+        ),
+        (
+            json!({"clusterIP": "None", "selector": selector, "ports": web}),
+            "headless",
+        ),
+        (
+            json!({"clusterIP": "10.0.0.1", "ports": web}),
+            "no selector",
+        ),
+        (
+            json!({"clusterIP": "10.0.0.1", "selector": selector}),
+            "no ports",
+        ),
+    ];
+    for (spec, why) in cases {
+        let (reason, message) = refusal(&parent(&spec), &[]).unwrap();
+        assert_eq!(reason, Reason::ServiceNotSupported);
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+#[test]
+fn http_and_grpc_are_known_as_istio_knows_them() {
+    let split = [
+        json!({"name": "http", "port": 80}),
+        json!({"name": "http2-api", "port": 80}),
+        json!({"name": "grpc-web", "port": 80}),
+        json!({"name": "GRPC-api", "port": 80}),
+        json!({"name": "web", "port": 80}),
+        json!({"port": 80}),
+        json!({"name": "tcp-api", "port": 80, "appProtocol": "http"}),
+        json!({"name": "api", "port": 80, "appProtocol": "kubernetes.io/h2c"}),
+        json!({"name": "http-db", "port": 3306}),
+    ];
+    for port in split {
+        assert_eq!(refusal(&with_ports(&json!([port])), &[]), None, "{port}");
+    }
+    let not = [
+        (json!({"name": "tcp-db", "port": 5432}), "tcp"),
+        (json!({"name": "https", "port": 443}), "https"),
+        (
+            json!({"name": "http", "port": 443, "appProtocol": "https"}),
+            "https",
+        ),
+        (
+            json!({"name": "web", "port": 443, "appProtocol": "kubernetes.io/wss"}),
+            "https",
+        ),
+        (json!({"name": "mongo", "port": 27017}), "mongo"),
+        (json!({"name": "db", "port": 3306}), "tcp"),
+        (
+            json!({"name": "http", "port": 53, "protocol": "UDP"}),
+            "UDP",
+        ),
+    ];
+    for (port, protocol) in not {
+        let ports = json!([{"name": "main", "port": 8080}, port]);
+        let (reason, message) = refusal(&with_ports(&ports), &[]).unwrap();
+        assert_eq!(reason, Reason::UnroutedPort);
+        assert!(
+            message.contains(&format!("carries {protocol},")),
+            "{message}"
+        );
+        let waived = [port
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()];
+        assert_eq!(refusal(&with_ports(&ports), &waived), None);
+    }
+}
+
+#[test]
+fn a_service_with_every_port_waived_is_refused() {
+    let ports = json!([{"name": "http", "port": 80}]);
+    let (reason, message) = refusal(&with_ports(&ports), &["http".to_owned()]).unwrap();
+    assert_eq!(reason, Reason::UnroutedPort);
+    assert!(message.contains("every port"), "{message}");
+}

@@ -1,0 +1,133 @@
+//! One request, one answer.
+
+use std::{
+    process,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use anyhow::Result;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use parking_lot::RwLock;
+use serde_json::json;
+
+use super::{behaviour::Behaviour, counts::Counters, greeting::Greeting};
+
+/// Bodies are read and dropped; more than this is refused, so a test cannot fill the memory.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// One running copy of the app.
+#[derive(Debug)]
+pub(super) struct App {
+    pub(super) behaviour: RwLock<Behaviour>,
+    pub(super) image: String,
+    pub(super) pod: String,
+    pub(super) namespace: String,
+    pub(super) greeting: Greeting,
+    pub(super) ready: AtomicBool,
+    pub(super) counters: Counters,
+    /// Requests begun: the place of each in the even spacing of failures.
+    pub(super) begun: AtomicU64,
+}
+
+impl App {
+    /// Answers one request that came in on `port`.
+    pub(super) async fn answer(
+        &self,
+        port: u16,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>> {
+        let (head, body) = request.into_parts();
+        let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+            return text(StatusCode::PAYLOAD_TOO_LARGE, "body too large or broken");
+        };
+        match (&head.method, head.uri.path()) {
+            (&Method::GET, "/readyz") => self.readyz(),
+            (&Method::GET, "/metrics") => {
+                let response = Response::builder().header(
+                    header::CONTENT_TYPE,
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                );
+                Ok(response.body(self.counters.metrics()?.into())?)
+            }
+            (&Method::GET, "/counts") => json_body(
+                StatusCode::OK,
+                &serde_json::to_value(self.counters.counts())?,
+            ),
+            (_, path) if path.starts_with("/admin/") => {
+                let body = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
+                self.admin(&head.method, path, &body)
+            }
+            _ => self.serve(port).await,
+        }
+    }
+
+    /// An ordinary request: the only kind that is counted.
+    async fn serve(&self, port: u16) -> Result<Response<Full<Bytes>>> {
+        let n = self.begun.fetch_add(1, Ordering::Relaxed);
+        let (version, fails, delay) = {
+            let behaviour = self.behaviour.read();
+            // Slow requests are those before the failing ones: with equal shares both kinds are seen.
+            let delay = behaviour.slow.picks(n + 1).then_some(behaviour.delay);
+            (behaviour.version.clone(), behaviour.failing.picks(n), delay)
+        };
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
+        let status = if fails {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else {
+            StatusCode::OK
+        };
+        self.counters.served(port, status.as_u16());
+        json_body(
+            status,
+            &json!({
+                "version": version,
+                "image": self.image,
+                "pod": self.pod,
+                "namespace": self.namespace,
+                "port": port,
+                "greeting": self.greeting.text(),
+            }),
+        )
+    }
+
+    fn readyz(&self) -> Result<Response<Full<Bytes>>> {
+        if self.ready.load(Ordering::Relaxed) && !self.behaviour.read().unready {
+            text(StatusCode::OK, "ok")
+        } else {
+            text(StatusCode::SERVICE_UNAVAILABLE, "not ready")
+        }
+    }
+
+    fn admin(&self, method: &Method, path: &str, body: &str) -> Result<Response<Full<Bytes>>> {
+        match (method, path) {
+            (&Method::PUT, "/admin/readiness") => match body.parse() {
+                Ok(ready) => self.ready.store(ready, Ordering::Relaxed),
+                Err(_) => return text(StatusCode::BAD_REQUEST, "want true or false"),
+            },
+            (&Method::PUT, "/admin/behaviour") => match body.parse() {
+                Ok(behaviour) => *self.behaviour.write() = behaviour,
+                Err(unknown) => return text(StatusCode::BAD_REQUEST, format!("{unknown}")),
+            },
+            (&Method::POST, "/admin/exit") => process::exit(body.parse().unwrap_or(1)),
+            _ => return text(StatusCode::NOT_FOUND, "no such order"),
+        }
+        text(StatusCode::OK, "ok")
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Result<Response<Full<Bytes>>> {
+    Ok(Response::builder()
+        .status(status)
+        .body(Full::new(body.into()))?)
+}
+
+fn json_body(status: StatusCode, body: &serde_json::Value) -> Result<Response<Full<Bytes>>> {
+    Ok(Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(serde_json::to_vec(body)?.into())?)
+}

@@ -1,0 +1,33 @@
+//! The demo app: an ordinary HTTP server (HTTP/1.1 and h2c) whose behaviour is its image tag
+//! ([`Behaviour`]), so that a story ships a bad version as a team would: by a new tag.
+//!
+//! | Environment | Meaning |
+//! |---|---|
+//! | `IMAGE` | image reference; its tag is the behaviour |
+//! | `POD_NAME`, `POD_NAMESPACE`, `POD_IP` | who it is; it listens on `POD_IP` (default 127.0.0.1) |
+//! | `PORTS` | comma-separated ports, default 8080; 0 picks a free one |
+//! | `GREETING` | put into every answer |
+//! | `GREETING_FILE` | file with the greeting when `GREETING` is not set, default `/etc/config/greeting`; re-read each second |
+//! | `POD_ROOT` | where the container's mounts are: `GREETING_FILE` is looked up below it |
+//!
+//! | Path | Answer |
+//! |---|---|
+//! | any other | JSON `{version, image, pod, namespace, port, greeting}`; counted |
+//! | `/readyz` | 200 or 503 |
+//! | `/metrics` | Prometheus text: `demo_requests_total{port,code}` |
+//! | `/counts` | JSON [`Counts`] |
+//! | `PUT /admin/readiness` | body `true` or `false` |
+//! | `PUT /admin/behaviour` | body: a tag; behave so from now on |
+//! | `POST /admin/exit` | body: the code to exit with at once, as a crash |
+
+pub mod admin;
+mod answer;
+mod behaviour;
+pub mod call;
+mod counts;
+mod greeting;
+mod serve;
+
+pub use behaviour::{Behaviour, REPOSITORY, Share, Unknown};
+pub use counts::Counts;
+pub use serve::run;

@@ -1,0 +1,97 @@
+//! Gateway API's and Istio's resource definitions, from the modules that istiod is built with.
+//!
+//! Kept as one JSON file each: reading a megabyte of YAML at every start would cost seconds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::progress::Progress;
+use super::stamp;
+use crate::paths;
+
+/// Each module, and where its definitions lie in it.
+const SOURCES: [(&str, &str); 2] = [
+    ("sigs.k8s.io/gateway-api", "config/crd/standard"),
+    ("istio.io/api", "kubernetes"),
+];
+
+/// What `go mod download -json` says of a module.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Module {
+    path: String,
+    dir: PathBuf,
+}
+
+pub(super) fn fetch(progress: &Progress) -> Result<PathBuf> {
+    let module = paths::workspace().join("e2e/tools/istio");
+    let folder = paths::cache().join("crds");
+    let digest = stamp::digest(&[module.join("go.mod")], &[]);
+    if stamp::matches(&folder, &digest) {
+        return Ok(folder);
+    }
+    let stage = progress.start("resource definitions", None);
+    let output = Command::new("go")
+        .current_dir(&module)
+        .args(["mod", "download", "-json"])
+        .args(SOURCES.map(|(path, _)| path))
+        .env("GOWORK", "off")
+        .stdin(Stdio::null())
+        .output()
+        .context("starting `go`")?;
+    if !output.status.success() {
+        bail!(
+            "`go mod download` failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    // A run that was stopped, or another version, may have left files.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    for found in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Module>() {
+        let found = found.context("reading what `go mod download` says")?;
+        let inside = SOURCES
+            .iter()
+            .find(|(path, _)| *path == found.path)
+            .map(|(_, inside)| inside);
+        let source = found.dir.join(inside.context("an unexpected module")?);
+        let files =
+            fs::read_dir(&source).with_context(|| format!("reading {}", source.display()))?;
+        for entry in files {
+            let path = entry?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+            {
+                split(&path, &folder)?;
+            }
+        }
+    }
+    stamp::record(&folder, &digest)?;
+    stage.done();
+    Ok(folder)
+}
+
+/// Writes each definition of a YAML file to `folder/NAME.json`.
+fn split(file: &Path, folder: &Path) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    for document in serde_yaml_ng::Deserializer::from_str(&text) {
+        let object = serde_json::Value::deserialize(document)
+            .with_context(|| format!("reading {}", file.display()))?;
+        let name = object
+            .pointer("/metadata/name")
+            .and_then(serde_json::Value::as_str);
+        if let Some(name) = name
+            && object
+                .get("kind")
+                .is_some_and(|kind| kind == "CustomResourceDefinition")
+        {
+            fs::write(folder.join(format!("{name}.json")), object.to_string())?;
+        }
+    }
+    Ok(())
+}

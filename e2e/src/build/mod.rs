@@ -1,0 +1,123 @@
+//! Gets the cluster's programs: found on this machine, or built once and kept under `target/e2e`.
+
+mod crds;
+mod envoy;
+mod go;
+mod progress;
+mod stamp;
+mod tool;
+mod workspace;
+
+use std::fs::{self, File, TryLockError};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::paths;
+use progress::Progress;
+use tool::Tool;
+
+/// The programs and files that a cluster is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tools {
+    /// The API server's database.
+    pub etcd: PathBuf,
+    /// Kubernetes' API server.
+    pub kube_apiserver: PathBuf,
+    /// Deployments, ReplicaSets, EndpointSlices and the like.
+    pub kube_controller_manager: PathBuf,
+    /// For people, and for stories that act as one.
+    pub kubectl: PathBuf,
+    /// istiod.
+    pub pilot_discovery: PathBuf,
+    /// Prometheus.
+    pub prometheus: PathBuf,
+    /// The waypoint proxy.
+    pub envoy: PathBuf,
+    /// Folder of Gateway API's and Istio's resource definitions.
+    pub crds: PathBuf,
+}
+
+/// The workspace's own programs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Programs {
+    /// Sluice itself.
+    pub sluice: PathBuf,
+    /// What the pods of a story run.
+    pub demo_app: PathBuf,
+}
+
+/// Finds or builds what a cluster is made of, and the programs that run on it. Says what it does on
+/// standard error, unless there is nothing to do.
+///
+/// # Errors
+/// If a build fails, with its last lines; the network is needed the first time.
+pub fn prepare() -> Result<(Tools, Programs)> {
+    // Our own first: their errors are the ones people can mend.
+    let programs = programs()?;
+    Ok((tools()?, programs))
+}
+
+/// Builds the workspace's own programs, with the profile that the running one was built with.
+///
+/// # Errors
+/// If they do not compile.
+pub fn programs() -> Result<Programs> {
+    let folder = workspace::build(&Progress::new())?;
+    Ok(Programs {
+        sluice: folder.join("sluice"),
+        demo_app: folder.join("demo-app"),
+    })
+}
+
+/// Finds or builds what a cluster is made of.
+///
+/// # Errors
+/// If a build fails, with its last lines; the network is needed the first time.
+pub fn tools() -> Result<Tools> {
+    let progress = Progress::new();
+    let _lock = lock(&progress)?;
+    let missing: Vec<Tool> = tool::ALL
+        .into_iter()
+        .filter(|tool| !tool.is_at_hand())
+        .collect();
+    if !missing.is_empty() {
+        let all = missing.iter().map(Tool::estimate).sum();
+        progress.say(&format!(
+            "building {} programs of the test cluster, once: about {} on this machine",
+            missing.len(),
+            progress::spoken(all),
+        ));
+    }
+    for tool in &missing {
+        go::build(tool, &progress)?;
+    }
+    Ok(Tools {
+        etcd: tool::ETCD.path()?,
+        kube_apiserver: tool::KUBE_APISERVER.path()?,
+        kube_controller_manager: tool::KUBE_CONTROLLER_MANAGER.path()?,
+        kubectl: tool::KUBECTL.path()?,
+        pilot_discovery: tool::PILOT_DISCOVERY.path()?,
+        prometheus: tool::PROMETHEUS.path()?,
+        envoy: envoy::install(&progress)?,
+        crds: crds::fetch(&progress)?,
+    })
+}
+
+/// One build at a time, whatever started it. The system frees the lock when its holder ends.
+fn lock(progress: &Progress) -> Result<File> {
+    let cache = paths::cache();
+    fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
+    let path = cache.join("build.lock");
+    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            progress.say("waiting for another build of the test cluster to end");
+            file.lock()?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).context("locking the build"),
+    }
+    Ok(file)
+}

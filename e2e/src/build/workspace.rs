@@ -1,0 +1,50 @@
+//! Builds this workspace's own programs, as the running one was built.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::progress::Progress;
+use crate::paths;
+
+/// Builds all programs and returns the folder they are in.
+pub(super) fn build(progress: &Progress) -> Result<PathBuf> {
+    let stage = progress.start("sluice and demo-app", None);
+    let exe = std::env::current_exe().context("finding this program")?;
+    // target/PROFILE/NAME, or target/PROFILE/deps/NAME-HASH for a test.
+    let folder = exe.parent().context("this program lies in no folder")?;
+    let folder = if folder.ends_with("deps") {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
+    };
+    let folder = folder.to_path_buf();
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut child = Command::new(cargo)
+        .current_dir(paths::workspace())
+        .args(["build", "--workspace", "--bins", "--profile", profile])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("starting cargo")?;
+    let mut said = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        for line in BufReader::new(stderr).lines() {
+            let line = line?;
+            stage.note(line.trim());
+            said.push(line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("cargo build: {status}\n{}", said.join("\n"));
+    }
+    stage.done();
+    Ok(folder)
+}

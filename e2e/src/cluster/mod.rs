@@ -1,0 +1,356 @@
+//! A Kubernetes cluster with an ambient mesh, inside the sandbox.
+//!
+//! Real: etcd, API server, controllers, istiod, Envoy, Prometheus. Absent: scheduler, kubelet (the
+//! node agent runs pods), CNI and ztunnel (clients speak HBONE themselves).
+
+mod api_server;
+mod apply;
+pub mod audit;
+mod definitions;
+mod envoy;
+mod istiod;
+mod kubeconfig;
+mod prometheus;
+mod sds;
+mod timing;
+mod waypoint;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
+use kube::Client;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::json;
+
+use crate::build::Tools;
+use crate::certs::Authority;
+use crate::paths;
+use crate::process::{Process, until};
+use crate::sandbox::{Door, WAYPOINTS};
+use api_server::Files;
+pub use audit::Audit;
+use kubeconfig::Credentials;
+pub use prometheus::Prometheus;
+pub use timing::Timing;
+use timing::Timings;
+pub use waypoint::{HBONE_PORT, Waypoint};
+
+/// Everybody in this group may do everything.
+const MASTERS: &str = "system:masters";
+/// The harness's own user, as the audit log names it.
+pub const ADMIN: &str = "admin";
+/// Waypoints' addresses start here; those before are the cluster's own.
+const FIRST_WAYPOINT: u32 = 10;
+const NAMESPACE_READY: Duration = Duration::from_secs(20);
+/// How long a token of [`Cluster::kubeconfig_for_service_account`] lives, in seconds.
+const TOKEN_SECONDS: i64 = 24 * 3600;
+
+/// A running cluster. Dropping it kills all of it.
+pub struct Cluster {
+    tools: Tools,
+    authority: Arc<Authority>,
+    files: Files,
+    admin_config: PathBuf,
+    client: Client,
+    prometheus: Prometheus,
+    parts: Vec<Process>,
+    waypoints: AtomicU32,
+    timings: Vec<Timing>,
+}
+
+impl Cluster {
+    /// Starts one and waits until every part answers. Only inside [`crate::sandbox`]: its ports are
+    /// fixed.
+    ///
+    /// # Errors
+    /// If a part does not come up; the error names it and quotes the end of its log.
+    pub async fn start(tools: Tools) -> Result<Self> {
+        // Fails only if the program installed a provider before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let timings = Timings::new();
+        let run = paths::new_run()?;
+        let authority = Arc::new(Authority::new()?);
+        let files = Files::new(&run, &authority)?;
+        let admin_config = files.kubeconfig(&authority, ADMIN, Some(MASTERS))?;
+        let client = client(&admin_config).await?;
+
+        let (prometheus, mut parts, ()) = tokio::try_join!(
+            timings.time("prometheus", Prometheus::launch(&tools, &run)),
+            control_plane(&tools, &files, &authority, &client, &timings),
+            timings.time("SDS server", sds::start(Arc::clone(&authority))),
+        )?;
+        parts.shrink_to_fit();
+        let waypoints = AtomicU32::new(FIRST_WAYPOINT);
+        let timings = timings.into_parts();
+        Ok(Self {
+            tools,
+            authority,
+            files,
+            admin_config,
+            client,
+            prometheus,
+            parts,
+            waypoints,
+            timings,
+        })
+    }
+
+    /// A client that may do everything; the audit log calls it [`ADMIN`].
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The programs that the cluster is made of, and those that run on it.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// The authority that everything trusts: API server, its users, and the mesh.
+    #[must_use]
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.authority
+    }
+
+    /// The folder of this run: logs as `NAME.log`, and data.
+    #[must_use]
+    pub fn run_dir(&self) -> &Path {
+        &self.files.run
+    }
+
+    /// How long each part took to start.
+    #[must_use]
+    pub fn timings(&self) -> &[Timing] {
+        &self.timings
+    }
+
+    /// What was asked of the API server.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.files.audit.clone())
+    }
+
+    /// Prometheus, to stop and start it.
+    #[must_use]
+    pub fn prometheus(&self) -> &Prometheus {
+        &self.prometheus
+    }
+
+    /// Prometheus' base URL.
+    #[must_use]
+    pub fn prometheus_url(&self) -> &'static str {
+        self.prometheus.url()
+    }
+
+    /// The kubeconfig of [`ADMIN`].
+    #[must_use]
+    pub fn admin_kubeconfig(&self) -> &Path {
+        &self.admin_config
+    }
+
+    /// Writes a kubeconfig for a user, with a client certificate. They may do what RBAC grants.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn kubeconfig_for(&self, user: &str, group: Option<&str>) -> Result<PathBuf> {
+        self.files.kubeconfig(&self.authority, user, group)
+    }
+
+    /// Writes a kubeconfig for a service account, with a token, as a pod of it would have.
+    ///
+    /// # Errors
+    /// If there is no such account.
+    pub async fn kubeconfig_for_service_account(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<PathBuf> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                expiration_seconds: Some(TOKEN_SECONDS),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let answer = accounts
+            .create_token_request(name, &PostParams::default(), &request)
+            .await
+            .with_context(|| format!("asking for a token of {namespace}/{name}"))?;
+        let token = answer
+            .status
+            .context("a token request without a token")?
+            .token;
+        let file = format!("{namespace}-{name}");
+        let ca = self.authority.ca_pem();
+        kubeconfig::write(
+            &self.files.pki,
+            &file,
+            api_server::ADDRESS,
+            ca,
+            &Credentials::Token(token),
+        )
+    }
+
+    /// Lets the machine outside reach the API server, and writes `target/e2e/kubeconfig` for it.
+    ///
+    /// # Errors
+    /// If the door or the file cannot be used.
+    pub fn open(&self, door: Door) -> Result<PathBuf> {
+        let address = door.address()?;
+        door.lead_to(api_server::ADDRESS)?;
+        let leaf = Credentials::Certificate(self.authority.user(ADMIN, Some(MASTERS))?);
+        let ca = self.authority.ca_pem();
+        let written = kubeconfig::write(&self.files.pki, "outside", address, ca, &leaf)?;
+        let path = paths::cache().join("kubeconfig");
+        std::fs::copy(&written, &path).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Applies YAML of any kinds, in order, as `kubectl apply --server-side --force-conflicts` does.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn apply(&self, yaml: &str) -> Result<Vec<DynamicObject>> {
+        apply::apply(&self.client, yaml).await
+    }
+
+    /// Makes a namespace of the mesh, whose Services use the waypoint named `waypoint`.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn namespace(&self, name: &str) -> Result<()> {
+        let object: Namespace = serde_json::from_value(json!({"metadata": {
+            "name": name,
+            "labels": {
+                "istio.io/dataplane-mode": "ambient",
+                "istio.io/use-waypoint": "waypoint",
+            },
+        }}))?;
+        create_namespace(&self.client, &object).await?;
+        // Pods are refused until the namespace has its default account.
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), name);
+        until("the default service account", NAMESPACE_READY, async || {
+            accounts.get("default").await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes a waypoint and starts its Envoy. Prometheus scrapes it from now on.
+    ///
+    /// # Errors
+    /// If its listeners do not come up; the error quotes the end of Envoy's log.
+    pub async fn waypoint(&self, namespace: &str, name: &str) -> Result<Waypoint> {
+        let n = self.waypoints.fetch_add(1, Ordering::Relaxed);
+        let ip = WAYPOINTS
+            .nth(n)
+            .context("no address is left for a waypoint")?;
+        let run = &self.files.run;
+        let place = (namespace, name);
+        let waypoint = Waypoint::launch(self.client(), &self.tools, run, place, ip).await?;
+        self.prometheus
+            .scrape(namespace, waypoint.pod(), ip)
+            .await?;
+        Ok(waypoint)
+    }
+
+    /// Stops scraping a waypoint and kills it. Its objects go with its namespace.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub async fn remove_waypoint(&self, waypoint: Waypoint) -> Result<()> {
+        self.prometheus
+            .forget(waypoint.namespace(), waypoint.pod())
+            .await?;
+        waypoint.kill().await
+    }
+
+    /// istiod's debug pages, such as `/debug/syncz`.
+    ///
+    /// # Errors
+    /// If istiod does not answer.
+    pub async fn istiod_debug(&self, path: &str) -> Result<String> {
+        let url = format!("http://{}{path}", istiod::HTTP);
+        Ok(reqwest::get(url).await?.error_for_status()?.text().await?)
+    }
+
+    /// Fails if a part of the cluster ended by itself, quoting the end of its log.
+    ///
+    /// # Errors
+    /// As said.
+    pub async fn alive(&self) -> Result<()> {
+        for part in &self.parts {
+            part.alive().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn client(kubeconfig: &Path) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    Ok(Client::try_from(config)?)
+}
+
+/// etcd, then the API server, then all that needs it at once.
+async fn control_plane(
+    tools: &Tools,
+    files: &Files,
+    authority: &Authority,
+    client: &Client,
+    timings: &Timings,
+) -> Result<Vec<Process>> {
+    let etcd = timings
+        .time("etcd", api_server::start_etcd(tools, files))
+        .await?;
+    let api = api_server::start_api_server(tools, files, authority);
+    let api = timings.time("kube-apiserver", api).await?;
+    let kubeconfig = |user: &str| files.kubeconfig(authority, user, Some(MASTERS));
+    let controllers = api_server::start_controllers(
+        tools,
+        files,
+        &kubeconfig("system:kube-controller-manager")?,
+    )?;
+    // istiod reads resource definitions as they come, and must not wait for them.
+    let istiod = istiod::start(tools, &files.run, &kubeconfig("istiod")?)?;
+    tokio::try_join!(
+        timings.time(
+            "resource definitions",
+            definitions::create(client, &tools.crds)
+        ),
+        timings.time("node and namespace", cluster_objects(client)),
+        timings.time("istiod", istiod::ready(&istiod)),
+    )?;
+    Ok(vec![etcd, api, controllers, istiod])
+}
+
+/// The namespace of istiod, and the node of the waypoints: the EndpointSlice controller leaves out
+/// pods of unknown nodes.
+async fn cluster_objects(client: &Client) -> Result<()> {
+    let namespace = serde_json::from_value(json!({"metadata": {"name": "istio-system"}}))?;
+    create_namespace(client, &namespace).await?;
+    let nodes: Api<Node> = Api::all(client.clone());
+    let node = serde_json::from_value(json!({"metadata": {"name": waypoint::NODE}}))?;
+    nodes.create(&PostParams::default(), &node).await?;
+    let status = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    let (params, patch) = (PatchParams::default(), Patch::Merge(&status));
+    nodes.patch_status(waypoint::NODE, &params, &patch).await?;
+    Ok(())
+}
+
+async fn create_namespace(client: &Client, namespace: &Namespace) -> Result<()> {
+    Api::all(client.clone())
+        .create(&PostParams::default(), namespace)
+        .await
+        .context("creating a namespace")?;
+    Ok(())
+}

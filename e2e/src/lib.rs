@@ -1,0 +1,12 @@
+//! A whole cluster on one machine.
+
+pub mod app;
+pub mod build;
+pub mod certs;
+pub mod cluster;
+pub mod load;
+pub mod node;
+pub mod paths;
+pub mod process;
+pub mod sandbox;
+pub mod stage;

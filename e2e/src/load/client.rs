@@ -1,0 +1,221 @@
+//! One client: a keep-alive connection, a request at a time, and the rule of when to try again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    HeaderMap, Uri,
+    client::conn::http1::{self, SendRequest},
+    header::{HOST, HeaderName, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_util::io::InspectReader;
+
+use super::{
+    Spec, Target,
+    hbone::Tunnels,
+    outcome::{Answer, Outcome},
+};
+
+/// A request that can be sent again and again.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+/// Checks and prepares what `spec` asks to send.
+pub(super) fn request(spec: &Spec) -> Result<Request> {
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, HeaderValue::from_str(&spec.host).context("host")?);
+    for (name, value) in &spec.headers {
+        headers.append(
+            HeaderName::try_from(name).with_context(|| format!("header {name:?}"))?,
+            HeaderValue::from_str(value).with_context(|| format!("value of header {name}"))?,
+        );
+    }
+    Ok(Request {
+        uri: spec.path.parse().context("path")?,
+        headers,
+    })
+}
+
+/// A client with at most one connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    target: Target,
+    request: Request,
+    tunnels: Arc<Tunnels>,
+    slot: usize,
+    limit: Duration,
+    connection: Option<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Empty<Bytes>>,
+    /// Bytes received on it: whether any byte of an answer arrived decides on a repeat.
+    received: Arc<AtomicU64>,
+}
+
+/// What the demo app says of itself.
+#[derive(Deserialize)]
+struct Body {
+    version: String,
+    pod: String,
+}
+
+/// Why an attempt has no answer.
+enum Broken {
+    /// `net/http` would send it again.
+    Again(String),
+    Failed(Outcome, String),
+}
+
+impl Client {
+    pub(super) fn new(spec: &Spec, request: Request, tunnels: Arc<Tunnels>, slot: usize) -> Self {
+        Self {
+            target: spec.target.clone(),
+            request,
+            tunnels,
+            slot,
+            limit: spec.timeout,
+            connection: None,
+        }
+    }
+
+    /// Sends one request and reads its answer.
+    pub(super) async fn send(&mut self) -> Answer {
+        let mut retried = false;
+        let limit = self.limit;
+        let sent = timeout(limit, async {
+            match self.attempt().await {
+                Err(Broken::Again(_)) => {
+                    retried = true;
+                    self.attempt().await
+                }
+                other => other,
+            }
+        })
+        .await;
+        let mut answer = match sent {
+            Ok(Ok(answer)) => answer,
+            // A repeat goes out on a new connection, so it never asks for another.
+            Ok(Err(Broken::Again(why))) => Answer::failed(Outcome::Reset, why),
+            Ok(Err(Broken::Failed(outcome, why))) => Answer::failed(outcome, why),
+            Err(_) => {
+                self.connection = None;
+                Answer::failed(Outcome::Timeout, format!("no answer within {limit:?}"))
+            }
+        };
+        answer.retried = retried;
+        answer
+    }
+
+    async fn attempt(&mut self) -> Result<Answer, Broken> {
+        let mut reused = None;
+        if let Some(mut connection) = self.connection.take() {
+            // False if the server closed it or said `Connection: close`: no client uses it again.
+            if connection.sender.ready().await.is_ok() {
+                reused = Some(connection);
+            }
+        }
+        let was_used = reused.is_some();
+        let mut connection = match reused {
+            Some(connection) => connection,
+            None => self
+                .connect()
+                .await
+                .map_err(|error| Broken::Failed(Outcome::Connect, format!("{error:#}")))?,
+        };
+        let before = connection.received.load(Ordering::Relaxed);
+        let mut request = hyper::Request::new(Empty::new());
+        *request.uri_mut() = self.request.uri.clone();
+        *request.headers_mut() = self.request.headers.clone();
+        let response = connection
+            .sender
+            .send_request(request)
+            .await
+            .map_err(|error| {
+                let why = format!("{:#}", anyhow::Error::new(error));
+                if was_used && connection.received.load(Ordering::Relaxed) == before {
+                    Broken::Again(why)
+                } else {
+                    Broken::Failed(Outcome::Reset, why)
+                }
+            })?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| {
+            Broken::Failed(
+                Outcome::Reset,
+                format!("{status}, then {:#}", anyhow::Error::new(error)),
+            )
+        })?;
+        self.connection = Some(connection);
+        let body = body.to_bytes();
+        // A proxy's own answers are not the app's, and name no version.
+        let from_app = serde_json::from_slice::<Body>(&body).ok();
+        let (version, pod) = from_app.map(|body| (body.version, body.pod)).unzip();
+        let why = if version.is_some() {
+            None
+        } else {
+            Some(String::from_utf8_lossy(&body).into_owned())
+        };
+        Ok(Answer {
+            outcome: Outcome::Status(status.as_u16()),
+            version,
+            pod,
+            why,
+            retried: false,
+        })
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        match &self.target {
+            Target::Direct(address) => {
+                let stream = TcpStream::connect(address).await.context("connecting")?;
+                stream.set_nodelay(true)?;
+                handshake(stream).await
+            }
+            Target::Waypoint {
+                address,
+                authority,
+                tls,
+            } => {
+                let tunnel = self
+                    .tunnels
+                    .open(self.slot, *address, authority, tls)
+                    .await?;
+                handshake(TokioIo::new(tunnel)).await
+            }
+        }
+    }
+}
+
+async fn handshake(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection> {
+    let received = Arc::new(AtomicU64::new(0));
+    let counted = InspectReader::new(io, {
+        let received = Arc::clone(&received);
+        move |bytes: &[u8]| {
+            received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+    });
+    let (sender, connection) = http1::handshake(TokioIo::new(counted)).await?;
+    // Its errors reach the request under way; it ends with its sender.
+    tokio::spawn(connection);
+    Ok(Connection { sender, received })
+}

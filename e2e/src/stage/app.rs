@@ -1,0 +1,132 @@
+//! What Git holds of an app: a Deployment, its Service, and its Canary.
+
+use std::fmt::Write as _;
+
+/// An app as a team would write it down. [`App::yaml`] is what Git holds.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Name of its Deployment, Service and Canary.
+    pub name: String,
+    /// Tag of its image: how it behaves, see [`crate::app`].
+    pub tag: String,
+    /// `spec.replicas` of the Deployment.
+    pub replicas: Option<u32>,
+    /// Container and Service ports.
+    pub ports: Vec<u16>,
+    /// Content of a mounted `ConfigMap` with a greeting.
+    pub greeting: Option<String>,
+}
+
+impl App {
+    /// An app with one port and no configuration.
+    #[must_use]
+    pub fn new(name: &str, tag: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            tag: tag.to_owned(),
+            replicas: None,
+            ports: vec![8080],
+            greeting: None,
+        }
+    }
+
+    /// The same app with another image.
+    #[must_use]
+    pub fn tagged(&self, tag: &str) -> Self {
+        Self { tag: tag.to_owned(), ..self.clone() }
+    }
+
+    /// Its manifests, but for the Canary.
+    #[must_use]
+    pub fn yaml(&self, namespace: &str) -> String {
+        let Self { name, tag, .. } = self;
+        let replicas = self.replicas.map(|n| format!("\n  replicas: {n}")).unwrap_or_default();
+        let container_ports: Vec<_> =
+            self.ports.iter().map(|port| format!("{{containerPort: {port}}}")).collect();
+        let service_ports: Vec<_> = self
+            .ports
+            .iter()
+            .map(|port| format!("{{name: http-{port}, port: {port}, targetPort: {port}}}"))
+            .collect();
+        let mut yaml = String::new();
+        let mut mounts = "";
+        let mut volumes = String::new();
+        if let Some(greeting) = &self.greeting {
+            mounts = "\n        volumeMounts: [{name: config, mountPath: /etc/config}]";
+            volumes = format!("\n      volumes: [{{name: config, configMap: {{name: {name}}}}}]");
+            // Writing to a String cannot fail.
+            let _ = write!(
+                yaml,
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+                 data: {{greeting: {greeting:?}}}\n---\n"
+            );
+        }
+        let _ = write!(
+            yaml,
+            "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: {namespace}, labels: {{app: {name}}}}}
+spec:{replicas}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:{volumes}
+      terminationGracePeriodSeconds: 10
+      containers:
+      - name: app
+        image: demo:{tag}
+        ports: [{}]
+        readinessProbe: {{httpGet: {{path: /readyz, port: {}}}, periodSeconds: 1}}{mounts}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  selector: {{app: {name}}}
+  ports: [{}]
+",
+            container_ports.join(", "),
+            self.ports.first().copied().unwrap_or(8080),
+            service_ports.join(", "),
+        );
+        yaml
+    }
+}
+
+/// A Canary for an app of that name; `spec` is more of its spec, as YAML lines without indentation.
+#[must_use]
+pub fn canary(namespace: &str, name: &str, spec: &str) -> String {
+    let mut yaml = format!(
+        "apiVersion: sluice.dev/v1alpha1
+kind: Canary
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  targetRef: {{kind: Deployment, name: {name}}}
+"
+    );
+    for line in spec.lines() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(yaml, "  {line}");
+    }
+    yaml
+}
+
+/// Sections with intervals of seconds, for a Prometheus that scrapes every second.
+#[must_use]
+pub fn quick_policy(prometheus: &str) -> String {
+    format!(
+        "metrics: {{address: \"{prometheus}\", interval: 1s}}
+steps:
+- {{weight: 10%, bake: 2s}}
+- {{weight: 50%, bake: 2s}}
+slos:
+- {{name: availability, objective: 99%, availability: {{}}}}
+- {{name: latency, objective: 95%, latency: {{threshold: 250ms}}}}
+minRequests: 50
+settle: 500ms
+drainDelay: 2s
+progressDeadline: 30s
+rollbackWindow: 2
+"
+    )
+}

@@ -1,0 +1,61 @@
+//! What stories and the demo play on: a cluster, a node, and Sluice, shared by all; and a [`Scene`]
+//! for each, a namespace with a waypoint, an app, and clients.
+
+pub mod app;
+mod controller;
+mod scene;
+mod wait;
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+
+use crate::build::{Programs, Tools};
+use crate::cluster::Cluster;
+use crate::node::{self, Node};
+use crate::paths;
+
+pub use app::App;
+pub use controller::{Controller, USER};
+pub use scene::{Scene, describe, no_failure, weights};
+pub use wait::{TICK, eventually};
+
+/// A cluster with a node and Sluice on it. Dropping it ends all of it.
+pub struct Stage {
+    /// Last to be dropped would be first to be missed: Sluice ends before its cluster.
+    pub controller: Controller,
+    _node: Node,
+    /// The cluster.
+    pub cluster: Cluster,
+}
+
+impl Stage {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// When a part does not start; the error quotes its log.
+    pub async fn start(tools: Tools, programs: &Programs) -> Result<Self> {
+        let cluster = Cluster::start(tools).await?;
+        let dir = cluster.run_dir().join("node");
+        let node = node::Config::new(programs.demo_app.clone(), dir);
+        let node = Node::start(cluster.client(), node).await?;
+        let rbac = paths::workspace().join("deploy/rbac.yaml");
+        let rbac = std::fs::read_to_string(&rbac)
+            .with_context(|| format!("reading {}", rbac.display()))?;
+        cluster.apply(&rbac).await?;
+        let controller = Controller::start(&cluster, &programs.sluice).await?;
+        Ok(Self { controller, _node: node, cluster })
+    }
+
+    /// A namespace of its own, with a waypoint.
+    ///
+    /// # Errors
+    /// When the API server refuses, or the waypoint does not start.
+    pub async fn scene(&self, name: &str) -> Result<Scene<'_>> {
+        Scene::set(self, name).await
+    }
+}
+
+/// Where Sluice serves its metrics.
+pub const ADMIN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 18_080);

@@ -1,0 +1,114 @@
+//! Stories on the real stack, a file each. They share one cluster; each has a namespace of its own.
+//!
+//! `cargo test -p e2e --test stories -- promote` runs one. Arguments are those of `cargo test`.
+
+#![allow(clippy::expect_used, reason = "a failed expectation is a failed story")]
+
+mod promote;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use e2e::build::{self, Programs, Tools};
+use e2e::sandbox::{self, Options};
+use e2e::stage::Stage;
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use tokio::runtime::Handle;
+use tokio::sync::RwLock;
+
+/// Stories that run at once: they wait more than they compute.
+const AT_ONCE: usize = 4;
+
+/// A story, by name.
+struct Story {
+    name: &'static str,
+    /// It does something to what all share, or needs the whole machine: it runs alone.
+    alone: bool,
+    play: Play,
+}
+
+type Play = for<'a> fn(&'a Stage) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// Names a story's function.
+macro_rules! story {
+    ($module:ident::$play:ident) => {
+        story!($module::$play, alone: false)
+    };
+    ($module:ident::$play:ident, alone: $alone:expr) => {
+        Story {
+            name: concat!(stringify!($module), "::", stringify!($play)),
+            alone: $alone,
+            play: |stage| Box::pin($module::$play(stage)),
+        }
+    };
+}
+
+const STORIES: &[Story] = &[
+    story!(promote::through_envoy_without_a_failed_request, alone: true),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials(&Arc::default())).exit_code();
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter("warn")
+        .with_writer(std::io::stderr)
+        .init();
+    sandbox::run(Options::default(), build::prepare, |prepared: (Tools, Programs), _| {
+        play(arguments, prepared)
+    })
+}
+
+/// What the trials share: the stage, once it is set, and who may use it.
+#[derive(Default)]
+struct Shared {
+    stage: std::sync::OnceLock<(Stage, Handle)>,
+    turn: RwLock<()>,
+}
+
+async fn play(mut arguments: Arguments, (tools, programs): (Tools, Programs)) -> Result<()> {
+    let begun = Instant::now();
+    let stage = Stage::start(tools, &programs).await?;
+    println!("the cluster started in {:.1} s", begun.elapsed().as_secs_f64());
+    let shared = Arc::new(Shared::default());
+    let fresh = shared.stage.set((stage, Handle::current())).is_ok();
+    ensure!(fresh, "the stage is set once");
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let trials = trials(&shared);
+    let conclusion: Conclusion =
+        tokio::task::spawn_blocking(move || libtest_mimic::run(&arguments, trials)).await?;
+    if let Some((stage, _)) = shared.stage.get() {
+        stage.controller.alive().await?;
+        stage.cluster.alive().await?;
+    }
+    ensure!(!conclusion.has_failed(), "{} stories failed", conclusion.num_failed);
+    Ok(())
+}
+
+fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
+    let trial = |story: &'static Story| {
+        let shared = Arc::clone(shared);
+        Trial::test(story.name, move || {
+            let (stage, runtime) = shared.stage.get().ok_or("the stage is not set")?;
+            runtime.block_on(async {
+                let begun = Instant::now();
+                let result = if story.alone {
+                    let _turn = shared.turn.write().await;
+                    (story.play)(stage).await
+                } else {
+                    let _turn = shared.turn.read().await;
+                    (story.play)(stage).await
+                };
+                println!("{} took {:.1} s", story.name, begun.elapsed().as_secs_f64());
+                result.map_err(|error| Failed::from(format!("{error:?}")))
+            })
+        })
+    };
+    STORIES.iter().map(trial).collect()
+}

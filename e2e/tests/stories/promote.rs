@@ -1,0 +1,78 @@
+//! A good version reaches all users, and none of them notices.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::load::stats;
+use e2e::stage::{App, Scene, Stage, eventually};
+use sluice_crds::CanaryStatus;
+
+/// Requests per step, at least, from which the share is computed.
+const ENOUGH: u64 = 5_000;
+/// Clients' requests per second: what two cores carry beside the cluster.
+const RATE: f64 = 1_200.0;
+
+/// From adoption until the old revision is gone no request fails, and at each step the app itself
+/// counts the share that the route says.
+pub(crate) async fn through_envoy_without_a_failed_request(stage: &Stage) -> Result<()> {
+    let scene = stage.scene("promote").await?;
+    let v1 = App::new("shop", "v1");
+    scene.deploy(&v1).await?;
+    let load = scene.load("shop", 8080, 200.0).await?;
+    scene
+        .adopt(&v1, "replicas: 2\nsteps: [{weight: 10%, bake: 8s}, {weight: 50%, bake: 8s}]\n")
+        .await?;
+
+    load.set_rate(RATE);
+    let v2 = v1.tagged("v2");
+    scene.deploy(&v2).await?;
+    let (old, new) = (scene.revision_of(&v1).await?, scene.revision_of(&v2).await?);
+    for (step, share) in [(1, 0.10), (2, 0.50)] {
+        scene
+            .until("shop", &format!("step {step} proven"), Duration::from_secs(60), |status| {
+                proven_at(status, step)
+            })
+            .await?;
+        let counted = share_at_the_app(&scene, &old, &new).await?;
+        ensure!(counted.contains(share), "step {step}: {counted}, the weight is {share}");
+        // The same check must notice a route that is off by five points.
+        ensure!(!counted.contains(share + 0.05), "step {step}: {counted} tells nothing");
+        ensure!(!counted.contains(share - 0.05), "step {step}: {counted} tells nothing");
+    }
+    let judged = uids(&scene, &new).await?;
+    let end = scene.outcome(&v2, Duration::from_secs(90)).await?;
+    ensure!(end.stable.as_deref() == Some(new.as_str()), "{new} does not serve: {end:?}");
+    let serving = uids(&scene, &new).await?;
+    ensure!(judged.iter().all(|uid| serving.contains(uid)), "judged pods were replaced");
+    ensure!(scene.replicas(&old).await? == 0, "{old} still has pods");
+
+    let report = load.stop().await;
+    e2e::stage::no_failure(&report)?;
+    scene.close().await
+}
+
+fn proven_at(status: &CanaryStatus, step: u32) -> Option<()> {
+    let rollout = status.rollout.as_ref()?;
+    (status.step == Some(step) && rollout.step_since.is_some()).then_some(())
+}
+
+/// The candidate's share of the requests that the pods count from now on.
+async fn share_at_the_app(scene: &Scene<'_>, old: &str, new: &str) -> Result<stats::Interval> {
+    let total = async |revision: &str| -> Result<u64> {
+        Ok(scene.counted(revision).await?.iter().map(|counts| counts.total).sum())
+    };
+    let base = (total(old).await?, total(new).await?);
+    let what = format!("{ENOUGH} requests counted by the pods");
+    let (old, new) = eventually(&what, Duration::from_secs(20), async || {
+        let counted = (total(old).await? - base.0, total(new).await? - base.1);
+        let enough = counted.0 + counted.1 >= ENOUGH;
+        Ok(if enough { Ok(counted) } else { Err(format!("{counted:?}")) })
+    })
+    .await?;
+    stats::share(new, old + new).context("no requests")
+}
+
+async fn uids(scene: &Scene<'_>, revision: &str) -> Result<Vec<String>> {
+    let pods = scene.pods(revision).await?;
+    Ok(pods.into_iter().filter_map(|pod| pod.metadata.uid).collect())
+}
