@@ -10,6 +10,7 @@ mod drain;
 mod end;
 mod finalise;
 mod phase;
+mod prove;
 mod rebuild;
 mod retire;
 mod size;

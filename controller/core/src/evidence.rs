@@ -102,3 +102,6 @@ impl Counts {
         self.slos.get(index).copied().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,36 @@ pub struct Rollout {
     pub ready_since: Option<Time>,
 }
 
+impl Rollout {
+    /// A rollout that is about to start.
+    #[must_use]
+    pub fn new(candidate: RevisionName, plan: Plan, gated: bool, now: Time) -> Self {
+        Self {
+            candidate,
+            plan,
+            gated,
+            stage: Stage::Prepare,
+            weight: Weight::ZERO,
+            started_at: now,
+            first_weight_at: None,
+            weight_at: now,
+            proven_at: None,
+            progressed_at: now,
+            passed_at: None,
+            ready_since: None,
+        }
+    }
+
+    /// Its traffic was taken away: it has to earn all of it again.
+    pub(crate) fn restart(&mut self, now: Time) {
+        self.stage = Stage::Prepare;
+        self.weight = Weight::ZERO;
+        self.weight_at = now;
+        self.proven_at = None;
+        self.passed_at = None;
+    }
+}
+
 /// Where a rollout is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stage {

@@ -134,7 +134,10 @@ impl fmt::Display for Waiting {
             Self::Suspended => write!(f, "spec.suspend is true: nothing is written"),
             Self::Blocked { message, .. } => f.write_str(message),
             Self::Slots => {
-                write!(f, "waits for another rollout of its policy to end: maxConcurrent is reached")
+                write!(
+                    f,
+                    "waits for another rollout of its policy to end: maxConcurrent is reached"
+                )
             }
             Self::TargetMissing => write!(
                 f,

@@ -67,7 +67,12 @@ pub fn due(decision: &Decision, stored: &CanaryStatus, next: &CanaryStatus) -> D
     if comparable(stored) == comparable(next) {
         return Due::Never;
     }
-    if milestones(stored) != milestones(next) {
+    // A new weight that is not proven yet is no milestone: its proof is.
+    let mut unproven = next.clone();
+    if let (Some(old), Some(new)) = (&stored.rollout, &mut unproven.rollout) {
+        new.step_since = new.step_since.or(old.step_since);
+    }
+    if milestones(stored) != milestones(&unproven) {
         return Due::Now;
     }
     let proving = decision.state.rollout.as_ref().filter(|rollout| {

@@ -25,7 +25,7 @@ pub struct Tools {
     pub etcd: PathBuf,
     /// Kubernetes' API server.
     pub kube_apiserver: PathBuf,
-    /// Deployments, ReplicaSets, EndpointSlices and the like.
+    /// Makes pods of Deployments, and endpoints of pods.
     pub kube_controller_manager: PathBuf,
     /// For people, and for stories that act as one.
     pub kubectl: PathBuf,

@@ -48,9 +48,9 @@ impl Progress {
         let terminal = self.terminal;
         let ticker = std::thread::spawn(move || {
             if terminal {
-                live(&shared, &stopped)
+                live(&shared, &stopped);
             } else {
-                plain(&shared, &stopped)
+                plain(&shared, &stopped);
             }
         });
         Stage {

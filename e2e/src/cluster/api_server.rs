@@ -20,7 +20,7 @@ const ADVERTISED: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// Cluster IPs: reserved for benchmarks, apart from the pods' range, and local to nobody.
 const SERVICE_RANGE: &str = "198.19.0.0/16";
 const ETCD: &str = "http://127.0.0.1:2379";
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// Every request is logged when it is answered, without bodies.
 const AUDIT_POLICY: &str = "\

@@ -15,7 +15,7 @@ pub(super) const XDS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 /// Debug pages such as `/debug/syncz`.
 pub(super) const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15080);
 const MONITORING: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15014);
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// No metrics provider, or istiod adds its stats filter, which only Istio's own Envoy has. No
 /// access log: the metrics filter is one, and text for each request would only cost time.

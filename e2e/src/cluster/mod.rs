@@ -35,6 +35,7 @@ use crate::process::{Process, until};
 use crate::sandbox::{Door, WAYPOINTS};
 use api_server::Files;
 pub use audit::Audit;
+pub use envoy::Shares;
 use kubeconfig::Credentials;
 pub use prometheus::Prometheus;
 pub use timing::Timing;
@@ -333,7 +334,7 @@ async fn control_plane(
     Ok(vec![etcd, api, controllers, istiod])
 }
 
-/// The namespace of istiod, and the node of the waypoints: the EndpointSlice controller leaves out
+/// The namespace of istiod, and the node of the waypoints: the controller of endpoints leaves out
 /// pods of unknown nodes.
 async fn cluster_objects(client: &Client) -> Result<()> {
     let namespace = serde_json::from_value(json!({"metadata": {"name": "istio-system"}}))?;

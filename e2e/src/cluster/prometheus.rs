@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::build::Tools;
@@ -21,12 +21,25 @@ const START: Duration = Duration::from_secs(30);
 /// `destination_workload` comes as Istio's `name;namespace;…`.
 const CONFIG: &str = include_str!("../../mesh/prometheus.yaml");
 
+/// An entry of Prometheus' `file_sd`.
+#[derive(Debug, Serialize)]
+struct Target {
+    targets: [String; 1],
+    labels: Labels,
+}
+
+#[derive(Debug, Serialize)]
+struct Labels {
+    namespace: String,
+    pod: String,
+}
+
 /// A Prometheus that stories may stop and start.
 #[derive(Debug)]
 pub struct Prometheus {
     process: Process,
     targets_file: PathBuf,
-    targets: Mutex<Vec<Value>>,
+    targets: Mutex<Vec<Target>>,
 }
 
 impl Prometheus {
@@ -93,22 +106,25 @@ impl Prometheus {
     /// Adds a scrape target: `/stats/prometheus` at port 15020 of a waypoint's pod.
     pub(super) async fn scrape(&self, namespace: &str, pod: &str, ip: Ipv4Addr) -> Result<()> {
         let mut targets = self.targets.lock().await;
-        targets.push(json!({
-            "targets": [format!("{ip}:{}", super::waypoint::METRICS_PORT)],
-            "labels": {"namespace": namespace, "pod": pod},
-        }));
+        targets.push(Target {
+            targets: [format!("{ip}:{}", super::waypoint::METRICS_PORT)],
+            labels: Labels {
+                namespace: namespace.to_owned(),
+                pod: pod.to_owned(),
+            },
+        });
         self.write(&targets)
     }
 
     /// Removes a scrape target.
     pub(super) async fn forget(&self, namespace: &str, pod: &str) -> Result<()> {
         let mut targets = self.targets.lock().await;
-        targets.retain(|t| t["labels"]["namespace"] != namespace || t["labels"]["pod"] != pod);
+        targets.retain(|target| target.labels.namespace != namespace || target.labels.pod != pod);
         self.write(&targets)
     }
 
     /// Prometheus watches the file, and must never read half of it.
-    fn write(&self, targets: &[Value]) -> Result<()> {
+    fn write(&self, targets: &[Target]) -> Result<()> {
         let fresh = self.targets_file.with_extension("new");
         fs::write(&fresh, serde_json::to_vec(targets)?)?;
         fs::rename(&fresh, &self.targets_file).context("writing the scrape targets")

@@ -16,8 +16,9 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::apply::apply;
-use super::envoy::Admin;
+use super::envoy::{Admin, Shares};
 use crate::build::Tools;
+use crate::certs::TRUST_DOMAIN;
 use crate::process::{Launch, Process, until};
 
 /// Port of HBONE: HTTP/2 `CONNECT` over mTLS.
@@ -30,7 +31,7 @@ pub(super) const NODE: &str = "waypoints";
 const OBJECTS: &str = include_str!("../../mesh/waypoint.yaml");
 const FILTERS: &str = include_str!("../../mesh/envoyfilters.yaml");
 const BOOTSTRAP: &str = include_str!("../../mesh/bootstrap.yaml");
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// A waypoint proxy that serves its namespace.
 pub struct Waypoint {
@@ -122,6 +123,16 @@ impl Waypoint {
     /// If Envoy does not answer.
     pub async fn stats(&self) -> Result<String> {
         self.admin().text("/stats/prometheus?usedonly").await
+    }
+
+    /// What Envoy itself does with a Service's port now: for each rule in order, the share of each
+    /// backend Service, in percent. A backend with weight 0 is absent. It lags the route's status.
+    ///
+    /// # Errors
+    /// If Envoy does not answer.
+    pub async fn route_shares(&self, service: &str, port: u16) -> Result<Vec<Shares>> {
+        let host = format!("{service}.{}.svc.{TRUST_DOMAIN}", self.namespace);
+        self.admin().shares(&host, port).await
     }
 
     /// Waits until istiod says that this waypoint serves a Service: condition

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::stats::{self, Interval};
 
-/// Failures that are kept in words; more of the same kind teach nothing.
-const WORDS_KEPT: usize = 20;
+/// Failures that are kept in words, of each outcome; more of the same teach nothing.
+const WORDS_KEPT: usize = 4;
 /// Bytes of a failure's words.
 const WORDS_LENGTH: usize = 200;
 
@@ -84,7 +84,7 @@ pub struct Totals {
     /// Requests that were due but never sent, because all clients were busy: too few connections,
     /// or a machine too slow for the rate.
     pub skipped: u64,
-    /// The first failures.
+    /// The first failures of each outcome.
     pub failures: Vec<Failure>,
 }
 
@@ -163,7 +163,8 @@ impl Totals {
                 tally.add(answer.outcome);
             }
         }
-        if answer.outcome.is_failure() && self.failures.len() < WORDS_KEPT {
+        let alike = |failure: &&Failure| failure.outcome == answer.outcome;
+        if answer.outcome.is_failure() && self.failures.iter().filter(alike).count() < WORDS_KEPT {
             let why = answer.why.as_deref().unwrap_or_default();
             self.failures.push(Failure {
                 at,

@@ -233,7 +233,9 @@ impl<'a> Scene<'a> {
             tls: mesh_client(authority, &self.namespace, "client", &waypoint)?,
         };
         let host = format!("{service}.{}.svc.cluster.local:{port}", self.namespace);
-        Load::start(load::Spec::new(target, host, rate))
+        let spec = load::Spec::new(target, host, rate);
+        answered(&spec).await.with_context(|| format!("clients of {service}:{port}"))?;
+        Load::start(spec)
     }
 
     /// `spec.replicas` of a Deployment.
@@ -268,6 +270,19 @@ impl<'a> Scene<'a> {
     {
         Api::namespaced(self.client(), &self.namespace)
     }
+}
+
+/// Waits until a new client is answered: the mesh learns of a Service a moment after its object says
+/// so, and no client of a real cluster was there before.
+async fn answered(spec: &load::Spec) -> Result<()> {
+    eventually("a first answer", Duration::from_secs(30), async || {
+        let few = load::Spec { rate: 100.0, connections: 4, max_requests: 20, ..spec.clone() };
+        let probe = Load::start(few)?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let report = probe.stop().await;
+        Ok(if no_failure(&report).is_ok() { Ok(()) } else { Err(report) })
+    })
+    .await
 }
 
 /// The weights of a route's first rule, in percent by backend.

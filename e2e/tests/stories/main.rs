@@ -106,7 +106,7 @@ fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
                     (story.play)(stage).await
                 };
                 println!("{} took {:.1} s", story.name, begun.elapsed().as_secs_f64());
-                result.map_err(|error| Failed::from(format!("{error:?}")))
+                result.map_err(|error| Failed::from(format!("{error:#}")))
             })
         })
     };

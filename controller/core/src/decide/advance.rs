@@ -1,17 +1,14 @@
 //! The rollout under way: judge, prove, pass on to the next stage.
 
-use crate::evidence::{Verdict, Why, judge, share};
+use crate::Weight;
+use crate::evidence::{Finding, Verdict, Why, judge};
 use crate::plan::Action;
 use crate::state::{Rollout, Stage};
 use crate::waiting::Waiting;
-use crate::{RevisionName, Weight};
 
 use super::end;
+use super::prove::{is_proven, unbound, unsettle};
 use super::turn::Turn;
-
-/// Scrapes over which the split of the traffic is measured: long enough to count requests, short
-/// enough to forget connections that still followed the old weights.
-const SHARE_SCRAPES: usize = 5;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
     let Some(mut rollout) = turn.state.rollout.take() else {
@@ -39,7 +36,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
             Some(waiting) => turn.wait(waiting),
             None => grow(turn, &mut rollout, aim),
         }
-    } else if rollout.stage == Stage::Promote && proven(turn, &mut rollout) {
+    } else if rollout.stage == Stage::Promote && is_proven(turn, &mut rollout) {
         end::promote(turn, &rollout);
         return;
     }
@@ -80,22 +77,22 @@ fn failure(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<(String, Option<Str
     if !rollout.gated || evidence.candidate.as_ref() != Some(&rollout.candidate) {
         return None;
     }
+    let silence = evidence.silence(turn.now);
     let all = evidence.at_least_since(since);
-    let fresh = rollout
-        .proven_at
-        .map(|proven_at| evidence.only_since(proven_at));
-    turn.findings = judge(
-        &rollout.plan,
-        &all,
-        fresh.as_ref(),
-        &evidence.silence(turn.now),
-    );
-    turn.findings
-        .iter()
-        .find_map(|finding| match &finding.verdict {
-            Verdict::Fail(text) => Some((format!("{}: {text}", finding.slo), None)),
-            Verdict::Pass | Verdict::Inconclusive(_) => None,
-        })
+    let fresh = rollout.proven_at.map(|at| evidence.only_since(at));
+    turn.findings = judge(&rollout.plan, &all, fresh.as_ref(), &silence);
+    first_fail(&turn.findings).or_else(|| {
+        // An incident before may hide in the whole what the present weight shows, proven or not.
+        let present = evidence.at_least_since(rollout.weight_at);
+        first_fail(&judge(&rollout.plan, &present, None, &silence))
+    })
+}
+
+fn first_fail(findings: &[Finding]) -> Option<(String, Option<String>)> {
+    findings.iter().find_map(|finding| match &finding.verdict {
+        Verdict::Fail(text) => Some((format!("{}: {text}", finding.slo), None)),
+        Verdict::Pass | Verdict::Inconclusive(_) => None,
+    })
 }
 
 fn obey_promote(turn: &Turn<'_>, rollout: &mut Rollout) {
@@ -124,7 +121,7 @@ fn passed(turn: &mut Turn<'_>, rollout: &mut Rollout, step: usize) -> bool {
     if !rollout.gated {
         return true;
     }
-    if !proven(turn, rollout) {
+    if !is_proven(turn, rollout) {
         return false;
     }
     let Some((proven_at, step)) = rollout.proven_at.zip(rollout.plan.steps.get(step)) else {
@@ -179,89 +176,6 @@ fn doubt(turn: &Turn<'_>, rollout: &Rollout, baked: crate::Time) -> Option<Why> 
             Verdict::Inconclusive(why) => Some(why.clone()),
             Verdict::Fail(_) => Some(Why::NoData(None)),
         })
-}
-
-/// Whether the present weight is in force; says what contradicts it.
-fn proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
-    let Some(route) = turn.world.route.as_ref().filter(|_| is_routed(turn, rollout)) else {
-        return false;
-    };
-    if rollout.proven_at.is_some() {
-        return true;
-    }
-    if !route.accepted {
-        turn.wait(Waiting::RouteAcceptance {
-            problem: route.problem.clone(),
-        });
-        return false;
-    }
-    if let Some(waiting) = unbound(turn, &rollout.candidate) {
-        turn.wait(waiting);
-        return false;
-    }
-    let settled = rollout.weight_at + rollout.plan.settle;
-    if turn.now < settled {
-        turn.wait(Waiting::Settle { until: settled });
-        turn.wake(settled);
-        return false;
-    }
-    let evidence = &turn.world.evidence;
-    if rollout.gated && evidence.candidate.as_ref() == Some(&rollout.candidate) {
-        let window = evidence.latest_since(settled, SHARE_SCRAPES);
-        if let Some(measured) = share::contradiction(&window, rollout.weight) {
-            turn.wait(Waiting::Share {
-                wanted: rollout.weight,
-                measured,
-            });
-            return false;
-        }
-    }
-    rollout.proven_at = Some(turn.now);
-    rollout.progressed_at = turn.now;
-    true
-}
-
-/// The present weight was in force and is not any more, or was put back since: the step is proven and
-/// judged anew.
-fn unsettle(turn: &Turn<'_>, rollout: &mut Rollout) {
-    let route = turn.world.route.as_ref();
-    let rewritten = |proven_at| route.is_some_and(|route| route.written_at > proven_at);
-    let is_void = |proven_at| rewritten(proven_at) || !is_routed(turn, rollout);
-    if rollout.proven_at.is_some_and(is_void) {
-        rollout.proven_at = None;
-        rollout.passed_at = None;
-        rollout.weight_at = turn.now;
-        rollout.progressed_at = turn.now;
-    }
-}
-
-/// Whether the route says what was decided.
-fn is_routed(turn: &Turn<'_>, rollout: &Rollout) -> bool {
-    let stable = turn.state.stable.as_ref();
-    let rest = stable.map_or(Weight::ZERO, |stable| turn.world.weight(stable));
-    let intact = turn.world.route.as_ref().is_some_and(|route| route.intact);
-    intact && turn.world.weight(&rollout.candidate) == rollout.weight && rest == rollout.weight.rest()
-}
-
-/// What keeps the mesh from serving the candidate.
-fn unbound(turn: &Turn<'_>, candidate: &RevisionName) -> Option<Waiting> {
-    let parent = &turn.world.parent;
-    if !parent.bound {
-        return Some(Waiting::Mesh {
-            revision: None,
-            problem: parent.problem.clone(),
-        });
-    }
-    let service = turn
-        .revision(candidate)
-        .and_then(|revision| revision.service.as_ref());
-    match service {
-        Some(service) if service.bound => None,
-        _ => Some(Waiting::Mesh {
-            revision: Some(candidate.clone()),
-            problem: service.and_then(|service| service.problem.clone()),
-        }),
-    }
 }
 
 /// Notes since when the candidate has all pods that its aim needs.

@@ -97,20 +97,9 @@ fn start(turn: &mut Turn<'_>, target: &Target) {
         turn.state.adopted_replicas = Some(target.replicas);
     }
     let going_back = !first && retire::within_window(turn, candidate);
-    turn.state.rollout = Some(Rollout {
-        candidate: candidate.clone(),
-        plan: turn.plan.clone(),
-        gated: !first && !going_back,
-        stage: Stage::Prepare,
-        weight: Weight::ZERO,
-        started_at: turn.now,
-        first_weight_at: None,
-        weight_at: turn.now,
-        proven_at: None,
-        passed_at: None,
-        progressed_at: turn.now,
-        ready_since: None,
-    });
+    let gated = !first && !going_back;
+    let rollout = Rollout::new(candidate.clone(), turn.plan.clone(), gated, turn.now);
+    turn.state.rollout = Some(rollout);
     turn.notes.push(Note::Started {
         candidate: candidate.clone(),
         going_back,
@@ -131,7 +120,9 @@ fn retry(turn: &mut Turn<'_>, candidate: &RevisionName, record: &Record) -> bool
     };
     // An abort from before this order is over with it.
     let abort = turn.world.order("abort", candidate);
-    let record = abort.iter().fold(record, |record, abort| record.obeyed(abort));
+    let record = abort
+        .iter()
+        .fold(record, |record, abort| record.obeyed(abort));
     turn.effects.push(Effect::Remember {
         revision: candidate.clone(),
         record: record.obeyed(&order),

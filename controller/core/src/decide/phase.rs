@@ -36,7 +36,10 @@ fn at_rest(state: &State, world: &World, has_stable: bool) -> Phase {
             Phase::Initializing
         };
     }
-    let mut others = world.revisions.iter().filter(|(name, _)| **name != target.revision);
+    let mut others = world
+        .revisions
+        .iter()
+        .filter(|(name, _)| **name != target.revision);
     let left = others.any(|(_, other)| other.workload.as_ref().is_some_and(|w| w.replicas > 0));
     if !left && target.replicas == 0 {
         Phase::Succeeded

@@ -33,7 +33,11 @@ pub(super) fn run(turn: &mut Turn<'_>) {
 
 /// Where nothing else says how many pods serve, the target does, before it is scaled to nothing.
 fn adopt_size(turn: &mut Turn<'_>) {
-    let own = turn.world.target.as_ref().map_or(0, |target| target.replicas);
+    let own = turn
+        .world
+        .target
+        .as_ref()
+        .map_or(0, |target| target.replicas);
     if turn.state.stable.is_some() && own > 0 {
         turn.state.adopted_replicas.get_or_insert(own);
     }
@@ -43,22 +47,27 @@ fn adopt_size(turn: &mut Turn<'_>) {
 /// came between the write and the status.
 pub(super) fn resume(turn: &mut Turn<'_>) {
     let now = turn.now;
-    let (Some(rollout), Some(route)) = (&mut turn.state.rollout, &turn.world.route) else {
+    let Some(rollout) = &mut turn.state.rollout else {
         return;
     };
     let has_weight = !rollout.weight.is_zero();
-    let (stage, weight) = if route.candidate.as_ref() != Some(&rollout.candidate) {
-        if !has_weight {
-            return;
+    let Some(route) = &turn.world.route else {
+        // Somebody deleted it, and with it what we wrote last.
+        if has_weight && turn.state.stable.is_some() {
+            rollout.restart(now);
         }
-        // Its traffic was taken away. Whatever the reason was, it has to earn it again.
-        (Stage::Prepare, Weight::ZERO)
-    } else {
-        written(rollout, route)
+        return;
     };
     let is_newer = has_weight && route.written_at < rollout.progressed_at;
-    let at_end = has_weight && rollout.stage == Stage::Promote && !weight.is_zero();
-    let is_same = stage == rollout.stage && weight.is_zero() != has_weight;
+    if route.candidate.as_ref() != Some(&rollout.candidate) {
+        if has_weight && !is_newer {
+            rollout.restart(now);
+        }
+        return;
+    }
+    let (stage, weight) = written(rollout, route);
+    let at_end = has_weight && rollout.stage == Stage::Promote;
+    let is_same = has_weight && stage == rollout.stage;
     if is_same || is_newer || at_end {
         return;
     }
@@ -69,9 +78,7 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
     rollout.passed_at = None;
     let written_at = route.written_at.min(now);
     rollout.progressed_at = rollout.progressed_at.max(written_at);
-    if !weight.is_zero() {
-        rollout.first_weight_at.get_or_insert(written_at);
-    }
+    rollout.first_weight_at.get_or_insert(written_at);
 }
 
 /// The stage that the route was written for, and its weight.
@@ -142,20 +149,9 @@ fn from_route(turn: &mut Turn<'_>, route: &Route) {
         }
         return;
     };
-    turn.state.rollout = Some(Rollout {
-        candidate: candidate.clone(),
-        plan: turn.plan.clone(),
-        gated: turn.state.stable.is_some(),
-        stage: Stage::Prepare,
-        weight: Weight::ZERO,
-        started_at: turn.now,
-        first_weight_at: None,
-        weight_at: turn.now,
-        proven_at: None,
-        passed_at: None,
-        progressed_at: turn.now,
-        ready_since: None,
-    });
+    let gated = turn.state.stable.is_some();
+    let rollout = Rollout::new(candidate.clone(), turn.plan.clone(), gated, turn.now);
+    turn.state.rollout = Some(rollout);
 }
 
 fn largest(route: &Route) -> Option<&RevisionName> {

@@ -29,7 +29,11 @@ pub(crate) struct Breach {
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.after.num_seconds();
-        write!(f, "invariant {} at {seconds} s: {}", self.invariant, self.what)
+        write!(
+            f,
+            "invariant {} at {seconds} s: {}",
+            self.invariant, self.what
+        )
     }
 }
 
@@ -169,7 +173,10 @@ impl Audit {
     /// Time went by, or something was written.
     pub(crate) fn tick(&mut self, cluster: &Cluster) {
         let world = &cluster.world;
-        let ours = world.route.as_ref().filter(|route| route.foreign_writer.is_none());
+        let ours = world
+            .route
+            .as_ref()
+            .filter(|route| route.foreign_writer.is_none());
         if let Some(route) = ours {
             self.facts.serves(route.weights.keys(), cluster.now);
             self.facts.serves(cluster.in_force.keys(), cluster.now);
@@ -223,15 +230,21 @@ impl Facts {
 impl<'a> Look<'a> {
     /// The route that is to be written.
     fn routing(&self) -> Option<&'a Routing> {
-        self.decision.effects.iter().find_map(|effect| match effect {
-            Effect::Route(routing) => Some(routing),
-            _ => None,
-        })
+        self.decision
+            .effects
+            .iter()
+            .find_map(|effect| match effect {
+                Effect::Route(routing) => Some(routing),
+                _ => None,
+            })
     }
 
     /// The backends that are to get more than we gave them last, and how much.
     fn grown(&self) -> impl Iterator<Item = (&'a RevisionName, Weight)> + '_ {
-        let weights = self.routing().into_iter().flat_map(|routing| &routing.weights);
+        let weights = self
+            .routing()
+            .into_iter()
+            .flat_map(|routing| &routing.weights);
         weights
             .map(|(name, weight)| (name, *weight))
             .filter(|(name, weight)| *weight > self.facts.weight(name))

@@ -25,6 +25,8 @@ pub(crate) struct Surroundings {
     pub(crate) traffic: bool,
     /// Something that all revisions need is broken.
     pub(crate) incident: bool,
+    /// Something that one template alone needs is broken.
+    pub(crate) broken: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +45,7 @@ impl Default for Surroundings {
             metrics: true,
             traffic: true,
             incident: false,
+            broken: None,
         }
     }
 }
@@ -65,8 +68,9 @@ pub(crate) struct Cluster {
     config: u8,
 }
 
+/// Midnight, so that the times that a Canary tells are those of its journal.
 pub(crate) fn start_of_time() -> Time {
-    DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+    DateTime::from_timestamp(1_700_006_400, 0).unwrap()
 }
 
 /// The number of a revision's template: `v4.1` is template 4 with configuration 1.
@@ -182,15 +186,21 @@ impl Cluster {
             return;
         }
         for (name, weight) in &self.in_force {
-            let ready = self.world.revisions.get(name).and_then(|r| r.workload.as_ref());
+            let ready = self
+                .world
+                .revisions
+                .get(name)
+                .and_then(|r| r.workload.as_ref());
             let down = ready.is_none_or(|workload| workload.ready == 0);
             let errors = match template_of(name) {
                 _ if down => 1.0,
                 _ if self.surroundings.incident => 0.3,
                 BAD => 0.3,
+                template if self.surroundings.broken == Some(template) => 0.3,
                 _ => 0.001,
             };
-            self.meter.serve(name, weight.fraction() * by.as_seconds_f64(), errors);
+            self.meter
+                .serve(name, weight.fraction() * by.as_seconds_f64(), errors);
         }
     }
 

@@ -74,7 +74,12 @@ impl Controller {
     }
 
     /// Decides until nothing is left to do at this moment.
-    pub(crate) fn reconcile(&mut self, cluster: &mut Cluster, cache: &mut Cache, audit: &mut Audit) {
+    pub(crate) fn reconcile(
+        &mut self,
+        cluster: &mut Cluster,
+        cache: &mut Cache,
+        audit: &mut Audit,
+    ) {
         for _ in 0..ROUNDS {
             if cluster.gone || !self.decide_once(cluster, cache, audit) {
                 return;
@@ -85,7 +90,9 @@ impl Controller {
     /// Whether something was done, so that the next decision may do more.
     fn decide_once(&mut self, cluster: &mut Cluster, cache: &mut Cache, audit: &mut Audit) -> bool {
         let now = cluster.now;
-        cluster.meter.follow(&self.memory, &mut cluster.world.evidence);
+        cluster
+            .meter
+            .follow(&self.memory, &mut cluster.world.evidence);
         let truth = &cluster.world;
         let seen = cache.stale(truth).unwrap_or(truth);
         let decision = (self.decide)(&self.plan, &self.memory, seen, now);

@@ -86,7 +86,9 @@ impl Event {
             134..140 => Self::Configure(what % 3),
             140..144 => Self::Scale(u32::from(version) + 1),
             144..147 => Self::ScaleTarget(u32::from(version)),
-            147..155 => Self::Pods([Pods::Quick, Pods::OneByOne, Pods::Stuck][usize::from(what % 3)]),
+            147..155 => {
+                Self::Pods([Pods::Quick, Pods::OneByOne, Pods::Stuck][usize::from(what % 3)])
+            }
             155..159 => Self::KillPods(version),
             159..165 => Self::Mesh(flag),
             165..169 => Self::Waypoint(flag),

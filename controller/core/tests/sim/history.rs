@@ -56,18 +56,23 @@ impl History {
     /// Lets everything happen, then waits for rest. The first breach ends it.
     pub(crate) fn run(&mut self, events: &[Event]) -> Result<(), Breach> {
         for event in events {
+            if let Some(journal) = &mut self.audit.journal
+                && !matches!(event, Event::Wait(_))
+            {
+                journal.note(&format!("{event:?}"), self.cluster.now);
+            }
             self.happen(*event)?;
             if self.cluster.gone {
-                return self.found(crate::rest::after_deletion(&self.cluster, self.audit.facts.adopted()));
+                return self.found(crate::rest::after_deletion(
+                    &self.cluster,
+                    self.audit.facts.adopted(),
+                ));
             }
         }
         self.end()
     }
 
     pub(crate) fn happen(&mut self, event: Event) -> Result<(), Breach> {
-        if let Some(journal) = &mut self.audit.journal {
-            journal.event(event, self.cluster.now);
-        }
         let (cluster, cache) = (&mut self.cluster, &mut self.cache);
         match event {
             Event::Wait(seconds) => {
@@ -123,11 +128,18 @@ impl History {
             let by = wake_at.map_or(TimeDelta::seconds(20), |at| at - self.cluster.now);
             self.pass(by.clamp(TimeDelta::seconds(1), TimeDelta::seconds(20)))?;
             if self.cluster.gone {
-                return self.found(crate::rest::after_deletion(&self.cluster, self.audit.facts.adopted()));
+                return self.found(crate::rest::after_deletion(
+                    &self.cluster,
+                    self.audit.facts.adopted(),
+                ));
             }
             let last = self.controller.last.as_ref();
             let still = last.is_some_and(|d| d.effects.is_empty() && d.wake_at.is_none());
-            calm = if still && self.controller.memory == before { calm + 1 } else { 0 };
+            calm = if still && self.controller.memory == before {
+                calm + 1
+            } else {
+                0
+            };
             if calm == 3 {
                 let last = last.cloned();
                 return self.found(crate::rest::check(&self.cluster, last.as_ref()));
@@ -140,6 +152,8 @@ impl History {
 
     fn found(&mut self, found: Result<(), (u8, String)>) -> Result<(), Breach> {
         self.audit.note(self.cluster.now, found);
-        self.audit.breach().map_or(Ok(()), |breach| Err(breach.clone()))
+        self.audit
+            .breach()
+            .map_or(Ok(()), |breach| Err(breach.clone()))
     }
 }

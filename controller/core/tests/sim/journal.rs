@@ -5,7 +5,6 @@ use std::fmt::Write;
 use sluice_core::{Decision, Effect, Part, Record, Routing, Time};
 
 use crate::cluster::{Cluster, start_of_time};
-use crate::event::Event;
 
 #[derive(Default)]
 pub(crate) struct Journal {
@@ -15,10 +14,9 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn event(&mut self, event: Event, now: Time) {
-        if !matches!(event, Event::Wait(_)) {
-            _ = writeln!(self.text, "{} > {event:?}", clock(now));
-        }
+    /// Something that somebody does.
+    pub(crate) fn note(&mut self, what: &str, now: Time) {
+        _ = writeln!(self.text, "{} > {what}", clock(now));
     }
 
     /// What was written since the last line.
@@ -31,7 +29,9 @@ impl Journal {
         let route = cluster.world.route.as_ref();
         let weights = route.map(|route| {
             let weights = route.weights.iter();
-            weights.map(|(name, weight)| format!("{name} {weight}")).collect::<Vec<_>>()
+            weights
+                .map(|(name, weight)| format!("{name} {weight}"))
+                .collect::<Vec<_>>()
         });
         let weights = weights.map_or("no route".to_owned(), |weights| weights.join(", "));
         let waiting = decision.waiting.as_ref().map(ToString::to_string);
@@ -79,7 +79,9 @@ fn brief(effect: &Effect) -> String {
 
 fn shares(routing: &Routing) -> String {
     let shares = routing.weights.iter();
-    let shares: Vec<_> = shares.map(|(name, weight)| format!("{name} {weight}")).collect();
+    let shares: Vec<_> = shares
+        .map(|(name, weight)| format!("{name} {weight}"))
+        .collect();
     shares.join(", ")
 }
 

@@ -21,3 +21,5 @@ mod journal;
 mod metrics;
 mod properties;
 mod rest;
+mod sabotage;
+mod scenarios;

@@ -31,7 +31,8 @@ impl Meter {
             counter.bad += requests * errors;
         } else {
             let bad = requests * errors;
-            self.counters.insert(revision.clone(), Counter { requests, bad });
+            self.counters
+                .insert(revision.clone(), Counter { requests, bad });
         }
     }
 

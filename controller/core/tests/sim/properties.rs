@@ -33,13 +33,19 @@ fn hold(setting: Setting, decode: fn((u8, u8)) -> Event, histories: u32) {
     let outcome = runner.run(&events(decode), |events| {
         let mut history = History::new(setting, decide, None);
         let breach = history.run(&events).err();
-        breach.map_or(Ok(()), |breach| Err(TestCaseError::fail(breach.to_string())))
+        breach.map_or(Ok(()), |breach| {
+            Err(TestCaseError::fail(breach.to_string()))
+        })
     });
     if let Err(proptest::test_runner::TestError::Fail(reason, events)) = &outcome {
         let mut history = History::new(setting, decide, None);
         history.audit.journal = Some(Journal::default());
         _ = history.run(events);
-        let text = history.audit.journal.map(|journal| journal.text).unwrap_or_default();
+        let text = history
+            .audit
+            .journal
+            .map(|journal| journal.text)
+            .unwrap_or_default();
         let seed: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
         panic!("{reason}\n{events:?}\n\n{text}\nSLUICE_SEED={seed}");
     }

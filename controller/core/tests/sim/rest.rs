@@ -14,20 +14,33 @@ pub(crate) fn check(cluster: &Cluster, last: Option<&Decision>) -> Result<(), (u
     match &world.target {
         None if matches!(decision.waiting, Some(Waiting::TargetMissing)) => {}
         Some(target) if stable == Some(&target.revision) => {}
-        Some(target) if world.record(&target.revision).is_some_and(Record::is_rejected) => {}
+        Some(target)
+            if world
+                .record(&target.revision)
+                .is_some_and(Record::is_rejected) => {}
         // A person must decide. The candidate has its share until then.
         Some(_) if is_held(decision) => return Ok(()),
         _ => {
             let waiting = &decision.waiting;
-            return Err((4, format!("{stable:?} serves at rest, waiting for {waiting:?}")));
+            return Err((
+                4,
+                format!("{stable:?} serves at rest, waiting for {waiting:?}"),
+            ));
         }
     }
     if let Some(stable) = stable {
         let route = world.route.as_ref();
         if route.is_none_or(|r| r.weight(stable) != Weight::WHOLE || !r.intact) {
-            return Err((4, format!("{stable} is stable, and the route says {route:?}")));
+            return Err((
+                4,
+                format!("{stable} is stable, and the route says {route:?}"),
+            ));
         }
-        if world.target.as_ref().is_some_and(|target| target.replicas > 0) {
+        if world
+            .target
+            .as_ref()
+            .is_some_and(|target| target.replicas > 0)
+        {
             return Err((4, "the target keeps its pods at rest".to_owned()));
         }
     }
@@ -40,14 +53,21 @@ pub(crate) fn check(cluster: &Cluster, last: Option<&Decision>) -> Result<(), (u
 }
 
 fn is_held(decision: &Decision) -> bool {
-    matches!(decision.waiting, Some(Waiting::Evidence { overdue: true, .. }))
+    matches!(
+        decision.waiting,
+        Some(Waiting::Evidence { overdue: true, .. })
+    )
 }
 
 /// A revision that does not serve may be kept to go back to, without pods, or as a verdict alone.
 fn is_left_over(cluster: &Cluster, name: &RevisionName, revision: &Revision) -> bool {
     let promoted = revision.record.as_ref().is_some_and(Record::is_promoted);
     let rejected = revision.record.as_ref().is_some_and(Record::is_rejected);
-    let wanted = cluster.world.target.as_ref().is_some_and(|t| t.revision == *name);
+    let wanted = cluster
+        .world
+        .target
+        .as_ref()
+        .is_some_and(|t| t.revision == *name);
     let bare = revision.workload.is_none() && revision.service.is_none();
     revision.pods > 0 || !(promoted || (bare && (rejected || wanted)))
 }
@@ -58,17 +78,28 @@ pub(crate) fn after_deletion(cluster: &Cluster, adopted: bool) -> Result<(), (u8
     let left: Vec<_> = world.revisions.keys().collect();
     let Some(target) = &world.target else {
         let clean = left.is_empty() && world.route.is_none();
-        return if clean { Ok(()) } else { Err((4, format!("{left:?} are left"))) };
+        return if clean {
+            Ok(())
+        } else {
+            Err((4, format!("{left:?} are left")))
+        };
     };
     match left.as_slice() {
         [] if world.route.is_some() => Err((4, "the route is left".to_owned())),
         [] if adopted && target.replicas == 0 => Err((1, "nothing serves".to_owned())),
         [] => Ok(()),
         [serving] => {
-            let runs = world.revisions[*serving].workload.as_ref().is_some_and(|w| w.replicas > 0);
+            let runs = world.revisions[*serving]
+                .workload
+                .as_ref()
+                .is_some_and(|w| w.replicas > 0);
             let same = target.revision == **serving;
             let ok = runs && !same;
-            if ok { Ok(()) } else { Err((4, format!("{serving} is left"))) }
+            if ok {
+                Ok(())
+            } else {
+                Err((4, format!("{serving} is left")))
+            }
         }
         _ => Err((4, format!("{left:?} are left"))),
     }

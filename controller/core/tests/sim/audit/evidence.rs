@@ -12,12 +12,18 @@ pub(super) fn passes(look: &Look<'_>) -> Result<(), (u8, String)> {
     };
     let facts = look.facts;
     let Some(since) = facts.weight_at else {
-        return Err((2, format!("{candidate} grows, and its weight was never written")));
+        return Err((
+            2,
+            format!("{candidate} grows, and its weight was never written"),
+        ));
     };
     let step = facts.plan.steps.iter().find(|step| step.weight() == held);
     let baked = since + step.map(sluice_core::Step::bake).unwrap_or_default();
     if look.now < baked {
-        return Err((2, format!("{candidate} leaves {held} before its bake ended")));
+        return Err((
+            2,
+            format!("{candidate} leaves {held} before its bake ended"),
+        ));
     }
     let samples = &look.seen.evidence.samples;
     if samples.last().is_none_or(|last| last.at < baked) {
@@ -44,10 +50,19 @@ pub(super) fn conclusive(look: &Look<'_>) -> Result<(), (u8, String)> {
     if fresh.is_none_or(|(base, last)| last.candidate.requests == base.candidate.requests) {
         return Err((5, format!("{candidate} leaves {held} without traffic")));
     }
-    let first = look.facts.first_weight_at;
-    let before = samples.iter().rev().find(|sample| first.is_some_and(|first| sample.at <= first));
-    let base = before.or(samples.first()).map_or(0, |sample| sample.candidate.requests);
-    let requests = samples.last().map_or(0, |last| last.candidate.requests - base);
+    // Over the rollout, even if the candidate lost its weight in between.
+    let rollout = look.before.rollout.as_ref();
+    let first = rollout.and_then(|rollout| rollout.first_weight_at);
+    let before = samples
+        .iter()
+        .rev()
+        .find(|sample| first.is_some_and(|first| sample.at <= first));
+    let base = before
+        .or(samples.first())
+        .map_or(0, |sample| sample.candidate.requests);
+    let requests = samples
+        .last()
+        .map_or(0, |last| last.candidate.requests - base);
     if requests < look.facts.plan.min_requests {
         return Err((5, format!("{candidate} leaves {held} on too few requests")));
     }
@@ -65,8 +80,15 @@ fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
         let last = evidence.samples.last();
         let bad = last.is_some_and(|last| bad(&last.candidate) >= 3);
         let waited = |at: Option<Time>| at.map_or(look.now - look.now, |at| look.now - at);
-        let started = look.before.rollout.as_ref().map(|rollout| rollout.started_at);
-        let grew = facts.grown_at.filter(|_| !facts.weight(revision).is_zero()).or(started);
+        let started = look
+            .before
+            .rollout
+            .as_ref()
+            .map(|rollout| rollout.started_at);
+        let grew = facts
+            .grown_at
+            .filter(|_| !facts.weight(revision).is_zero())
+            .or(started);
         let allowed = match record.reason.as_str() {
             _ if !record.is_rejected() => true,
             reason if reason.starts_with("aborted") => true,
@@ -112,12 +134,17 @@ fn bad(counts: &Counts) -> u64 {
 
 /// The samples that bound the events after `since`.
 fn bounds(samples: &[Sample], since: Time) -> Option<(&Sample, &Sample)> {
-    Some((samples.iter().find(|sample| sample.at >= since)?, samples.last()?))
+    Some((
+        samples.iter().find(|sample| sample.at >= since)?,
+        samples.last()?,
+    ))
 }
 
 /// Whether a decision leaves a revision without traffic.
 pub(super) fn has_no_weight(look: &Look<'_>, candidate: &RevisionName) -> bool {
     let routed = look.routing().map(|routing| &routing.weights);
     let weights = routed.or(look.seen.route.as_ref().map(|route| &route.weights));
-    weights.and_then(|weights| weights.get(candidate)).is_none_or(|w| *w == Weight::ZERO)
+    weights
+        .and_then(|weights| weights.get(candidate))
+        .is_none_or(|w| *w == Weight::ZERO)
 }

@@ -8,7 +8,10 @@ use super::Look;
 pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
     let facts = look.facts;
     for (name, weight) in look.grown() {
-        let rejected = look.seen.record(name).is_some_and(sluice_core::Record::is_rejected);
+        let rejected = look
+            .seen
+            .record(name)
+            .is_some_and(sluice_core::Record::is_rejected);
         if rejected {
             return Err((6, format!("{name} gets {weight}, and it was rejected")));
         }
@@ -19,7 +22,10 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         let mut steps = facts.plan.steps.iter().map(Step::weight);
         let next = steps.find(|weight| *weight > held).unwrap_or(Weight::WHOLE);
         if weight > next {
-            return Err((6, format!("{name} leaps from {held} to {weight}, past {next}")));
+            return Err((
+                6,
+                format!("{name} leaps from {held} to {weight}, past {next}"),
+            ));
         }
     }
     for effect in &look.decision.effects {
@@ -28,7 +34,10 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
             && facts.weight(revision) != Weight::WHOLE
             && look.seen.weight(revision) != Weight::WHOLE
         {
-            return Err((6, format!("{revision} is promoted before it has all traffic")));
+            return Err((
+                6,
+                format!("{revision} is promoted before it has all traffic"),
+            ));
         }
     }
     Ok(())

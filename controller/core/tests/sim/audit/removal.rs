@@ -18,31 +18,47 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
 }
 
 fn failed_has_no_weight(look: &Look<'_>) -> Result<(), (u8, String)> {
-    let Some(rollout) = look.before.rollout.as_ref().filter(|_| !look.seen.suspended) else {
+    let Some(rollout) = look
+        .before
+        .rollout
+        .as_ref()
+        .filter(|_| !look.seen.suspended)
+    else {
         return Ok(());
     };
     let candidate = &rollout.candidate;
-    let back_to = look.before.stable.as_ref().and_then(|name| look.seen.revisions.get(name));
+    let back_to = look
+        .before
+        .stable
+        .as_ref()
+        .and_then(|name| look.seen.revisions.get(name));
     let can_go_back = back_to.is_some_and(|stable| stable.service.is_some());
     if !look.facts.is_gated(candidate) || !can_go_back {
         return Ok(());
     }
     match evidence::regression(look, candidate) {
-        Some(text) if !evidence::has_no_weight(look, candidate) => {
-            Err((3, format!("{candidate} keeps its weight in spite of {text}")))
-        }
+        Some(text) if !evidence::has_no_weight(look, candidate) => Err((
+            3,
+            format!("{candidate} keeps its weight in spite of {text}"),
+        )),
         _ => Ok(()),
     }
 }
 
 fn shrunk(look: &Look<'_>, name: &RevisionName, replicas: u32) -> Result<(), (u8, String)> {
-    let workload = look.seen.revisions.get(name).and_then(|r| r.workload.as_ref());
+    let workload = look
+        .seen
+        .revisions
+        .get(name)
+        .and_then(|r| r.workload.as_ref());
     let has = workload.map_or(0, |workload| workload.replicas);
     if replicas >= has {
         return Ok(());
     }
     let state = &look.decision.state;
-    let served = |name: &RevisionName| look.seen.weight(name).is_zero() && state.stable.as_ref() != Some(name);
+    let served = |name: &RevisionName| {
+        look.seen.weight(name).is_zero() && state.stable.as_ref() != Some(name)
+    };
     let mut others = look.seen.revisions.iter().filter(|(name, _)| served(name));
     let draining = others.any(|(_, r)| r.workload.as_ref().is_some_and(|w| w.replicas > 0));
     let moving = state.rollout.is_some() || draining;
@@ -50,7 +66,11 @@ fn shrunk(look: &Look<'_>, name: &RevisionName, replicas: u32) -> Result<(), (u8
         let what = format!("{name} shrinks from {has} to {replicas} pods while it has weight");
         return Err((3, what));
     }
-    if replicas == 0 { drained(look, name) } else { Ok(()) }
+    if replicas == 0 {
+        drained(look, name)
+    } else {
+        Ok(())
+    }
 }
 
 fn removed(look: &Look<'_>, name: &RevisionName, part: Part) -> Result<(), (u8, String)> {
@@ -59,13 +79,17 @@ fn removed(look: &Look<'_>, name: &RevisionName, part: Part) -> Result<(), (u8, 
         return Ok(());
     }
     if !look.seen.weight(name).is_zero() {
-        return Err((3, format!("{part:?} of {name} is removed while it has weight")));
+        return Err((
+            3,
+            format!("{part:?} of {name} is removed while it has weight"),
+        ));
     }
     let nothing = Revision::default();
     let revision = look.seen.revisions.get(name).unwrap_or(&nothing);
     let has_pods = revision.pods > 0 || revision.workload.is_some();
+    let wants_pods = revision.workload.as_ref().is_some_and(|w| w.replicas > 0);
     match part {
-        Part::Workload if revision.pods > 0 => drained(look, name),
+        Part::Workload if wants_pods => drained(look, name),
         Part::Workload => Ok(()),
         Part::Service if has_pods => Err((3, format!("Service {name} goes before its pods"))),
         Part::Snapshot if has_pods || revision.service.is_some() => {
@@ -80,7 +104,10 @@ fn drained(look: &Look<'_>, name: &RevisionName) -> Result<(), (u8, String)> {
     match left_at.map(|left_at| look.now - *left_at) {
         Some(since) if since < look.facts.plan.drain_delay => {
             let seconds = since.num_seconds();
-            Err((3, format!("the pods of {name} go {seconds} s after it left the route")))
+            Err((
+                3,
+                format!("the pods of {name} go {seconds} s after it left the route"),
+            ))
         }
         _ => Ok(()),
     }

@@ -19,7 +19,11 @@ pub(super) fn check(look: &Look<'_>, again: &Again<'_>) -> Result<(), (u8, Strin
         let (a, b) = (brief(&first.state), brief(&second.state));
         return Err((4, format!("deciding again makes of {a} another state {b}")));
     }
-    match second.effects.iter().find(|effect| !first.effects.contains(effect)) {
+    match second
+        .effects
+        .iter()
+        .find(|effect| !first.effects.contains(effect))
+    {
         Some(new) => Err((4, format!("deciding again asks for {new:?} too"))),
         None => Ok(()),
     }

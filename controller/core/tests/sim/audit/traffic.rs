@@ -12,7 +12,10 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
     };
     let sum: u32 = routing.weights.values().map(|weight| weight.ppm()).sum();
     if sum != Weight::WHOLE.ppm() {
-        return Err((1, format!("the weights {:?} do not sum up", routing.weights)));
+        return Err((
+            1,
+            format!("the weights {:?} do not sum up", routing.weights),
+        ));
     }
     for (name, weight) in look.grown() {
         let Some(revision) = look.seen.revisions.get(name) else {
@@ -31,7 +34,10 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         let wanted = weight.pods(look.seen.replicas.unwrap_or(1));
         let ready = workload.ready.min(service.endpoints);
         if ready < wanted {
-            return Err((1, format!("{name} gets {weight} with {ready} of {wanted} pods ready")));
+            return Err((
+                1,
+                format!("{name} gets {weight} with {ready} of {wanted} pods ready"),
+            ));
         }
         if !service.bound || !look.seen.parent.bound {
             return Err((1, format!("{name} gets {weight} before the mesh serves it")));
@@ -69,7 +75,10 @@ pub(super) fn backends_have_pods(world: &World) -> Result<(), (u8, String)> {
         let workload = revision.and_then(|revision| revision.workload.as_ref());
         let runs = workload.is_some_and(|workload| workload.replicas > 0 && !workload.going);
         if !runs || revision.is_none_or(|revision| revision.service.is_none()) {
-            return Err((1, format!("the route names {name}, which has no pods or Service")));
+            return Err((
+                1,
+                format!("the route names {name}, which has no pods or Service"),
+            ));
         }
     }
     Ok(())

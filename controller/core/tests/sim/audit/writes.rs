@@ -24,12 +24,18 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         }
         // Its pods serve until the route is in force and its backend is ready.
         let serves = seen.route.as_ref().is_some_and(|route| {
-            let mut backends = route.weights.keys().filter_map(|name| seen.revisions.get(name));
+            let mut backends = route
+                .weights
+                .keys()
+                .filter_map(|name| seen.revisions.get(name));
             let ready = backends.any(|r| r.workload.as_ref().is_some_and(|w| w.ready > 0));
             route.accepted && route.intact && ready
         });
         if *replicas != 0 || !serves {
-            return Err((7, format!("scales the target to {replicas} while it serves")));
+            return Err((
+                7,
+                format!("scales the target to {replicas} while it serves"),
+            ));
         }
     }
     Ok(())

@@ -1,0 +1,102 @@
+//! Whether the weight that was written is the weight that is served.
+
+use crate::evidence::share;
+use crate::state::Rollout;
+use crate::waiting::Waiting;
+use crate::{RevisionName, Weight};
+
+use super::turn::Turn;
+
+/// Scrapes over which the split of the traffic is measured: long enough to count requests, short
+/// enough to forget connections that still followed the old weights.
+const SHARE_SCRAPES: usize = 5;
+
+/// Whether the present weight is in force; says what contradicts it.
+pub(super) fn is_proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
+    let Some(route) = turn
+        .world
+        .route
+        .as_ref()
+        .filter(|_| is_routed(turn, rollout))
+    else {
+        return false;
+    };
+    if rollout.proven_at.is_some() {
+        return true;
+    }
+    if !route.accepted {
+        turn.wait(Waiting::RouteAcceptance {
+            problem: route.problem.clone(),
+        });
+        return false;
+    }
+    if let Some(waiting) = unbound(turn, &rollout.candidate) {
+        turn.wait(waiting);
+        return false;
+    }
+    let settled = rollout.weight_at + rollout.plan.settle;
+    if turn.now < settled {
+        turn.wait(Waiting::Settle { until: settled });
+        turn.wake(settled);
+        return false;
+    }
+    let evidence = &turn.world.evidence;
+    if rollout.gated && evidence.candidate.as_ref() == Some(&rollout.candidate) {
+        let window = evidence.latest_since(settled, SHARE_SCRAPES);
+        if let Some(measured) = share::contradiction(&window, rollout.weight) {
+            turn.wait(Waiting::Share {
+                wanted: rollout.weight,
+                measured,
+            });
+            return false;
+        }
+    }
+    rollout.proven_at = Some(turn.now);
+    rollout.progressed_at = turn.now;
+    true
+}
+
+/// The present weight was in force and is not any more, or was put back since: the step is proven and
+/// judged anew.
+pub(super) fn unsettle(turn: &Turn<'_>, rollout: &mut Rollout) {
+    let route = turn.world.route.as_ref();
+    let rewritten = |proven_at| route.is_some_and(|route| route.written_at > proven_at);
+    let is_void = |proven_at| rewritten(proven_at) || !is_routed(turn, rollout);
+    if rollout.proven_at.is_some_and(is_void) {
+        rollout.proven_at = None;
+        rollout.passed_at = None;
+        rollout.weight_at = turn.now;
+        rollout.progressed_at = turn.now;
+    }
+}
+
+/// Whether the route says what was decided.
+fn is_routed(turn: &Turn<'_>, rollout: &Rollout) -> bool {
+    let stable = turn.state.stable.as_ref();
+    let rest = stable.map_or(Weight::ZERO, |stable| turn.world.weight(stable));
+    let intact = turn.world.route.as_ref().is_some_and(|route| route.intact);
+    intact
+        && turn.world.weight(&rollout.candidate) == rollout.weight
+        && rest == rollout.weight.rest()
+}
+
+/// What keeps the mesh from serving the candidate.
+pub(super) fn unbound(turn: &Turn<'_>, candidate: &RevisionName) -> Option<Waiting> {
+    let parent = &turn.world.parent;
+    if !parent.bound {
+        return Some(Waiting::Mesh {
+            revision: None,
+            problem: parent.problem.clone(),
+        });
+    }
+    let service = turn
+        .revision(candidate)
+        .and_then(|revision| revision.service.as_ref());
+    match service {
+        Some(service) if service.bound => None,
+        _ => Some(Waiting::Mesh {
+            revision: Some(candidate.clone()),
+            problem: service.and_then(|service| service.problem.clone()),
+        }),
+    }
+}

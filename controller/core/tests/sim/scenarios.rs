@@ -1,0 +1,104 @@
+//! Written scenarios, and what the Canary does in them.
+//!
+//! `tests/scenarios/*.txt` say what happens, one event a line; the snapshot beside each says what the
+//! Canary made of it. Templates 0 to 3 are good, 4 answers three of ten requests with an error, 5 never
+//! gets ready. There are 100 requests a second and 4 pods; the steps are 5 %, 25 % and 50 %, each with a
+//! bake of 30 s.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use insta::{Settings, assert_snapshot};
+use sluice_core::{Action, decide};
+
+use crate::event::{Edit, Event, Verb};
+use crate::history::{History, Setting};
+use crate::journal::Journal;
+
+#[test]
+fn scenarios() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
+    let mut texts: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|ext| ext == "txt"))
+        .collect();
+    texts.sort();
+    assert!(!texts.is_empty(), "no scenarios in {}", folder.display());
+    let mut settings = Settings::clone_current();
+    settings.set_snapshot_path(&folder);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for path in texts {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let journal = play(&text).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        settings.bind(|| assert_snapshot!(name, journal));
+    }
+}
+
+/// Plays a scenario; the invariants hold in it like everywhere.
+fn play(text: &str) -> Result<String, String> {
+    let setting = Setting {
+        replicas: Some(4),
+        inconclusive: Action::Hold,
+    };
+    let mut history = History::new(setting, decide, None);
+    history.audit.journal = Some(Journal::default());
+    for line in text.lines() {
+        if let Some(journal) = &mut history.audit.journal {
+            if line.starts_with('#') {
+                _ = writeln!(journal.text, "{line}");
+                continue;
+            }
+            if !line.starts_with("wait") {
+                journal.note(line, history.cluster.now);
+            }
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        step(&mut history, &words).ok_or(format!("no such event: {line}"))??;
+    }
+    let journal = history.audit.journal.unwrap_or_default();
+    Ok(journal.text)
+}
+
+/// `None` for words that mean nothing.
+fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
+    let event = match words {
+        ["wait", time] => {
+            let (number, unit) = time.split_at(time.len() - 1);
+            let seconds = number.parse::<u16>().ok()? * if unit == "m" { 60 } else { 1 };
+            // Looked at every 5 s, as by scrapes.
+            let mut waits = (0..seconds / 5).map(|_| history.happen(Event::Wait(5)));
+            let result = waits.try_for_each(|waited| waited);
+            return Some(result.map_err(|breach| breach.to_string()));
+        }
+        ["push", version] => {
+            let version = version.strip_prefix('v')?;
+            let (template, config) = version.split_once('.').unwrap_or((version, "0"));
+            history.cluster.push(template.parse().ok()?, config.parse().ok()?);
+            Event::CatchUp
+        }
+        ["break", template] => {
+            let template = template.strip_prefix('v')?.parse().ok()?;
+            history.cluster.surroundings.broken = Some(template);
+            Event::CatchUp
+        }
+        ["edit-route", revision] => {
+            let mut names = history.cluster.world.revisions.keys();
+            let index = names.position(|name| name.as_str() == *revision)?;
+            Event::EditRoute(Edit::Whole(u8::try_from(index).ok()?))
+        }
+        ["order", "promote"] => Event::Order(Verb::Promote, 0),
+        ["order", "abort"] => Event::Order(Verb::Abort, 0),
+        ["order", "retry"] => Event::Order(Verb::Retry, 0),
+        ["metrics", state] => Event::Metrics(*state == "on"),
+        ["traffic", state] => Event::Traffic(*state == "on"),
+        ["suspend", state] => Event::Suspend(*state == "on"),
+        ["lose-status"] => Event::LoseStatus,
+        ["delete"] => Event::Delete,
+        ["delete-target"] => Event::DeleteTarget,
+        _ => return None,
+    };
+    let result = history.happen(event);
+    Some(result.map_err(|breach| breach.to_string()))
+}
