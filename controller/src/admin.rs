@@ -46,13 +46,19 @@ pub async fn serve(
 }
 
 async fn page(State(shared): State<Shared>) -> Result<String, StatusCode> {
-    shared.metrics.encode().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    shared
+        .metrics
+        .encode()
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
     if *shared.ready.borrow() {
         (StatusCode::OK, "ok")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the caches are not filled yet")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the caches are not filled yet",
+        )
     }
 }

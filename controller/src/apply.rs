@@ -5,7 +5,9 @@
 
 pub mod configuration;
 pub mod effects;
+pub mod scene;
 pub mod writer;
 
-pub use effects::{Scene, run};
+pub use effects::run;
+pub use scene::{EffectError, Scene};
 pub use writer::{WriteError, Writer};

@@ -7,12 +7,17 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> anyhow::Result<()> {
     // Two TLS libraries could be meant; without this line reqwest panics at the first client.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         anyhow::bail!("another TLS library was installed before this one");
     }
     let args = Args::parse();
     let filter = EnvFilter::try_new(&args.log).context("--log is no valid filter")?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Json => logs.json().init(),
         LogFormat::Text => logs.init(),

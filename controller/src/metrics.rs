@@ -69,7 +69,11 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("sluice");
         let (reconciles, writes) = (Family::default(), Family::default());
         let (weight, good, total) = (Family::default(), Family::default(), Family::default());
-        registry.register("reconciles", "Reconciles by how they ended", Family::clone(&reconciles));
+        registry.register(
+            "reconciles",
+            "Reconciles by how they ended",
+            Family::clone(&reconciles),
+        );
         registry.register("writes", "Writes to the API server", Family::clone(&writes));
         registry.register(
             "canary_weight_ratio",
@@ -86,26 +90,42 @@ impl Default for Metrics {
             "All events of a rollout, since the candidate first got traffic",
             Family::clone(&total),
         );
-        Self { registry: Arc::new(registry), reconciles, writes, weight, good, total, shown: Arc::default() }
+        Self {
+            registry: Arc::new(registry),
+            reconciles,
+            writes,
+            weight,
+            good,
+            total,
+            shown: Arc::default(),
+        }
     }
 }
 
 impl Metrics {
     /// Counts a reconcile.
     pub fn reconciled(&self, outcome: Outcome) {
-        self.reconciles.get_or_create(&OutcomeLabels { outcome }).inc();
+        self.reconciles
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
     }
 
     /// Counts a write.
     pub fn written(&self, kind: &str, ok: bool) {
-        let labels = WriteLabels { kind: kind.to_owned(), ok: ok.to_string() };
+        let labels = WriteLabels {
+            kind: kind.to_owned(),
+            ok: ok.to_string(),
+        };
         self.writes.get_or_create(&labels).inc();
     }
 
     /// Shows what was decided for a Canary.
     pub fn decided(&self, namespace: &str, canary: &str, decision: &Decision) {
         let rollout = decision.state.rollout.as_ref();
-        let labels = CanaryLabels { namespace: namespace.to_owned(), canary: canary.to_owned() };
+        let labels = CanaryLabels {
+            namespace: namespace.to_owned(),
+            canary: canary.to_owned(),
+        };
         let weight = rollout.map_or(0.0, |rollout| rollout.weight.fraction());
         self.weight.get_or_create(&labels).set(weight);
         for finding in &decision.findings {
@@ -115,7 +135,10 @@ impl Metrics {
 
     /// Forgets a Canary that is gone.
     pub fn forget(&self, namespace: &str, canary: &str) {
-        let labels = CanaryLabels { namespace: namespace.to_owned(), canary: canary.to_owned() };
+        let labels = CanaryLabels {
+            namespace: namespace.to_owned(),
+            canary: canary.to_owned(),
+        };
         self.weight.remove(&labels);
         for labels in self.shown.lock().remove(&labels).unwrap_or_default() {
             self.good.remove(&labels);
@@ -144,7 +167,10 @@ impl Metrics {
             };
             self.good.get_or_create(&labels).set(count(tally.good));
             self.total.get_or_create(&labels).set(count(tally.total));
-            let canary = CanaryLabels { namespace: namespace.to_owned(), canary: canary.to_owned() };
+            let canary = CanaryLabels {
+                namespace: namespace.to_owned(),
+                canary: canary.to_owned(),
+            };
             self.shown.lock().entry(canary).or_default().insert(labels);
         };
         show("stable", finding.stable);

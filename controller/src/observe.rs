@@ -6,6 +6,7 @@
 
 pub mod caches;
 pub mod kinds;
+pub mod labelled;
 pub mod observed;
 pub mod triggers;
 pub mod written;

@@ -13,7 +13,7 @@ use serde_json::json;
 use sluice_core::{Decision, Note, Time, World, decide};
 use sluice_crds::{Canary, CanaryStatus, PolicySpec};
 
-use crate::apply::{self, Scene, WriteError, Writer, effects::EffectError};
+use crate::apply::{self, EffectError, Scene, WriteError, Writer};
 use crate::evidence::Reader;
 use crate::memory::{Memories, Memory};
 use crate::metrics::{Metrics, Outcome};
@@ -101,15 +101,32 @@ async fn look(
         identified: identified.as_ref(),
         route: route.as_ref(),
     };
-    let world = world(context, key, &scene, parsed.as_ref().map(|_| ()).err(), identified.as_ref());
+    let world = world(
+        context,
+        key,
+        &scene,
+        parsed.as_ref().map(|_| ()).err(),
+        identified.as_ref(),
+    );
 
     // Decide.
     let mut decision = decide(&plan, &memory.state, &world, now);
     let starts = |decision: &Decision| {
-        decision.notes.iter().any(|note| matches!(note, Note::Started { .. }))
+        decision
+            .notes
+            .iter()
+            .any(|note| matches!(note, Note::Started { .. }))
     };
     if starts(&decision) && !enter(context, key, &observed.policy) {
-        decision = decide(&plan, &memory.state, &World { full: true, ..world }, now);
+        decision = decide(
+            &plan,
+            &memory.state,
+            &World {
+                full: true,
+                ..world
+            },
+            now,
+        );
     }
     let starts = starts(&decision);
     let pinned = if starts || memory.pinned.is_none() {
@@ -134,13 +151,22 @@ async fn look(
 
     // Record.
     event::publish(&context.recorder, &observed.canary, &decision.notes).await;
-    context.metrics.decided(&observed.namespace, &observed.name, &decision);
+    context
+        .metrics
+        .decided(&observed.namespace, &observed.name, &decision);
     let wanted = subscription::of(&observed, &memory.state, pinned.as_ref());
     context.reader.subscribe(key.clone(), wanted);
     let wait = record(&writer, &observed, &decision, memory, &stored, now).await?;
     let idle = decision.effects.is_empty();
     let action = action(&decision, wait, now);
-    Ok((if idle { Outcome::Idle } else { Outcome::Written }, action))
+    Ok((
+        if idle {
+            Outcome::Idle
+        } else {
+            Outcome::Written
+        },
+        action,
+    ))
 }
 
 fn world(
@@ -163,9 +189,11 @@ fn world(
 /// Takes a place among the rollouts of the policy, if its `maxConcurrent` leaves one.
 fn enter(context: &Context, key: &ObjectRef<Canary>, policy: &Policy) -> bool {
     match policy {
-        Policy::Found { reference, max_concurrent, .. } => {
-            context.memories.enter(key, reference, *max_concurrent)
-        }
+        Policy::Found {
+            reference,
+            max_concurrent,
+            ..
+        } => context.memories.enter(key, reference, *max_concurrent),
         Policy::BuiltIn | Policy::Missing(_) => true,
     }
 }
@@ -207,7 +235,9 @@ async fn record(
     let suspended = observed.canary.spec.suspend;
     let released = decision.effects.contains(&sluice_core::Effect::Release);
     let due = status::due(decision, stored, &next);
-    let Some(wait) = memory.words.wait(due, now).filter(|_| !released) else { return Ok(None) };
+    let Some(wait) = memory.words.wait(due, now).filter(|_| !released) else {
+        return Ok(None);
+    };
     if suspended {
         return Ok(None);
     }
@@ -220,7 +250,9 @@ async fn record(
         "metadata": {"name": observed.canary.name_any()},
         "status": next,
     });
-    writer.apply_status(&ApiResource::erase::<Canary>(&()), "Canary", &object).await?;
+    writer
+        .apply_status(&ApiResource::erase::<Canary>(&()), "Canary", &object)
+        .await?;
     memory.words.written();
     Ok(None)
 }

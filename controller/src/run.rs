@@ -32,12 +32,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let (ready, is_ready) = watch::channel(false);
     let metrics = Metrics::default();
-    let client = Client::try_default().await.context("no way to reach the API server")?;
+    let client = Client::try_default()
+        .await
+        .context("no way to reach the API server")?;
 
     let (queue, requests) = mpsc::unbounded();
     let (caches, watches) = Caches::start(&client, &queue);
     let reader = Reader::new(http_client()?);
-    let reporter = Reporter { controller: labels::MANAGER.to_owned(), instance: None };
+    let reporter = Reporter {
+        controller: labels::MANAGER.to_owned(),
+        instance: None,
+    };
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,
@@ -68,7 +73,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     stop.send_replace(true);
     drop(watches);
     if !worker.is_finished() {
-        worker.await.context("the reconcile loop failed while it ended")?;
+        worker
+            .await
+            .context("the reconcile loop failed while it ended")?;
     }
     reader.await.context("the metrics reader failed")?;
     admin.await.context("the admin server failed")?
@@ -107,10 +114,7 @@ async fn work(
         .await;
 }
 
-fn forget(
-    context: &Context,
-    key: &ObjectRef<kube::api::DynamicObject>,
-) {
+fn forget(context: &Context, key: &ObjectRef<kube::api::DynamicObject>) {
     if let Some(namespace) = &key.namespace {
         reconcile::forget(context, &ObjectRef::new(&key.name).within(namespace));
     }

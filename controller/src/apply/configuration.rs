@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ApiResource;
 use kube::Api;
+use kube::api::ApiResource;
 use sluice_core::RevisionName;
 
-use super::effects::{EffectError, Scene};
+use super::scene::{EffectError, Scene};
 use super::writer::Writer;
 use crate::observe::Observed;
 use crate::render::config::{self, Config};
@@ -26,7 +26,9 @@ pub(super) async fn copy(
     for (key, hash) in contents {
         let found = api.get_opt(key).await.ok().flatten();
         let Some(found) = found.filter(|found| config::config_map_hash(found) == *hash) else {
-            return Err(EffectError::Gone(format!("ConfigMap {key} changed meanwhile")));
+            return Err(EffectError::Gone(format!(
+                "ConfigMap {key} changed meanwhile"
+            )));
         };
         let copy = config::copy_of_config_map(&observed.name, &found);
         let copy = serde_json::to_value(copy).and_then(serde_json::from_value);
@@ -42,12 +44,20 @@ pub(super) async fn sweep(
     scene: &Scene<'_>,
     removed: &RevisionName,
 ) -> Result<(), EffectError> {
-    let Some(snapshot) = scene.known.get(removed) else { return Ok(()) };
-    let others = scene.known.snapshots.iter().filter(|other| other.revision != *removed);
+    let Some(snapshot) = scene.known.get(removed) else {
+        return Ok(());
+    };
+    let others = scene
+        .known
+        .snapshots
+        .iter()
+        .filter(|other| other.revision != *removed);
     let used: BTreeSet<_> = others.flat_map(|other| &other.config).collect();
     for (key, hash) in snapshot.config.iter().filter(|copy| !used.contains(copy)) {
         let copy = name::copy_name(&scene.observed.name, key, hash);
-        writer.delete(&config_map(), "ConfigMap", &copy, None).await?;
+        writer
+            .delete(&config_map(), "ConfigMap", &copy, None)
+            .await?;
     }
     Ok(())
 }
@@ -56,4 +66,3 @@ pub(super) async fn sweep(
 fn config_map() -> ApiResource {
     ApiResource::erase::<ConfigMap>(&())
 }
-

@@ -4,44 +4,24 @@ use kube::ResourceExt as _;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use sluice_core::{Effect, Part, RevisionName, Routing};
-use sluice_crds::{Canary, RouteTemplate, annotations, labels};
+use sluice_crds::{Canary, annotations, labels};
 
 use super::configuration;
-use super::writer::{WriteError, Writer};
-use crate::observe::{Observed, kinds};
-use crate::parse::Identified;
-use crate::parse::revisions::Known;
+use super::scene::{EffectError, Scene};
+use super::writer::Writer;
+use crate::observe::kinds;
 use crate::render::{self, live_route, snapshot};
-
-/// Why an effect could not be carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum EffectError {
-    /// The API server did not take a write.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// What the effect needs is not there any more; the next decision sees that.
-    #[error("{0}")]
-    Gone(String),
-}
-
-/// What the effects are about.
-pub struct Scene<'a> {
-    /// What was observed.
-    pub observed: &'a Observed,
-    /// Its snapshots.
-    pub known: &'a Known<'a>,
-    /// What the target is.
-    pub identified: Option<&'a Identified>,
-    /// The route template in force.
-    pub route: Option<&'a RouteTemplate>,
-}
 
 /// Carries out effects in their order and stops at the first that fails; only a verdict that cannot be
 /// stored does not keep the traffic from moving.
 ///
 /// # Errors
 /// The first failure.
-pub async fn run(writer: &Writer, scene: &Scene<'_>, effects: &[Effect]) -> Result<(), EffectError> {
+pub async fn run(
+    writer: &Writer,
+    scene: &Scene<'_>,
+    effects: &[Effect],
+) -> Result<(), EffectError> {
     let mut failed = None;
     for effect in effects {
         let result = one(writer, scene, effect).await;
@@ -70,10 +50,17 @@ async fn one(writer: &Writer, scene: &Scene<'_>, effect: &Effect) -> Result<(), 
                 "kind": "PodTemplate",
                 "metadata": {"name": revision.as_str(), "annotations": {annotations::VERDICT: value}},
             });
-            Ok(writer.apply(&kinds::pod_template(), "PodTemplate", &patch).await?)
+            Ok(writer
+                .apply(&kinds::pod_template(), "PodTemplate", &patch)
+                .await?)
         }
         Effect::ScaleTarget(replicas) => {
-            scale(writer, &scene.observed.canary.spec.target_ref.name, *replicas).await
+            scale(
+                writer,
+                &scene.observed.canary.spec.target_ref.name,
+                *replicas,
+            )
+            .await
         }
         Effect::Remove { revision, part } => remove(writer, scene, revision, *part).await,
     }
@@ -87,7 +74,9 @@ async fn claim(writer: &Writer, scene: &Scene<'_>, keep: bool) -> Result<(), Eff
         "kind": "Canary",
         "metadata": {"name": scene.observed.name, "finalizers": finalizers},
     });
-    Ok(writer.apply(&ApiResource::erase::<Canary>(&()), "Canary", &patch).await?)
+    Ok(writer
+        .apply(&ApiResource::erase::<Canary>(&()), "Canary", &patch)
+        .await?)
 }
 
 async fn store(
@@ -95,9 +84,13 @@ async fn store(
     scene: &Scene<'_>,
     revision: &RevisionName,
 ) -> Result<(), EffectError> {
-    let identified = scene.identified.filter(|identified| identified.revision == *revision);
+    let identified = scene
+        .identified
+        .filter(|identified| identified.revision == *revision);
     let Some(identified) = identified else {
-        return Err(EffectError::Gone(format!("the target is not {revision} any more")));
+        return Err(EffectError::Gone(format!(
+            "the target is not {revision} any more"
+        )));
     };
     configuration::copy(writer, scene.observed, &identified.config).await?;
     let object = snapshot::snapshot(
@@ -108,7 +101,9 @@ async fn store(
         &identified.template_hash,
         &identified.config,
     );
-    Ok(writer.create(&kinds::pod_template(), "PodTemplate", object).await?)
+    Ok(writer
+        .create(&kinds::pod_template(), "PodTemplate", object)
+        .await?)
 }
 
 async fn expose(
@@ -117,7 +112,9 @@ async fn expose(
     revision: &RevisionName,
 ) -> Result<(), EffectError> {
     let Some(parent) = &scene.observed.parent else {
-        return Err(EffectError::Gone("the Service that clients call is gone".to_owned()));
+        return Err(EffectError::Gone(
+            "the Service that clients call is gone".to_owned(),
+        ));
     };
     let (namespace, name) = (&scene.observed.namespace, &scene.observed.name);
     let object = render::service::service(namespace, name, revision, parent);
@@ -131,7 +128,9 @@ async fn run_pods(
     replicas: u32,
 ) -> Result<(), EffectError> {
     let Some(snapshot) = scene.known.get(revision) else {
-        return Err(EffectError::Gone(format!("the snapshot of {revision} is gone")));
+        return Err(EffectError::Gone(format!(
+            "the snapshot of {revision} is gone"
+        )));
     };
     let (namespace, name) = (&scene.observed.namespace, &scene.observed.name);
     if find(&scene.observed.workloads, revision).is_some() {
@@ -140,7 +139,9 @@ async fn run_pods(
     let target = scene.observed.target.as_deref();
     let object = render::workload::deployment(namespace, name, snapshot, replicas, target);
     let object = serde_json::from_value(object).map_err(|e| EffectError::Gone(e.to_string()))?;
-    Ok(writer.create(&kinds::deployment(), "Deployment", object).await?)
+    Ok(writer
+        .create(&kinds::deployment(), "Deployment", object)
+        .await?)
 }
 
 /// Sets `spec.replicas` of a Deployment, and nothing else of it.
@@ -151,16 +152,22 @@ async fn scale(writer: &Writer, deployment: &str, replicas: u32) -> Result<(), E
         "metadata": {"name": deployment},
         "spec": {"replicas": replicas},
     });
-    Ok(writer.apply(&kinds::deployment(), "Deployment", &patch).await?)
+    Ok(writer
+        .apply(&kinds::deployment(), "Deployment", &patch)
+        .await?)
 }
 
 async fn steer(writer: &Writer, scene: &Scene<'_>, routing: &Routing) -> Result<(), EffectError> {
     let wanted = rendered(scene, routing);
     if wanted.is_empty() {
-        return Err(EffectError::Gone("the Service that clients call is gone".to_owned()));
+        return Err(EffectError::Gone(
+            "the Service that clients call is gone".to_owned(),
+        ));
     }
     for route in &wanted {
-        writer.apply(&kinds::http_route(), "HTTPRoute", route).await?;
+        writer
+            .apply(&kinds::http_route(), "HTTPRoute", route)
+            .await?;
     }
     let live: Vec<_> = scene.observed.routes.iter().map(AsRef::as_ref).collect();
     let left_over = live_route::superfluous(&live, &wanted);
@@ -171,9 +178,13 @@ async fn steer(writer: &Writer, scene: &Scene<'_>, routing: &Routing) -> Result<
 #[must_use]
 pub fn rendered(scene: &Scene<'_>, routing: &Routing) -> Vec<Value> {
     let observed = scene.observed;
-    let Some(parent) = observed.parent.as_deref() else { return Vec::new() };
+    let Some(parent) = observed.parent.as_deref() else {
+        return Vec::new();
+    };
     let service = observed.canary.spec.service.as_ref();
-    let unrouted = service.map(|service| service.unrouted_ports.as_slice()).unwrap_or_default();
+    let unrouted = service
+        .map(|service| service.unrouted_ports.as_slice())
+        .unwrap_or_default();
     render::route::routes(
         &observed.namespace,
         &observed.name,
@@ -190,7 +201,14 @@ async fn unroute(
     which: impl Fn(&DynamicObject) -> bool,
 ) -> Result<(), EffectError> {
     for route in scene.observed.routes.iter().filter(|route| which(route)) {
-        writer.delete(&kinds::http_route(), "HTTPRoute", &route.name_any(), route.uid()).await?;
+        writer
+            .delete(
+                &kinds::http_route(),
+                "HTTPRoute",
+                &route.name_any(),
+                route.uid(),
+            )
+            .await?;
     }
     Ok(())
 }
@@ -205,16 +223,24 @@ async fn remove(
     match part {
         Part::Workload => {
             let uid = find(&scene.observed.workloads, revision).and_then(kube::ResourceExt::uid);
-            writer.delete(&kinds::deployment(), "Deployment", name, uid).await?;
+            writer
+                .delete(&kinds::deployment(), "Deployment", name, uid)
+                .await?;
         }
         Part::Service => {
-            let own = scene.observed.services.iter().find(|service| service.name_any() == name);
+            let own = scene
+                .observed
+                .services
+                .iter()
+                .find(|service| service.name_any() == name);
             let uid = own.and_then(|service| service.uid());
             writer.delete(&service(), "Service", name, uid).await?;
         }
         Part::Snapshot => {
             let uid = find(&scene.observed.snapshots, revision).and_then(kube::ResourceExt::uid);
-            writer.delete(&kinds::pod_template(), "PodTemplate", name, uid).await?;
+            writer
+                .delete(&kinds::pod_template(), "PodTemplate", name, uid)
+                .await?;
             configuration::sweep(writer, scene, revision).await?;
         }
     }
@@ -225,7 +251,10 @@ fn find<'a>(
     objects: &'a [std::sync::Arc<DynamicObject>],
     revision: &RevisionName,
 ) -> Option<&'a DynamicObject> {
-    objects.iter().map(AsRef::as_ref).find(|object| object.name_any() == revision.as_str())
+    objects
+        .iter()
+        .map(AsRef::as_ref)
+        .find(|object| object.name_any() == revision.as_str())
 }
 
 /// core/v1 Service.

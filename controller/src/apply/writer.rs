@@ -57,7 +57,12 @@ impl Writer {
         expected: Arc<Mutex<Expected>>,
         metrics: Metrics,
     ) -> Self {
-        Self { client, namespace, expected, metrics }
+        Self {
+            client,
+            namespace,
+            expected,
+            metrics,
+        }
     }
 
     /// Applies an object of ours, or those fields of another's that we own.
@@ -70,9 +75,15 @@ impl Writer {
         kind: &'static str,
         object: &Value,
     ) -> Result<(), WriteError> {
-        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let name = object
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let params = PatchParams::apply(MANAGER).force();
-        let applied = self.api(resource).patch(name, &params, &Patch::Apply(object)).await;
+        let applied = self
+            .api(resource)
+            .patch(name, &params, &Patch::Apply(object))
+            .await;
         let applied = self.counted("apply", resource, name, applied)?;
         self.saw(kind, &applied);
         Ok(())
@@ -90,7 +101,10 @@ impl Writer {
         object: DynamicObject,
     ) -> Result<(), WriteError> {
         let name = object.name_any();
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let params = PostParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         let created = self.api(resource).create(&params, &object).await;
         if matches!(&created, Err(kube::Error::Api(status)) if status.reason == "AlreadyExists") {
             return Ok(());
@@ -110,9 +124,15 @@ impl Writer {
         kind: &'static str,
         object: &Value,
     ) -> Result<(), WriteError> {
-        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let name = object
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let params = PatchParams::apply(MANAGER).force();
-        let applied = self.api(resource).patch_status(name, &params, &Patch::Apply(object)).await;
+        let applied = self
+            .api(resource)
+            .patch_status(name, &params, &Patch::Apply(object))
+            .await;
         let applied = self.counted("apply status of", resource, name, applied)?;
         self.saw(kind, &applied);
         Ok(())
@@ -132,11 +152,15 @@ impl Writer {
     ) -> Result<(), WriteError> {
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: uid.clone().map(|uid| Preconditions { uid: Some(uid), ..Default::default() }),
+            preconditions: uid.clone().map(|uid| Preconditions {
+                uid: Some(uid),
+                ..Default::default()
+            }),
             ..DeleteParams::default()
         };
         let deleted = self.api(resource).delete(name, &params).await;
-        let gone = matches!(&deleted, Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409));
+        let gone =
+            matches!(&deleted, Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409));
         if !gone {
             self.counted("delete", resource, name, deleted)?;
         }
@@ -158,7 +182,13 @@ impl Writer {
         result: Result<T, kube::Error>,
     ) -> Result<T, WriteError> {
         self.metrics.written(&resource.kind, result.is_ok());
-        tracing::debug!(verb, kind = resource.kind, name, ok = result.is_ok(), "write");
+        tracing::debug!(
+            verb,
+            kind = resource.kind,
+            name,
+            ok = result.is_ok(),
+            "write"
+        );
         result.map_err(|source| WriteError {
             verb,
             kind: resource.kind.clone(),
@@ -174,7 +204,14 @@ impl Writer {
     }
 
     fn expect(&self, kind: &'static str, name: &str, trace: Trace) {
-        let written = Written { kind, namespace: self.namespace.clone(), name: name.to_owned() };
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner).expect(written, trace);
+        let written = Written {
+            kind,
+            namespace: self.namespace.clone(),
+            name: name.to_owned(),
+        };
+        self.expected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .expect(written, trace);
     }
 }

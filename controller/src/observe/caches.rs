@@ -1,6 +1,5 @@
 //! Watches, and the caches that they fill. Nothing else of the controller reads in a loop.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use sluice_crds::{Canary, CanaryPolicy, ClusterCanaryPolicy, labels};
 use tokio::task::JoinSet;
 
 use super::kinds;
+use super::labelled::label;
 use super::triggers::{self, Concerns};
 
 /// Where requests to reconcile go.
@@ -71,9 +71,13 @@ impl Caches {
         let (canaries, canary_watch) = cache(Api::<Canary>::all(client.clone()), any(), |object| {
             object.managed_fields_mut().clear();
         });
-        let (policies, policy_watch) = cache(Api::<CanaryPolicy>::all(client.clone()), any(), |_| ());
-        let (cluster_policies, cluster_policy_watch) =
-            cache(Api::<ClusterCanaryPolicy>::all(client.clone()), any(), |_| ());
+        let (policies, policy_watch) =
+            cache(Api::<CanaryPolicy>::all(client.clone()), any(), |_| ());
+        let (cluster_policies, cluster_policy_watch) = cache(
+            Api::<ClusterCanaryPolicy>::all(client.clone()),
+            any(),
+            |_| (),
+        );
         let (deployments, deployment_watch) =
             dynamic_cache(client, &kinds::deployment(), kinds::trim);
         let (pod_templates, pod_template_watch) =
@@ -102,17 +106,39 @@ impl Caches {
 
         let mut tasks = JoinSet::new();
         let canaries = &caches.canaries;
-        let mut tell = Teller { queue: queue.clone(), canaries: canaries.clone(), tasks: &mut tasks };
-        tell.spawn(canary_watch, |canary: &Canary| Concerns::One(ObjectRef::from_obj(canary)));
-        tell.spawn(policy_watch, |policy: &CanaryPolicy| Concerns::policy(policy));
-        tell.spawn(cluster_policy_watch, |_: &ClusterCanaryPolicy| Concerns::All);
-        tell.spawn(deployment_watch, |object: &DynamicObject| Concerns::template(object));
-        tell.spawn(pod_template_watch, |object: &DynamicObject| Concerns::template(object));
-        tell.spawn(service_watch, |service: &Service| Concerns::service(service));
-        tell.spawn(route_watch, |route: &DynamicObject| Concerns::labelled(route, true));
-        tell.spawn(slice_watch, |slice: &EndpointSlice| Concerns::labelled(slice, false));
+        let mut tell = Teller {
+            queue: queue.clone(),
+            canaries: canaries.clone(),
+            tasks: &mut tasks,
+        };
+        tell.spawn(canary_watch, |canary: &Canary| {
+            Concerns::One(ObjectRef::from_obj(canary))
+        });
+        tell.spawn(policy_watch, |policy: &CanaryPolicy| {
+            Concerns::policy(policy)
+        });
+        tell.spawn(cluster_policy_watch, |_: &ClusterCanaryPolicy| {
+            Concerns::All
+        });
+        tell.spawn(deployment_watch, |object: &DynamicObject| {
+            Concerns::template(object)
+        });
+        tell.spawn(pod_template_watch, |object: &DynamicObject| {
+            Concerns::template(object)
+        });
+        tell.spawn(service_watch, |service: &Service| {
+            Concerns::service(service)
+        });
+        tell.spawn(route_watch, |route: &DynamicObject| {
+            Concerns::labelled(route, true)
+        });
+        tell.spawn(slice_watch, |slice: &EndpointSlice| {
+            Concerns::labelled(slice, false)
+        });
         tell.spawn(pod_watch, |pod: &Pod| Concerns::labelled(pod, false));
-        tell.spawn(config_map_watch, |object: &ConfigMap| Concerns::labelled(object, true));
+        tell.spawn(config_map_watch, |object: &ConfigMap| {
+            Concerns::labelled(object, true)
+        });
         (caches, tasks)
     }
 
@@ -124,7 +150,10 @@ impl Caches {
         const ENDED: &str = "a watch ended before its first list";
         self.canaries.wait_until_ready().await.context(ENDED)?;
         self.policies.wait_until_ready().await.context(ENDED)?;
-        self.cluster_policies.wait_until_ready().await.context(ENDED)?;
+        self.cluster_policies
+            .wait_until_ready()
+            .await
+            .context(ENDED)?;
         self.deployments.wait_until_ready().await.context(ENDED)?;
         self.pod_templates.wait_until_ready().await.context(ENDED)?;
         self.services.wait_until_ready().await.context(ENDED)?;
@@ -135,19 +164,21 @@ impl Caches {
     }
 }
 
-/// The value of a label.
-#[must_use]
-pub fn label<'a>(labels: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
-    labels.get(name).map(String::as_str)
-}
-
 fn cache<K>(api: Api<K>, config: watcher::Config, trim: fn(&mut K)) -> (Store<K>, Watch<K>)
 where
     K: Resource + Clone + 'static,
     K::DynamicType: Hash + Eq + Clone + Default,
 {
     let writer = Writer::<K>::new(K::DynamicType::default());
-    (writer.as_reader(), Watch { api, config, trim, writer })
+    (
+        writer.as_reader(),
+        Watch {
+            api,
+            config,
+            trim,
+            writer,
+        },
+    )
 }
 
 fn dynamic_cache(
@@ -157,7 +188,15 @@ fn dynamic_cache(
 ) -> (Store<DynamicObject>, Watch<DynamicObject>) {
     let writer = Writer::new(resource.clone());
     let api = Api::all_with(client.clone(), resource);
-    (writer.as_reader(), Watch { api, config: watcher::Config::default(), trim, writer })
+    (
+        writer.as_reader(),
+        Watch {
+            api,
+            config: watcher::Config::default(),
+            trim,
+            writer,
+        },
+    )
 }
 
 /// Tells the queue which Canaries a change concerns.

@@ -50,7 +50,9 @@ pub fn trim_config_map(config_map: &mut ConfigMap) {
     let hash = config::config_map_hash(config_map);
     config_map.managed_fields_mut().clear();
     config_map.annotations_mut().clear();
-    config_map.annotations_mut().insert(CONTENT.to_owned(), hash);
+    config_map
+        .annotations_mut()
+        .insert(CONTENT.to_owned(), hash);
     config_map.data = None;
     config_map.binary_data = None;
 }

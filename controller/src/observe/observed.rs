@@ -11,8 +11,9 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
 use sluice_crds::{Canary, PolicyKind, PolicyRef, PolicySpec, TargetKind, labels};
 
-use super::caches::{Caches, label, of_canary};
+use super::caches::{Caches, of_canary};
 use super::kinds;
+use super::labelled::label;
 use crate::render::config;
 
 /// What one Canary depends on, as last seen.
@@ -81,12 +82,14 @@ impl Observed {
                 && beside(service.labels())
                 && service.name_any() != parent_name(&canary)
         };
-        let config_maps = caches.config_maps.state_filter(|object| {
-            here(object.namespace())
-                && config::may_copy_config_map(object)
-        });
+        let config_maps = caches
+            .config_maps
+            .state_filter(|object| here(object.namespace()) && config::may_copy_config_map(object));
         let hash = |object: &Arc<ConfigMap>| {
-            Some((object.name_any(), kinds::content_hash(object.as_ref())?.to_owned()))
+            Some((
+                object.name_any(),
+                kinds::content_hash(object.as_ref())?.to_owned(),
+            ))
         };
         Self {
             policy: policy(caches, &canary, &namespace),
@@ -123,19 +126,24 @@ impl Observed {
 /// The name of the Service that clients call.
 #[must_use]
 pub fn parent_name(canary: &Canary) -> &str {
-    let named = canary.spec.service.as_ref().and_then(|service| service.name.as_deref());
+    let named = canary
+        .spec
+        .service
+        .as_ref()
+        .and_then(|service| service.name.as_deref());
     named.unwrap_or(&canary.spec.target_ref.name)
 }
 
 fn target(caches: &Caches, canary: &Canary, namespace: &str) -> Option<Arc<DynamicObject>> {
     let name = &canary.spec.target_ref.name;
     match canary.spec.target_ref.kind {
-        TargetKind::Deployment => {
-            find(&caches.deployments, namespace, name, kinds::deployment())
-        }
-        TargetKind::PodTemplate => {
-            find(&caches.pod_templates, namespace, name, kinds::pod_template())
-        }
+        TargetKind::Deployment => find(&caches.deployments, namespace, name, kinds::deployment()),
+        TargetKind::PodTemplate => find(
+            &caches.pod_templates,
+            namespace,
+            name,
+            kinds::pod_template(),
+        ),
     }
 }
 
@@ -156,9 +164,14 @@ where
 
 fn policy(caches: &Caches, canary: &Canary, namespace: &str) -> Policy {
     let namespaced = |name: &str| {
-        let policy = caches.policies.get(&ObjectRef::new(name).within(namespace))?;
+        let policy = caches
+            .policies
+            .get(&ObjectRef::new(name).within(namespace))?;
         Some(Policy::Found {
-            reference: PolicyRef { kind: PolicyKind::CanaryPolicy, name: name.to_owned() },
+            reference: PolicyRef {
+                kind: PolicyKind::CanaryPolicy,
+                name: name.to_owned(),
+            },
             spec: Box::new(policy.spec.policy.clone()),
             max_concurrent: policy.spec.max_concurrent,
         })
@@ -166,7 +179,10 @@ fn policy(caches: &Caches, canary: &Canary, namespace: &str) -> Policy {
     let cluster = |name: &str| {
         let policy = caches.cluster_policies.get(&ObjectRef::new(name))?;
         Some(Policy::Found {
-            reference: PolicyRef { kind: PolicyKind::ClusterCanaryPolicy, name: name.to_owned() },
+            reference: PolicyRef {
+                kind: PolicyKind::ClusterCanaryPolicy,
+                name: name.to_owned(),
+            },
             spec: Box::new(policy.spec.policy.clone()),
             max_concurrent: policy.spec.max_concurrent,
         })
@@ -179,6 +195,8 @@ fn policy(caches: &Caches, canary: &Canary, namespace: &str) -> Policy {
             };
             found.unwrap_or_else(|| Policy::Missing(reference.clone()))
         }
-        None => namespaced("default").or_else(|| cluster("default")).unwrap_or(Policy::BuiltIn),
+        None => namespaced("default")
+            .or_else(|| cluster("default"))
+            .unwrap_or(Policy::BuiltIn),
     }
 }

@@ -6,7 +6,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt as _};
 use sluice_crds::{Canary, CanaryPolicy, labels};
 
-use super::caches::label;
+use super::labelled::label;
 
 /// Which Canaries a change concerns.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,7 +33,9 @@ impl Concerns {
     /// An object of ours concerns its Canary; another one, if `neighbours`, its whole namespace:
     /// a foreign route or a `ConfigMap` says nothing about whom it concerns.
     pub fn labelled<K: Resource>(object: &K, neighbours: bool) -> Self {
-        let Some(namespace) = object.namespace() else { return Self::Nobody };
+        let Some(namespace) = object.namespace() else {
+            return Self::Nobody;
+        };
         match label(object.labels(), labels::CANARY) {
             Some(canary) => Self::One(ObjectRef::new(canary).within(&namespace)),
             None if neighbours => Self::Namespace(namespace),
@@ -63,9 +65,8 @@ impl Concerns {
 /// The Canaries that a change concerns.
 #[must_use]
 pub fn keys(canaries: &Store<Canary>, concerns: &Concerns) -> Vec<ObjectRef<Canary>> {
-    let in_namespace = |canary: &Canary, namespace: &str| {
-        canary.namespace().is_some_and(|own| own == namespace)
-    };
+    let in_namespace =
+        |canary: &Canary, namespace: &str| canary.namespace().is_some_and(|own| own == namespace);
     let found = match concerns {
         Concerns::Nobody => return Vec::new(),
         Concerns::One(key) => return vec![key.clone()],
@@ -77,5 +78,8 @@ pub fn keys(canaries: &Store<Canary>, concerns: &Concerns) -> Vec<ObjectRef<Cana
         }),
         Concerns::All => canaries.state(),
     };
-    found.iter().map(|canary| ObjectRef::from_obj(canary.as_ref())).collect()
+    found
+        .iter()
+        .map(|canary| ObjectRef::from_obj(canary.as_ref()))
+        .collect()
 }

@@ -47,7 +47,8 @@ impl Expected {
 
     /// Forgets what `seen` says is seen; tells whether anything is left.
     pub fn pending(&mut self, seen: impl Fn(&Written, &Trace) -> bool) -> bool {
-        self.0.retain(|written, (trace, at)| at.elapsed() < GIVE_UP && !seen(written, trace));
+        self.0
+            .retain(|written, (trace, at)| at.elapsed() < GIVE_UP && !seen(written, trace));
         !self.0.is_empty()
     }
 }
@@ -62,7 +63,9 @@ where
     let cached = store.get(&key);
     match trace {
         Trace::Version(version) => cached.is_some_and(|object| {
-            let cached = object.resource_version().and_then(|text| text.parse::<u64>().ok());
+            let cached = object
+                .resource_version()
+                .and_then(|text| text.parse::<u64>().ok());
             cached.is_none_or(|cached| cached >= *version)
         }),
         Trace::Gone(uid) => cached.is_none_or(|object| {

@@ -17,18 +17,26 @@ use super::plan::PlanError;
 #[must_use]
 pub fn find(observed: &Observed, plan: Result<(), &PlanError>) -> Option<Blocked> {
     missing_policy(observed)
-        .or_else(|| plan.err().map(|error| blocked(Reason::InvalidSpec, error.to_string())))
+        .or_else(|| {
+            plan.err()
+                .map(|error| blocked(Reason::InvalidSpec, error.to_string()))
+        })
         .or_else(|| parent(observed))
         .or_else(|| foreign_route(observed))
         .or_else(|| shared_pods(observed))
 }
 
 fn blocked(reason: Reason, message: String) -> Blocked {
-    Blocked { reason: reason.as_str().to_owned(), message }
+    Blocked {
+        reason: reason.as_str().to_owned(),
+        message,
+    }
 }
 
 fn missing_policy(observed: &Observed) -> Option<Blocked> {
-    let Policy::Missing(reference) = &observed.policy else { return None };
+    let Policy::Missing(reference) = &observed.policy else {
+        return None;
+    };
     let message = format!(
         "spec.policyRef: there is no {:?} named {}; create it, or name another",
         reference.kind, reference.name
@@ -45,7 +53,9 @@ fn parent(observed: &Observed) -> Option<Blocked> {
         return Some(blocked(Reason::ServiceNotFound, message));
     };
     let spec = observed.canary.spec.service.as_ref();
-    let unrouted = spec.map(|spec| spec.unrouted_ports.as_slice()).unwrap_or_default();
+    let unrouted = spec
+        .map(|spec| spec.unrouted_ports.as_slice())
+        .unwrap_or_default();
     let (reason, message) = service::refusal(parent, unrouted)?;
     Some(blocked(reason, message))
 }
@@ -56,7 +66,10 @@ fn foreign_route(observed: &Observed) -> Option<Blocked> {
         return None;
     }
     let parent = parent_name(&observed.canary);
-    let route = observed.other_routes.iter().find(|route| names_service(route, parent))?;
+    let route = observed
+        .other_routes
+        .iter()
+        .find(|route| names_service(route, parent))?;
     let message = format!(
         "HTTPRoute {} is on Service {parent} as well: delete it, move its rules to spec.route, or \
          accept it by spec.waivers: [ForeignRoute]",
@@ -66,7 +79,10 @@ fn foreign_route(observed: &Observed) -> Option<Blocked> {
 }
 
 fn names_service(route: &DynamicObject, service: &str) -> bool {
-    let parents = route.data.pointer("/spec/parentRefs").and_then(Value::as_array);
+    let parents = route
+        .data
+        .pointer("/spec/parentRefs")
+        .and_then(Value::as_array);
     parents.into_iter().flatten().any(|parent| {
         let text = |field: &str| parent.get(field).and_then(Value::as_str);
         text("kind") == Some("Service") && text("name") == Some(service)
@@ -78,9 +94,15 @@ fn shared_pods(observed: &Observed) -> Option<Blocked> {
     if observed.canary.spec.waivers.contains(&Waiver::SharedPods) {
         return None;
     }
-    let labels = observed.template()?.pointer("/metadata/labels")?.as_object()?;
+    let labels = observed
+        .template()?
+        .pointer("/metadata/labels")?
+        .as_object()?;
     let selects = |service: &Service| {
-        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let selector = service
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.selector.as_ref());
         selector.is_some_and(|selector| {
             !selector.is_empty()
                 && selector.iter().all(|(name, value)| {
@@ -88,7 +110,10 @@ fn shared_pods(observed: &Observed) -> Option<Blocked> {
                 })
         })
     };
-    let other = observed.other_services.iter().find(|service| selects(service))?;
+    let other = observed
+        .other_services
+        .iter()
+        .find(|service| selects(service))?;
     let message = format!(
         "Service {} selects the same pods as {}: its callers reach every revision; change its \
          selector, or accept it by spec.waivers: [SharedPods]",

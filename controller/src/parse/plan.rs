@@ -32,13 +32,20 @@ pub fn resolve(own: &PolicySpec, policy: Option<&PolicySpec>) -> PolicySpec {
 /// What the schema could not refuse, with the field and the fix.
 pub fn parse(sections: &PolicySpec) -> Result<Plan, PlanError> {
     let built_in = PolicySpec::built_in();
-    let inconclusive = sections.inconclusive.as_ref().or(built_in.inconclusive.as_ref());
+    let inconclusive = sections
+        .inconclusive
+        .as_ref()
+        .or(built_in.inconclusive.as_ref());
     let after = inconclusive.map(|inconclusive| &inconclusive.after);
     let action = inconclusive.map(|inconclusive| inconclusive.action);
     Ok(Plan {
         steps: steps(sections)?,
         slos: slos(sections)?,
-        min_requests: sections.min_requests.or(built_in.min_requests).unwrap_or_default().into(),
+        min_requests: sections
+            .min_requests
+            .or(built_in.min_requests)
+            .unwrap_or_default()
+            .into(),
         inconclusive_after: duration("spec.inconclusive.after", after)?,
         inconclusive_action: match action {
             Some(InconclusiveAction::Rollback) => Action::Rollback,
@@ -57,8 +64,13 @@ pub fn parse(sections: &PolicySpec) -> Result<Plan, PlanError> {
 /// How often the metrics are read.
 #[must_use]
 pub fn interval(sections: &PolicySpec) -> TimeDelta {
-    let named = sections.metrics.as_ref().and_then(|metrics| metrics.interval.as_ref());
-    named.and_then(|interval| interval.delta().ok()).unwrap_or(TimeDelta::seconds(15))
+    let named = sections
+        .metrics
+        .as_ref()
+        .and_then(|metrics| metrics.interval.as_ref());
+    named
+        .and_then(|interval| interval.delta().ok())
+        .unwrap_or(TimeDelta::seconds(15))
 }
 
 fn steps(sections: &PolicySpec) -> Result<Vec<Step>, PlanError> {
@@ -75,21 +87,33 @@ fn steps(sections: &PolicySpec) -> Result<Vec<Step>, PlanError> {
 fn slos(sections: &PolicySpec) -> Result<Vec<Slo>, PlanError> {
     let Some(slos) = &sections.slos else {
         let name = "availability".to_owned();
-        return Ok(vec![Slo { name, objective_ppm: None, indicator: Indicator::Availability }]);
+        return Ok(vec![Slo {
+            name,
+            objective_ppm: None,
+            indicator: Indicator::Availability,
+        }]);
     };
     let source = sections.source.unwrap_or(Source::IstioWaypoint);
     let parsed = slos.iter().enumerate().map(|(index, slo)| {
         let field = |name: &str| format!("spec.slos[{index}].{name}");
         let objective = slo.objective.as_ref();
-        let objective_ppm = objective.map(|o| percent(&field("objective"), o)).transpose()?;
+        let objective_ppm = objective
+            .map(|o| percent(&field("objective"), o))
+            .transpose()?;
         let indicator = match &slo.latency {
             None => Indicator::Availability,
             Some(latency) => {
                 let name = field("latency.threshold");
-                Indicator::Latency { threshold_ms: threshold(source, &name, &latency.threshold)? }
+                Indicator::Latency {
+                    threshold_ms: threshold(source, &name, &latency.threshold)?,
+                }
             }
         };
-        Ok(Slo { name: slo.name.clone(), objective_ppm, indicator })
+        Ok(Slo {
+            name: slo.name.clone(),
+            objective_ppm,
+            indicator,
+        })
     });
     parsed.collect()
 }
@@ -98,20 +122,26 @@ fn slos(sections: &PolicySpec) -> Result<Vec<Slo>, PlanError> {
 fn threshold(source: Source, field: &str, threshold: &Duration) -> Result<u64, PlanError> {
     let delta = duration(field, Some(threshold))?;
     let ms = u64::try_from(delta.num_milliseconds()).unwrap_or_default();
-    check_threshold(source, ms)
-        .map_err(|error| PlanError { field: field.to_owned(), problem: error.to_string() })?;
+    check_threshold(source, ms).map_err(|error| PlanError {
+        field: field.to_owned(),
+        problem: error.to_string(),
+    })?;
     Ok(ms)
 }
 
 fn percent(field: &str, percent: &Percent) -> Result<u32, PlanError> {
-    percent
-        .ppm()
-        .map_err(|error| PlanError { field: field.to_owned(), problem: error.to_string() })
+    percent.ppm().map_err(|error| PlanError {
+        field: field.to_owned(),
+        problem: error.to_string(),
+    })
 }
 
 fn duration(field: &str, duration: Option<&Duration>) -> Result<TimeDelta, PlanError> {
-    let Some(duration) = duration else { return Ok(TimeDelta::zero()) };
-    duration
-        .delta()
-        .map_err(|error| PlanError { field: field.to_owned(), problem: error.to_string() })
+    let Some(duration) = duration else {
+        return Ok(TimeDelta::zero());
+    };
+    duration.delta().map_err(|error| PlanError {
+        field: field.to_owned(),
+        problem: error.to_string(),
+    })
 }

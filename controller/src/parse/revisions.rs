@@ -6,10 +6,9 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 use sluice_core::{Revision, RevisionName};
-use sluice_crds::labels;
 
 use crate::observe::Observed;
-use crate::observe::caches::label;
+use crate::observe::labelled::revision_of;
 use crate::render::mesh;
 use crate::render::snapshot::{Snapshot, read_snapshot};
 
@@ -25,14 +24,21 @@ impl<'a> Known<'a> {
     /// Reads the snapshots. One that is being deleted is none any more.
     #[must_use]
     pub fn of(observed: &'a Observed) -> Self {
-        let live = observed.snapshots.iter().filter(|s| s.metadata.deletion_timestamp.is_none());
-        Self { snapshots: live.filter_map(|object| read_snapshot(object)).collect() }
+        let live = observed
+            .snapshots
+            .iter()
+            .filter(|s| s.metadata.deletion_timestamp.is_none());
+        Self {
+            snapshots: live.filter_map(|object| read_snapshot(object)).collect(),
+        }
     }
 
     /// The snapshot of a revision.
     #[must_use]
     pub fn get(&self, revision: &RevisionName) -> Option<&Snapshot<'a>> {
-        self.snapshots.iter().find(|snapshot| snapshot.revision == *revision)
+        self.snapshots
+            .iter()
+            .find(|snapshot| snapshot.revision == *revision)
     }
 }
 
@@ -47,12 +53,16 @@ pub fn parse(observed: &Observed, known: &Known<'_>) -> BTreeMap<RevisionName, R
         revision.created = snapshot.created;
     }
     for object in &observed.workloads {
-        let Some(name) = revision_of(object.labels()) else { continue };
+        let Some(name) = revision_of(object.labels()) else {
+            continue;
+        };
         revisions.entry(name.clone()).or_default().workload =
             Some(workload::parse(object, &observed.pods, &name));
     }
     for service in &observed.services {
-        let Some(name) = revision_of(service.labels()) else { continue };
+        let Some(name) = revision_of(service.labels()) else {
+            continue;
+        };
         if service.metadata.deletion_timestamp.is_none() {
             let endpoints = ready_endpoints(&observed.slices, &name);
             revisions.entry(name).or_default().service = Some(parse_service(service, endpoints));
@@ -67,21 +77,21 @@ pub fn parse(observed: &Observed, known: &Known<'_>) -> BTreeMap<RevisionName, R
     revisions
 }
 
-/// The revision that an object's labels name.
-#[must_use]
-pub fn revision_of(labels: &BTreeMap<String, String>) -> Option<RevisionName> {
-    label(labels, labels::REVISION).map(RevisionName::from)
-}
-
 fn parse_service(service: &Service, endpoints: u32) -> sluice_core::Service {
     let (bound, problem) = mesh::waypoint_bound(service);
-    sluice_core::Service { bound, endpoints, problem }
+    sluice_core::Service {
+        bound,
+        endpoints,
+        problem,
+    }
 }
 
 /// Endpoints that are ready: `conditions.ready` is also true for those that publish unready
 /// addresses, which we never ask for.
 fn ready_endpoints(slices: &[std::sync::Arc<EndpointSlice>], revision: &RevisionName) -> u32 {
-    let own = slices.iter().filter(|s| revision_of(s.labels()).as_ref() == Some(revision));
+    let own = slices
+        .iter()
+        .filter(|s| revision_of(s.labels()).as_ref() == Some(revision));
     let ready = own.flat_map(|slice| &slice.endpoints).filter(|endpoint| {
         let conditions = endpoint.conditions.as_ref();
         conditions.is_some_and(|c| c.ready == Some(true) && c.terminating != Some(true))
@@ -89,7 +99,10 @@ fn ready_endpoints(slices: &[std::sync::Arc<EndpointSlice>], revision: &Revision
     // A dual-stack Service has a slice for each family: the pods are counted, not their addresses.
     let mut pods: Vec<_> = ready
         .map(|endpoint| {
-            let pod = endpoint.target_ref.as_ref().and_then(|target| target.name.clone());
+            let pod = endpoint
+                .target_ref
+                .as_ref()
+                .and_then(|target| target.name.clone());
             pod.or_else(|| endpoint.addresses.first().cloned())
         })
         .collect();

@@ -8,7 +8,10 @@ use super::plan;
 /// What the status remembers. What it cannot give back is rebuilt from the world.
 #[must_use]
 pub fn read(status: &CanaryStatus, now: Time) -> State {
-    let rollout = status.rollout.as_ref().and_then(|rollout| read_rollout(status, rollout, now));
+    let rollout = status
+        .rollout
+        .as_ref()
+        .and_then(|rollout| read_rollout(status, rollout, now));
     let adoption = status.adoption.as_ref();
     State {
         stable: status.stable.as_deref().map(RevisionName::from),
@@ -19,15 +22,22 @@ pub fn read(status: &CanaryStatus, now: Time) -> State {
             .map(|entry| (RevisionName::from(entry.revision.as_str()), entry.since))
             .collect(),
         target_left_at: adoption.and_then(|adoption| adoption.left_at),
-        adopted_replicas: adoption.and_then(|adoption| u32::try_from(adoption.target_replicas).ok()),
+        adopted_replicas: adoption
+            .and_then(|adoption| u32::try_from(adoption.target_replicas).ok()),
     }
 }
 
 /// A rollout whose plan cannot be read any more is rebuilt as if the status were lost.
 fn read_rollout(status: &CanaryStatus, rollout: &RolloutStatus, now: Time) -> Option<Rollout> {
     let plan = plan::parse(status.plan.as_ref()?).ok()?;
-    let weight = status.weight.as_ref().and_then(|weight| weight.ppm().ok()).unwrap_or_default();
-    let step = status.step.and_then(|step| usize::try_from(step).ok()?.checked_sub(1));
+    let weight = status
+        .weight
+        .as_ref()
+        .and_then(|weight| weight.ppm().ok())
+        .unwrap_or_default();
+    let step = status
+        .step
+        .and_then(|step| usize::try_from(step).ok()?.checked_sub(1));
     let stage = match (step, rollout.first_weight_at) {
         _ if rollout.promoting => Stage::Promote,
         (Some(step), Some(_)) => Stage::Step(step),
@@ -58,7 +68,10 @@ pub fn write(state: &State, pinned: Option<&PolicySpec>, before: &CanaryStatus) 
         draining: state
             .draining
             .iter()
-            .map(|(revision, since)| Draining { revision: revision.to_string(), since: *since })
+            .map(|(revision, since)| Draining {
+                revision: revision.to_string(),
+                since: *since,
+            })
             .collect(),
         history: before.history.clone(),
         plan: pinned.cloned(),

@@ -42,26 +42,46 @@ pub fn identify(observed: &Observed, known: &Known<'_>) -> Option<Identified> {
     let hash = template::revision_hash(source, fields, &contents);
     let new = name::revision_name(&spec.target_ref.name, &hash);
     let revision = snapshot::identify(source, fields, &contents, &known.snapshots, new);
-    let alike = known.snapshots.iter().find(|s| template::same(source, s.template, fields));
+    let alike = known
+        .snapshots
+        .iter()
+        .find(|s| template::same(source, s.template, fields));
     let template_hash = alike.map_or_else(
         || template::template_hash(source, fields),
         |snapshot| snapshot.template_hash.clone(),
     );
-    Some(Identified { revision, template_hash, config: contents, template: source.clone() })
+    Some(Identified {
+        revision,
+        template_hash,
+        config: contents,
+        template: source.clone(),
+    })
 }
 
 /// The target in the terms of the decision.
 #[must_use]
 pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
     let object = observed.target.as_ref()?;
-    let (revision, template) = (identified.revision.clone(), identified.template_hash.clone());
+    let (revision, template) = (
+        identified.revision.clone(),
+        identified.template_hash.clone(),
+    );
     if observed.canary.spec.target_ref.kind == TargetKind::PodTemplate {
-        return Some(Target { revision, template, replicas: 0, ready: 0, settled: true });
+        return Some(Target {
+            revision,
+            template,
+            replicas: 0,
+            ready: 0,
+            settled: true,
+        });
     }
     let number = |path: &str| object.data.pointer(path).and_then(Value::as_u64);
     let count = |path| u32::try_from(number(path).unwrap_or_default()).unwrap_or(u32::MAX);
     let replicas = number("/spec/replicas").map_or(1, |_| count("/spec/replicas"));
-    let generation = object.metadata.generation.and_then(|g| u64::try_from(g).ok());
+    let generation = object
+        .metadata
+        .generation
+        .and_then(|g| u64::try_from(g).ok());
     let current = number("/status/observedGeneration") >= generation;
     let all = |path| count(path) == replicas;
     let settled = current
@@ -69,5 +89,11 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
         && all("/status/updatedReplicas")
         && all("/status/readyReplicas")
         && all("/status/availableReplicas");
-    Some(Target { revision, template, replicas, ready: count("/status/readyReplicas"), settled })
+    Some(Target {
+        revision,
+        template,
+        replicas,
+        ready: count("/status/readyReplicas"),
+        settled,
+    })
 }

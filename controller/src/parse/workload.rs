@@ -8,7 +8,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 use sluice_core::{RevisionName, Workload};
 
-use super::revisions::revision_of;
+use crate::observe::labelled::revision_of;
 
 /// Characters of a problem that are kept: events and conditions are no logs.
 const LONGEST_PROBLEM: usize = 300;
@@ -17,12 +17,20 @@ const LONGEST_PROBLEM: usize = 300;
 #[must_use]
 pub fn parse(object: &DynamicObject, pods: &[Arc<Pod>], revision: &RevisionName) -> Workload {
     let number = |path: &str| object.data.pointer(path).and_then(Value::as_i64);
-    let count = |path: &str| number(path).and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
+    let count = |path: &str| {
+        number(path)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or_default()
+    };
     let current = number("/status/observedGeneration") >= object.metadata.generation;
     Workload {
         replicas: count("/spec/replicas"),
         // A status of an older generation counts pods that the present one may not want.
-        ready: if current { count("/status/readyReplicas") } else { 0 },
+        ready: if current {
+            count("/status/readyReplicas")
+        } else {
+            0
+        },
         going: object.metadata.deletion_timestamp.is_some(),
         problem: problem(object, pods, revision),
     }
@@ -32,7 +40,9 @@ pub fn parse(object: &DynamicObject, pods: &[Arc<Pod>], revision: &RevisionName)
 /// node says of a pod, both verbatim.
 fn problem(object: &DynamicObject, pods: &[Arc<Pod>], revision: &RevisionName) -> Option<String> {
     let refused = refused(object);
-    let own = pods.iter().filter(|pod| revision_of(pod.labels()).as_ref() == Some(revision));
+    let own = pods
+        .iter()
+        .filter(|pod| revision_of(pod.labels()).as_ref() == Some(revision));
     let alive = own.filter(|pod| pod.metadata.deletion_timestamp.is_none());
     let problem = refused.or_else(|| alive.filter_map(|pod| pod_problem(pod)).next());
     problem.map(|text| text.chars().take(LONGEST_PROBLEM).collect())
@@ -50,19 +60,32 @@ fn refused(object: &DynamicObject) -> Option<String> {
 
 fn pod_problem(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
-    let containers = status.init_container_statuses.iter().chain(&status.container_statuses);
+    let containers = status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses);
     let waiting = containers.flatten().find_map(container_problem);
     let unscheduled = || {
-        let condition = status.conditions.iter().flatten().find(|condition| {
-            condition.type_ == "PodScheduled" && condition.status == "False"
-        })?;
-        Some(format!("pod {}: {}", pod.name_any(), condition.message.as_deref()?))
+        let condition =
+            status.conditions.iter().flatten().find(|condition| {
+                condition.type_ == "PodScheduled" && condition.status == "False"
+            })?;
+        Some(format!(
+            "pod {}: {}",
+            pod.name_any(),
+            condition.message.as_deref()?
+        ))
     };
-    waiting.map(|problem| format!("pod {}: {problem}", pod.name_any())).or_else(unscheduled)
+    waiting
+        .map(|problem| format!("pod {}: {problem}", pod.name_any()))
+        .or_else(unscheduled)
 }
 
 fn container_problem(container: &ContainerStatus) -> Option<String> {
-    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let waiting = container
+        .state
+        .as_ref()
+        .and_then(|state| state.waiting.as_ref());
     if let Some(reason) = waiting.and_then(|waiting| waiting.reason.as_deref()) {
         if matches!(reason, "ContainerCreating" | "PodInitializing") {
             return None;

@@ -30,12 +30,18 @@ pub fn parse(
     let target = identified.and_then(|identified| target::parse(observed, identified));
     World {
         suspended: canary.spec.suspend,
-        claimed: canary.finalizers().iter().any(|name| name == labels::FINALIZER),
+        claimed: canary
+            .finalizers()
+            .iter()
+            .any(|name| name == labels::FINALIZER),
         deleting,
         blocked,
         full: false,
         target: target.filter(|_| !removed),
-        replicas: canary.spec.replicas.and_then(|replicas| u32::try_from(replicas).ok()),
+        replicas: canary
+            .spec
+            .replicas
+            .and_then(|replicas| u32::try_from(replicas).ok()),
         revisions: revisions::parse(observed, known),
         route,
         parent: Parent { bound, problem },
@@ -56,10 +62,7 @@ fn orders(observed: &Observed) -> Orders {
 /// The live routes of a Canary as one. `rendered` makes the routes that we would write for given
 /// weights: what differs from them was changed by somebody else, or is out of date.
 #[must_use]
-pub fn live_route(
-    observed: &Observed,
-    rendered: impl Fn(&Routing) -> Vec<Value>,
-) -> Option<Route> {
+pub fn live_route(observed: &Observed, rendered: impl Fn(&Routing) -> Vec<Value>) -> Option<Route> {
     let live: Vec<_> = observed
         .routes
         .iter()

@@ -30,7 +30,9 @@ pub fn of(
     let claims = claims(decision);
     let conditions = claims.into_iter().map(|claim| {
         let kind = claim.kind.as_str();
-        let known = before.iter().find(|old| old.type_ == kind && old.status == claim.status);
+        let known = before
+            .iter()
+            .find(|old| old.type_ == kind && old.status == claim.status);
         Condition {
             type_: kind.to_owned(),
             status: claim.status.to_owned(),
@@ -52,8 +54,16 @@ fn claims(decision: &Decision) -> Vec<Claim> {
         Phase::Succeeded | Phase::Failed => "True",
         _ => "False",
     };
-    let claim = |kind, status| Claim { kind, status, reason: reason.clone(), message: message.clone() };
-    let mut claims = vec![claim(ConditionType::Ready, if stalled { "False" } else { ready })];
+    let claim = |kind, status| Claim {
+        kind,
+        status,
+        reason: reason.clone(),
+        message: message.clone(),
+    };
+    let mut claims = vec![claim(
+        ConditionType::Ready,
+        if stalled { "False" } else { ready },
+    )];
     if stalled {
         claims.push(claim(ConditionType::Stalled, "True"));
     } else if !at_rest {
@@ -98,9 +108,15 @@ fn resting(decision: &Decision) -> (Reason, String) {
     match decision.phase {
         Phase::Succeeded => (Reason::Promoted, format!("{serving} serves all requests")),
         Phase::Failed => (Reason::Rejected, format!("{serving} serves all requests")),
-        Phase::Promoting => (Reason::Promoting, "the candidate gets all requests".to_owned()),
+        Phase::Promoting => (
+            Reason::Promoting,
+            "the candidate gets all requests".to_owned(),
+        ),
         Phase::Finalising => (Reason::Finalising, format!("{serving} serves all requests")),
-        Phase::Initializing => (Reason::Initializing, "the first revision is made".to_owned()),
+        Phase::Initializing => (
+            Reason::Initializing,
+            "the first revision is made".to_owned(),
+        ),
         Phase::Waiting | Phase::Progressing | Phase::Holding => {
             (Reason::Progressing, "the rollout goes on".to_owned())
         }
@@ -109,10 +125,18 @@ fn resting(decision: &Decision) -> (Reason, String) {
 
 /// The message: where the rollout is, and what it waits for.
 fn sentence(decision: &Decision, waiting: &Waiting) -> String {
-    let Some(rollout) = decision.state.rollout.as_ref().filter(|r| r.first_weight_at.is_some()) else {
+    let Some(rollout) = decision
+        .state
+        .rollout
+        .as_ref()
+        .filter(|r| r.first_weight_at.is_some())
+    else {
         return waiting.to_string();
     };
-    format!("{} has {} of the requests: {waiting}", rollout.candidate, rollout.weight)
+    format!(
+        "{} has {} of the requests: {waiting}",
+        rollout.candidate, rollout.weight
+    )
 }
 
 fn reason(waiting: &Waiting) -> String {
@@ -127,7 +151,10 @@ fn reason(waiting: &Waiting) -> String {
         Waiting::Settle { .. } | Waiting::RouteAcceptance { .. } => Reason::RouteNotAccepted,
         Waiting::Share { .. } => Reason::WeightNotProven,
         Waiting::Bake { .. } => Reason::Baking,
-        Waiting::Evidence { why: Why::NoData(_), .. } => Reason::MetricsUnavailable,
+        Waiting::Evidence {
+            why: Why::NoData(_),
+            ..
+        } => Reason::MetricsUnavailable,
         Waiting::Evidence { .. } => Reason::Inconclusive,
         Waiting::Drain { .. } => Reason::Draining,
         Waiting::Rejected { .. } => Reason::Rejected,

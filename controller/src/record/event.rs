@@ -25,20 +25,36 @@ fn event(note: &Note) -> Event {
         Note::Adopted(revision) => (
             normal,
             "Adopted",
-            format!("{revision} serves all requests; once the target is at 0, remove its replicas from Git"),
+            format!(
+                "{revision} serves all requests; once the target is at 0, remove its replicas from Git"
+            ),
         ),
-        Note::Started { candidate, going_back: true } => (
+        Note::Started {
+            candidate,
+            going_back: true,
+        } => (
             normal,
             "GoingBack",
             format!("{candidate} was promoted before: it takes all requests without gates"),
         ),
-        Note::Started { candidate, going_back: false } => {
-            (normal, "RolloutStarted", format!("{candidate} is brought to users"))
-        }
-        Note::Superseded(revision) => {
-            (normal, "Superseded", format!("the template changed while {revision} was judged"))
-        }
-        Note::Promoted(revision) => (normal, "Promoted", format!("{revision} serves all requests")),
+        Note::Started {
+            candidate,
+            going_back: false,
+        } => (
+            normal,
+            "RolloutStarted",
+            format!("{candidate} is brought to users"),
+        ),
+        Note::Superseded(revision) => (
+            normal,
+            "Superseded",
+            format!("the template changed while {revision} was judged"),
+        ),
+        Note::Promoted(revision) => (
+            normal,
+            "Promoted",
+            format!("{revision} serves all requests"),
+        ),
         Note::Rejected { revision, reason } => (
             EventType::Warning,
             "RolledBack",
@@ -47,7 +63,9 @@ fn event(note: &Note) -> Event {
         Note::RouteRestored { writer } => (
             EventType::Warning,
             "RouteRestored",
-            format!("{writer} changed the route; it was put back. To keep a change by hand, set spec.suspend"),
+            format!(
+                "{writer} changed the route; it was put back. To keep a change by hand, set spec.suspend"
+            ),
         ),
         Note::Obeyed(order) => (normal, "Obeyed", format!("carried out the order {order}")),
     };
@@ -67,7 +85,10 @@ fn action(note: &Note) -> String {
         Note::Adopted(revision)
         | Note::Superseded(revision)
         | Note::Promoted(revision)
-        | Note::Started { candidate: revision, .. }
+        | Note::Started {
+            candidate: revision,
+            ..
+        }
         | Note::Rejected { revision, .. } => revision.as_str(),
         Note::RouteRestored { writer } => writer,
         Note::Obeyed(order) => order,
@@ -77,7 +98,9 @@ fn action(note: &Note) -> String {
 
 fn truncated(mut text: String) -> String {
     if text.len() > LONGEST_NOTE {
-        let end = (0..=LONGEST_NOTE).rev().find(|at| text.is_char_boundary(*at));
+        let end = (0..=LONGEST_NOTE)
+            .rev()
+            .find(|at| text.is_char_boundary(*at));
         text.truncate(end.unwrap_or_default());
     }
     text

@@ -36,7 +36,10 @@ pub fn of(
         rollout.evidence = decision.findings.iter().map(evidence).collect();
     }
     if let Some(adoption) = &mut status.adoption {
-        let target = observed.target.as_ref().and_then(|t| t.data.pointer("/spec/replicas"));
+        let target = observed
+            .target
+            .as_ref()
+            .and_then(|t| t.data.pointer("/spec/replicas"));
         let taken_over = decision.state.stable.is_some();
         adoption.scaled_down = taken_over && target.is_none_or(|n| n.as_u64() == Some(0));
     }
@@ -75,9 +78,10 @@ pub fn due(decision: &Decision, stored: &CanaryStatus, next: &CanaryStatus) -> D
     if milestones(stored) != milestones(&unproven) {
         return Due::Now;
     }
-    let proving = decision.state.rollout.as_ref().filter(|rollout| {
-        rollout.proven_at.is_none() && !matches!(rollout.stage, Stage::Prepare)
-    });
+    let proving =
+        decision.state.rollout.as_ref().filter(|rollout| {
+            rollout.proven_at.is_none() && !matches!(rollout.stage, Stage::Prepare)
+        });
     Due::Within(proving.map_or(PATIENCE, |rollout| rollout.plan.settle + PATIENCE))
 }
 
@@ -93,7 +97,10 @@ fn comparable(status: &CanaryStatus) -> Value {
 /// What must not be lost by a crash, or is news for whoever watches.
 fn milestones(status: &CanaryStatus) -> Value {
     let rollout = status.rollout.as_ref();
-    let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled");
+    let stalled = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Stalled");
     json!({
         "generation": status.observed_generation,
         "phase": status.phase,
@@ -126,7 +133,11 @@ fn phase(phase: Phase) -> sluice_crds::Phase {
 /// Pods that the revisions want, for whoever scales the Canary.
 fn replicas(observed: &Observed) -> i32 {
     let wanted = observed.workloads.iter().map(|workload| {
-        workload.data.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or_default()
+        workload
+            .data
+            .pointer("/spec/replicas")
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
     });
     i32::try_from(wanted.sum::<i64>()).unwrap_or(i32::MAX)
 }
@@ -158,5 +169,10 @@ fn history(note: &Note, at: Time) -> Option<HistoryEntry> {
         Note::Started { .. } | Note::RouteRestored { .. } | Note::Obeyed(_) => return None,
     };
     let reason = reason.chars().take(1024).collect();
-    Some(HistoryEntry { revision: revision.to_string(), outcome, at, reason })
+    Some(HistoryEntry {
+        revision: revision.to_string(),
+        outcome,
+        at,
+        reason,
+    })
 }

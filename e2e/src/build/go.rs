@@ -24,8 +24,8 @@ pub(super) fn build(tool: &Tool, progress: &Progress) -> Result<()> {
     stage.note("fetching modules");
     let total = packages(tool, &fresh)?;
     let mut done = 0;
-    let mut build = command(tool, &fresh);
-    run(build.arg("-v").arg(tool.package), &stage, || {
+    let mut go = command(tool, &fresh);
+    run(go.arg("-v").arg(tool.package), &stage, || {
         done += 1;
         stage.reached(done, total);
     })?;

@@ -77,18 +77,18 @@ pub fn programs() -> Result<Programs> {
 /// If a build fails, with its last lines; the network is needed the first time.
 pub fn tools() -> Result<Tools> {
     let progress = Progress::new();
-    let _lock = lock(&progress)?;
+    let _lock = lock()?;
     let missing: Vec<Tool> = tool::ALL
         .into_iter()
         .filter(|tool| !tool.is_at_hand())
         .collect();
     if !missing.is_empty() {
         let all = missing.iter().map(Tool::estimate).sum();
-        progress.say(&format!(
+        eprintln!(
             "building {} programs of the test cluster, once: about {} on this machine",
             missing.len(),
             progress::spoken(all),
-        ));
+        );
     }
     for tool in &missing {
         go::build(tool, &progress)?;
@@ -106,7 +106,7 @@ pub fn tools() -> Result<Tools> {
 }
 
 /// One build at a time, whatever started it. The system frees the lock when its holder ends.
-fn lock(progress: &Progress) -> Result<File> {
+fn lock() -> Result<File> {
     let cache = paths::cache();
     fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
     let path = cache.join("build.lock");
@@ -114,7 +114,7 @@ fn lock(progress: &Progress) -> Result<File> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            progress.say("waiting for another build of the test cluster to end");
+            eprintln!("waiting for another build of the test cluster to end");
             file.lock()?;
         }
         Err(TryLockError::Error(error)) => return Err(error).context("locking the build"),

@@ -29,10 +29,6 @@ impl Progress {
         }
     }
 
-    pub(super) fn say(&self, text: &str) {
-        eprintln!("{text}");
-    }
-
     /// Starts a stage. Without an estimate only the time gone is told.
     pub(super) fn start(&self, name: &str, estimate: Option<Duration>) -> Stage {
         let state = Arc::new(State {

@@ -33,16 +33,25 @@ impl App {
     /// The same app with another image.
     #[must_use]
     pub fn tagged(&self, tag: &str) -> Self {
-        Self { tag: tag.to_owned(), ..self.clone() }
+        Self {
+            tag: tag.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Its manifests, but for the Canary.
     #[must_use]
     pub fn yaml(&self, namespace: &str) -> String {
         let Self { name, tag, .. } = self;
-        let replicas = self.replicas.map(|n| format!("\n  replicas: {n}")).unwrap_or_default();
-        let container_ports: Vec<_> =
-            self.ports.iter().map(|port| format!("{{containerPort: {port}}}")).collect();
+        let replicas = self
+            .replicas
+            .map(|n| format!("\n  replicas: {n}"))
+            .unwrap_or_default();
+        let container_ports: Vec<_> = self
+            .ports
+            .iter()
+            .map(|port| format!("{{containerPort: {port}}}"))
+            .collect();
         let service_ports: Vec<_> = self
             .ports
             .iter()

@@ -22,9 +22,16 @@ pub struct Controller {
 
 impl Controller {
     pub(super) async fn start(cluster: &Cluster, program: &Path) -> Result<Self> {
-        let kubeconfig = cluster.kubeconfig_for_service_account(NAMESPACE, ACCOUNT).await?;
+        let kubeconfig = cluster
+            .kubeconfig_for_service_account(NAMESPACE, ACCOUNT)
+            .await?;
         let process = Launch::new("sluice", program, cluster.run_dir())
-            .args(["--admin-address", &ADMIN.to_string(), "--log-format", "text"])
+            .args([
+                "--admin-address",
+                &ADMIN.to_string(),
+                "--log-format",
+                "text",
+            ])
             .env("KUBECONFIG", kubeconfig)
             .env("SLUICE_LOG", "info,sluice=debug,kube=warn")
             .env("RUST_BACKTRACE", "1")

@@ -44,7 +44,11 @@ impl Stage {
             .with_context(|| format!("reading {}", rbac.display()))?;
         cluster.apply(&rbac).await?;
         let controller = Controller::start(&cluster, &programs.sluice).await?;
-        Ok(Self { controller, _node: node, cluster })
+        Ok(Self {
+            controller,
+            _node: node,
+            cluster,
+        })
     }
 
     /// A namespace of its own, with a waypoint.

@@ -37,7 +37,11 @@ impl<'a> Scene<'a> {
     pub(super) async fn set(stage: &'a Stage, name: &str) -> Result<Self> {
         stage.cluster.namespace(name).await?;
         let waypoint = stage.cluster.waypoint(name, WAYPOINT).await?;
-        Ok(Self { stage, namespace: name.to_owned(), waypoint })
+        Ok(Self {
+            stage,
+            namespace: name.to_owned(),
+            waypoint,
+        })
     }
 
     /// A client that may do everything.
@@ -60,7 +64,10 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// When the API server refuses.
     pub async fn canary(&self, name: &str, spec: &str) -> Result<()> {
-        self.stage.cluster.apply(&app::canary(&self.namespace, name, spec)).await?;
+        self.stage
+            .cluster
+            .apply(&app::canary(&self.namespace, name, spec))
+            .await?;
         Ok(())
     }
 
@@ -73,7 +80,8 @@ impl<'a> Scene<'a> {
         self.deploy(app).await?;
         let policy = app::quick_policy(self.stage.cluster.prometheus_url());
         self.canary(&app.name, &merged(&policy, more)).await?;
-        self.phase(&app.name, Phase::Succeeded, Duration::from_secs(30)).await
+        self.phase(&app.name, Phase::Succeeded, Duration::from_secs(30))
+            .await
     }
 
     /// The status of a Canary.
@@ -81,7 +89,12 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// When there is no such Canary.
     pub async fn status(&self, name: &str) -> Result<CanaryStatus> {
-        Ok(self.api::<Canary>().get(name).await?.status.unwrap_or_default())
+        Ok(self
+            .api::<Canary>()
+            .get(name)
+            .await?
+            .status
+            .unwrap_or_default())
     }
 
     /// Waits until `look` finds what it wants in the status.
@@ -95,10 +108,14 @@ impl<'a> Scene<'a> {
         within: Duration,
         look: impl Fn(&CanaryStatus) -> Option<T>,
     ) -> Result<T> {
-        eventually(&format!("{}/{name}: {what}", self.namespace), within, async || {
-            let status = self.status(name).await?;
-            Ok(look(&status).ok_or_else(|| describe(&status)))
-        })
+        eventually(
+            &format!("{}/{name}: {what}", self.namespace),
+            within,
+            async || {
+                let status = self.status(name).await?;
+                Ok(look(&status).ok_or_else(|| describe(&status)))
+            },
+        )
         .await
     }
 
@@ -119,15 +136,20 @@ impl<'a> Scene<'a> {
     /// When the time is up.
     pub async fn outcome(&self, app: &App, within: Duration) -> Result<CanaryStatus> {
         let source = self.revision_of(app).await?;
-        self.until(&app.name, &format!("{source} promoted or rejected"), within, |status| {
-            let stable = status.stable.as_deref() == Some(source.as_str());
-            let rejected = status.candidate.as_deref() == Some(source.as_str());
-            match status.phase? {
-                Phase::Succeeded if stable => Some(status.clone()),
-                Phase::Failed if rejected => Some(status.clone()),
-                _ => None,
-            }
-        })
+        self.until(
+            &app.name,
+            &format!("{source} promoted or rejected"),
+            within,
+            |status| {
+                let stable = status.stable.as_deref() == Some(source.as_str());
+                let rejected = status.candidate.as_deref() == Some(source.as_str());
+                match status.phase? {
+                    Phase::Succeeded if stable => Some(status.clone()),
+                    Phase::Failed if rejected => Some(status.clone()),
+                    _ => None,
+                }
+            },
+        )
         .await
     }
 
@@ -137,13 +159,24 @@ impl<'a> Scene<'a> {
     /// When there is none within ten seconds.
     pub async fn revision_of(&self, app: &App) -> Result<String> {
         let image = format!("demo:{}", app.tag);
-        eventually(&format!("a revision with {image}"), Duration::from_secs(10), async || {
-            let found = self.snapshots(&app.name).await?.into_iter().find(|snapshot| {
-                snapshot.data.pointer("/template/spec/containers/0/image").and_then(Value::as_str)
-                    == Some(image.as_str())
-            });
-            Ok(found.map(|snapshot| snapshot.name_any()).ok_or("none"))
-        })
+        eventually(
+            &format!("a revision with {image}"),
+            Duration::from_secs(10),
+            async || {
+                let found = self
+                    .snapshots(&app.name)
+                    .await?
+                    .into_iter()
+                    .find(|snapshot| {
+                        snapshot
+                            .data
+                            .pointer("/template/spec/containers/0/image")
+                            .and_then(Value::as_str)
+                            == Some(image.as_str())
+                    });
+                Ok(found.map(|snapshot| snapshot.name_any()).ok_or("none"))
+            },
+        )
         .await
     }
 
@@ -195,7 +228,10 @@ impl<'a> Scene<'a> {
     pub async fn counted(&self, revision: &str) -> Result<Vec<Counts>> {
         let mut counts = Vec::new();
         for pod in self.pods(revision).await? {
-            let ip = pod.status.and_then(|status| status.pod_ip).context("a pod without an IP")?;
+            let ip = pod
+                .status
+                .and_then(|status| status.pod_ip)
+                .context("a pod without an IP")?;
             let address = SocketAddr::new(ip.parse::<IpAddr>()?, 8080);
             counts.push(admin::counts(address).await?);
         }
@@ -208,11 +244,18 @@ impl<'a> Scene<'a> {
     /// When the API server does not answer.
     pub async fn events(&self, name: &str) -> Result<Vec<String>> {
         let of = format!("involvedObject.kind=Canary,involvedObject.name={name}");
-        let mut events =
-            self.api::<Event>().list(&ListParams::default().fields(&of)).await?.items;
+        let mut events = self
+            .api::<Event>()
+            .list(&ListParams::default().fields(&of))
+            .await?
+            .items;
         events.sort_by_key(|event| event.event_time.clone());
         let text = |event: Event| {
-            format!("{}: {}", event.reason.unwrap_or_default(), event.message.unwrap_or_default())
+            format!(
+                "{}: {}",
+                event.reason.unwrap_or_default(),
+                event.message.unwrap_or_default()
+            )
         };
         Ok(events.into_iter().map(text).collect())
     }
@@ -223,8 +266,13 @@ impl<'a> Scene<'a> {
     /// When the Service has no such port, or the load cannot start.
     pub async fn load(&self, service: &str, port: u16, rate: f64) -> Result<Load> {
         let object = self.api::<Service>().get(service).await?;
-        let ip = object.spec.and_then(|spec| spec.cluster_ip).context("a Service without an IP")?;
-        self.waypoint.bound(service, Duration::from_secs(20)).await?;
+        let ip = object
+            .spec
+            .and_then(|spec| spec.cluster_ip)
+            .context("a Service without an IP")?;
+        self.waypoint
+            .bound(service, Duration::from_secs(20))
+            .await?;
         let waypoint = spiffe_uri(&self.namespace, WAYPOINT);
         let authority = self.stage.cluster.authority();
         let target = Target::Waypoint {
@@ -234,7 +282,9 @@ impl<'a> Scene<'a> {
         };
         let host = format!("{service}.{}.svc.cluster.local:{port}", self.namespace);
         let spec = load::Spec::new(target, host, rate);
-        answered(&spec).await.with_context(|| format!("clients of {service}:{port}"))?;
+        answered(&spec)
+            .await
+            .with_context(|| format!("clients of {service}:{port}"))?;
         Load::start(spec)
     }
 
@@ -244,7 +294,10 @@ impl<'a> Scene<'a> {
     /// When there is no such Deployment.
     pub async fn replicas(&self, deployment: &str) -> Result<i32> {
         let object = self.api::<Deployment>().get(deployment).await?;
-        object.spec.and_then(|spec| spec.replicas).context("a Deployment without replicas")
+        object
+            .spec
+            .and_then(|spec| spec.replicas)
+            .context("a Deployment without replicas")
     }
 
     /// Deletes the namespace and kills its waypoint: a machine with two cores has room for few.
@@ -255,9 +308,13 @@ impl<'a> Scene<'a> {
         let namespaces: Api<Namespace> = Api::all(self.client());
         let canaries = self.api::<Canary>().list(&ListParams::default()).await?;
         for canary in canaries {
-            self.api::<Canary>().delete(&canary.name_any(), &DeleteParams::default()).await?;
+            self.api::<Canary>()
+                .delete(&canary.name_any(), &DeleteParams::default())
+                .await?;
         }
-        namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        namespaces
+            .delete(&self.namespace, &DeleteParams::default())
+            .await?;
         self.stage.cluster.remove_waypoint(self.waypoint).await
     }
 
@@ -276,11 +333,20 @@ impl<'a> Scene<'a> {
 /// so, and no client of a real cluster was there before.
 async fn answered(spec: &load::Spec) -> Result<()> {
     eventually("a first answer", Duration::from_secs(30), async || {
-        let few = load::Spec { rate: 100.0, connections: 4, max_requests: 20, ..spec.clone() };
+        let few = load::Spec {
+            rate: 100.0,
+            connections: 4,
+            max_requests: 20,
+            ..spec.clone()
+        };
         let probe = Load::start(few)?;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let report = probe.stop().await;
-        Ok(if no_failure(&report).is_ok() { Ok(()) } else { Err(report) })
+        Ok(if no_failure(&report).is_ok() {
+            Ok(())
+        } else {
+            Err(report)
+        })
     })
     .await
 }
@@ -288,7 +354,10 @@ async fn answered(spec: &load::Spec) -> Result<()> {
 /// The weights of a route's first rule, in percent by backend.
 #[must_use]
 pub fn weights(route: &DynamicObject) -> Option<BTreeMap<String, f64>> {
-    let backends = route.data.pointer("/spec/rules/0/backendRefs")?.as_array()?;
+    let backends = route
+        .data
+        .pointer("/spec/rules/0/backendRefs")?
+        .as_array()?;
     let weight = |backend: &Value| backend.get("weight").and_then(Value::as_f64).unwrap_or(1.0);
     let whole: f64 = backends.iter().map(weight).sum();
     let share = |backend: &Value| {
@@ -322,7 +391,10 @@ fn merged(policy: &str, more: &str) -> String {
 /// Phase and Ready condition of a status, on a line.
 #[must_use]
 pub fn describe(status: &CanaryStatus) -> String {
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let ready = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready");
     let ready = ready.map(|ready| format!("{}: {}", ready.reason, ready.message));
     format!(
         "phase {:?}, stable {:?}, candidate {:?}, step {:?}, weight {:?}, {}",

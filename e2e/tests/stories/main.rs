@@ -47,9 +47,7 @@ macro_rules! story {
     };
 }
 
-const STORIES: &[Story] = &[
-    story!(promote::through_envoy_without_a_failed_request, alone: true),
-];
+const STORIES: &[Story] = &[story!(promote::through_envoy_without_a_failed_request, alone: true)];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -60,9 +58,11 @@ fn main() -> ExitCode {
         .with_env_filter("warn")
         .with_writer(std::io::stderr)
         .init();
-    sandbox::run(Options::default(), build::prepare, |prepared: (Tools, Programs), _| {
-        play(arguments, prepared)
-    })
+    sandbox::run(
+        Options::default(),
+        build::prepare,
+        |prepared: (Tools, Programs), _| play(arguments, prepared),
+    )
 }
 
 /// What the trials share: the stage, once it is set, and who may use it.
@@ -75,7 +75,10 @@ struct Shared {
 async fn play(mut arguments: Arguments, (tools, programs): (Tools, Programs)) -> Result<()> {
     let begun = Instant::now();
     let stage = Stage::start(tools, &programs).await?;
-    println!("the cluster started in {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "the cluster started in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     let shared = Arc::new(Shared::default());
     let fresh = shared.stage.set((stage, Handle::current())).is_ok();
     ensure!(fresh, "the stage is set once");
@@ -87,7 +90,11 @@ async fn play(mut arguments: Arguments, (tools, programs): (Tools, Programs)) ->
         stage.controller.alive().await?;
         stage.cluster.alive().await?;
     }
-    ensure!(!conclusion.has_failed(), "{} stories failed", conclusion.num_failed);
+    ensure!(
+        !conclusion.has_failed(),
+        "{} stories failed",
+        conclusion.num_failed
+    );
     Ok(())
 }
 

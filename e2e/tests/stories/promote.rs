@@ -20,7 +20,10 @@ pub(crate) async fn through_envoy_without_a_failed_request(stage: &Stage) -> Res
     scene.deploy(&v1).await?;
     let load = scene.load("shop", 8080, 200.0).await?;
     scene
-        .adopt(&v1, "replicas: 2\nsteps: [{weight: 10%, bake: 8s}, {weight: 50%, bake: 8s}]\n")
+        .adopt(
+            &v1,
+            "replicas: 2\nsteps: [{weight: 10%, bake: 8s}, {weight: 50%, bake: 8s}]\n",
+        )
         .await?;
 
     load.set_rate(RATE);
@@ -29,21 +32,39 @@ pub(crate) async fn through_envoy_without_a_failed_request(stage: &Stage) -> Res
     let (old, new) = (scene.revision_of(&v1).await?, scene.revision_of(&v2).await?);
     for (step, share) in [(1, 0.10), (2, 0.50)] {
         scene
-            .until("shop", &format!("step {step} proven"), Duration::from_secs(60), |status| {
-                proven_at(status, step)
-            })
+            .until(
+                "shop",
+                &format!("step {step} proven"),
+                Duration::from_secs(60),
+                |status| proven_at(status, step),
+            )
             .await?;
         let counted = share_at_the_app(&scene, &old, &new).await?;
-        ensure!(counted.contains(share), "step {step}: {counted}, the weight is {share}");
+        ensure!(
+            counted.contains(share),
+            "step {step}: {counted}, the weight is {share}"
+        );
         // The same check must notice a route that is off by five points.
-        ensure!(!counted.contains(share + 0.05), "step {step}: {counted} tells nothing");
-        ensure!(!counted.contains(share - 0.05), "step {step}: {counted} tells nothing");
+        ensure!(
+            !counted.contains(share + 0.05),
+            "step {step}: {counted} tells nothing"
+        );
+        ensure!(
+            !counted.contains(share - 0.05),
+            "step {step}: {counted} tells nothing"
+        );
     }
     let judged = uids(&scene, &new).await?;
     let end = scene.outcome(&v2, Duration::from_secs(90)).await?;
-    ensure!(end.stable.as_deref() == Some(new.as_str()), "{new} does not serve: {end:?}");
+    ensure!(
+        end.stable.as_deref() == Some(new.as_str()),
+        "{new} does not serve: {end:?}"
+    );
     let serving = uids(&scene, &new).await?;
-    ensure!(judged.iter().all(|uid| serving.contains(uid)), "judged pods were replaced");
+    ensure!(
+        judged.iter().all(|uid| serving.contains(uid)),
+        "judged pods were replaced"
+    );
     ensure!(scene.replicas(&old).await? == 0, "{old} still has pods");
 
     let report = load.stop().await;
@@ -59,14 +80,23 @@ fn proven_at(status: &CanaryStatus, step: u32) -> Option<()> {
 /// The candidate's share of the requests that the pods count from now on.
 async fn share_at_the_app(scene: &Scene<'_>, old: &str, new: &str) -> Result<stats::Interval> {
     let total = async |revision: &str| -> Result<u64> {
-        Ok(scene.counted(revision).await?.iter().map(|counts| counts.total).sum())
+        Ok(scene
+            .counted(revision)
+            .await?
+            .iter()
+            .map(|counts| counts.total)
+            .sum())
     };
     let base = (total(old).await?, total(new).await?);
     let what = format!("{ENOUGH} requests counted by the pods");
     let (old, new) = eventually(&what, Duration::from_secs(20), async || {
         let counted = (total(old).await? - base.0, total(new).await? - base.1);
         let enough = counted.0 + counted.1 >= ENOUGH;
-        Ok(if enough { Ok(counted) } else { Err(format!("{counted:?}")) })
+        Ok(if enough {
+            Ok(counted)
+        } else {
+            Err(format!("{counted:?}"))
+        })
     })
     .await?;
     stats::share(new, old + new).context("no requests")
@@ -74,5 +104,8 @@ async fn share_at_the_app(scene: &Scene<'_>, old: &str, new: &str) -> Result<sta
 
 async fn uids(scene: &Scene<'_>, revision: &str) -> Result<Vec<String>> {
     let pods = scene.pods(revision).await?;
-    Ok(pods.into_iter().filter_map(|pod| pod.metadata.uid).collect())
+    Ok(pods
+        .into_iter()
+        .filter_map(|pod| pod.metadata.uid)
+        .collect())
 }

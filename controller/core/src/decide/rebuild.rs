@@ -66,9 +66,11 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
         return;
     }
     let (stage, weight) = written(rollout, route);
-    let at_end = has_weight && rollout.stage == Stage::Promote;
     let is_same = has_weight && stage == rollout.stage;
-    if is_same || is_newer || at_end {
+    // An order to promote changes the stage before it changes the route.
+    let is_ordered =
+        has_weight && rollout.stage == Stage::Promote && rollout.weight != Weight::WHOLE;
+    if is_same || is_newer || is_ordered {
         return;
     }
     rollout.stage = stage;

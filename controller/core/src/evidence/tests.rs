@@ -45,7 +45,10 @@ fn verdict(objective_ppm: Option<u32>, candidate: (u64, u64), stable: (u64, u64)
     let window = window(candidate, stable);
     let plan = plan(objective_ppm);
     let findings = judge(&plan, &window, Some(&window), &Silence::default());
-    findings.into_iter().next().map_or(Verdict::Inconclusive(Why::NoTraffic), |f| f.verdict)
+    findings
+        .into_iter()
+        .next()
+        .map_or(Verdict::Inconclusive(Why::NoTraffic), |f| f.verdict)
 }
 
 fn fails(verdict: &Verdict) -> bool {
@@ -55,14 +58,20 @@ fn fails(verdict: &Verdict) -> bool {
 #[test]
 fn equal_revisions_pass() {
     assert_eq!(verdict(None, (1_000, 1), (19_000, 19)), Verdict::Pass);
-    assert_eq!(verdict(Some(999_000), (1_000, 1), (19_000, 19)), Verdict::Pass);
+    assert_eq!(
+        verdict(Some(999_000), (1_000, 1), (19_000, 19)),
+        Verdict::Pass
+    );
     assert_eq!(verdict(None, (1_000, 0), (19_000, 0)), Verdict::Pass);
 }
 
 #[test]
 fn half_of_the_requests_bad_fails_after_a_few() {
     let fewest = (1..100).find(|n| fails(&verdict(None, (2 * n, *n), (1_000, 1))));
-    assert!(fewest.is_some_and(|bad| (3..=5).contains(&bad)), "{fewest:?} bad requests");
+    assert!(
+        fewest.is_some_and(|bad| (3..=5).contains(&bad)),
+        "{fewest:?} bad requests"
+    );
 }
 
 #[test]
@@ -123,16 +132,27 @@ fn nothing_is_proven_without_data() {
     };
     let pass = |all: &Window, fresh: Option<&Window>, silence: &Silence| {
         let findings = judge(&plan(None), all, fresh, silence);
-        findings.iter().all(|finding| finding.verdict == Verdict::Pass)
+        findings
+            .iter()
+            .all(|finding| finding.verdict == Verdict::Pass)
     };
     let none = Window::default();
-    assert!(pass(&full, Some(&full), &Silence::default()), "the base of this test");
+    assert!(
+        pass(&full, Some(&full), &Silence::default()),
+        "the base of this test"
+    );
     assert!(!pass(&full, None, &Silence::default()), "not proven yet");
     assert!(!pass(&full, Some(&full), &stale), "the source fell silent");
     assert!(!pass(&none, Some(&none), &Silence::default()), "no data");
-    assert!(!pass(&full, Some(&none), &Silence::default()), "no traffic at this weight");
+    assert!(
+        !pass(&full, Some(&none), &Silence::default()),
+        "no traffic at this weight"
+    );
     let few = window((199, 0), (19_000, 0));
-    assert!(!pass(&few, Some(&few), &Silence::default()), "less than minRequests");
+    assert!(
+        !pass(&few, Some(&few), &Silence::default()),
+        "less than minRequests"
+    );
 }
 
 #[test]
@@ -191,9 +211,17 @@ fn silence_begins_after_a_while() {
 #[test]
 fn a_share_is_contradicted_by_many_requests_alone() {
     let five = Weight::from_percent(5);
-    assert_eq!(contradiction(&window((9, 0), (190, 0)), five), None, "too few to tell");
+    assert_eq!(
+        contradiction(&window((9, 0), (190, 0)), five),
+        None,
+        "too few to tell"
+    );
     assert_eq!(contradiction(&window((50, 0), (950, 0)), five), None);
-    assert_eq!(contradiction(&window((60, 0), (940, 0)), five), None, "chance");
+    assert_eq!(
+        contradiction(&window((60, 0), (940, 0)), five),
+        None,
+        "chance"
+    );
     let half = contradiction(&window((500, 0), (500, 0)), five);
     assert_eq!(half, Some(Weight::from_percent(50)));
     let nothing = contradiction(&window((0, 0), (1_000, 0)), five);

@@ -50,7 +50,7 @@ fn play(text: &str) -> Result<String, String> {
                 _ = writeln!(journal.text, "{line}");
                 continue;
             }
-            if !line.starts_with("wait") {
+            if !line.starts_with("wait") && line != "adopted" {
                 journal.note(line, history.cluster.now);
             }
         }
@@ -67,15 +67,21 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["wait", time] => {
             let (number, unit) = time.split_at(time.len() - 1);
             let seconds = number.parse::<u16>().ok()? * if unit == "m" { 60 } else { 1 };
-            // Looked at every 5 s, as by scrapes.
-            let mut waits = (0..seconds / 5).map(|_| history.happen(Event::Wait(5)));
-            let result = waits.try_for_each(|waited| waited);
-            return Some(result.map_err(|breach| breach.to_string()));
+            return Some(wait(history, seconds));
+        }
+        // The first two minutes, which are the same everywhere.
+        ["adopted"] => {
+            let journal = history.audit.journal.take();
+            let waited = wait(history, 120);
+            history.audit.journal = journal;
+            return Some(waited);
         }
         ["push", version] => {
             let version = version.strip_prefix('v')?;
             let (template, config) = version.split_once('.').unwrap_or((version, "0"));
-            history.cluster.push(template.parse().ok()?, config.parse().ok()?);
+            history
+                .cluster
+                .push(template.parse().ok()?, config.parse().ok()?);
             Event::CatchUp
         }
         ["break", template] => {
@@ -101,4 +107,11 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
     };
     let result = history.happen(event);
     Some(result.map_err(|breach| breach.to_string()))
+}
+
+/// Looked at every 5 s, as by scrapes.
+fn wait(history: &mut History, seconds: u16) -> Result<(), String> {
+    let mut waits = (0..seconds / 5).map(|_| history.happen(Event::Wait(5)));
+    let waited = waits.try_for_each(|waited| waited);
+    waited.map_err(|breach| breach.to_string())
 }

@@ -1,0 +1,31 @@
+//! What effects are about, and why one may fail.
+
+use sluice_crds::RouteTemplate;
+
+use super::writer::WriteError;
+use crate::observe::Observed;
+use crate::parse::Identified;
+use crate::parse::revisions::Known;
+
+/// Why an effect could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum EffectError {
+    /// The API server did not take a write.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// What the effect needs is not there any more; the next decision sees that.
+    #[error("{0}")]
+    Gone(String),
+}
+
+/// What the effects are about.
+pub struct Scene<'a> {
+    /// What was observed.
+    pub observed: &'a Observed,
+    /// Its snapshots.
+    pub known: &'a Known<'a>,
+    /// What the target is.
+    pub identified: Option<&'a Identified>,
+    /// The route template in force.
+    pub route: Option<&'a RouteTemplate>,
+}
