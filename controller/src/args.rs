@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
 
-/// Progressive delivery for Kubernetes: shifts HTTPRoute weights on SLO evidence.
+/// Progressive delivery for Kubernetes: brings new images to users by SLO evidence.
 #[derive(Clone, Debug, Parser)]
 #[command(version, about)]
 pub struct Args {

@@ -27,6 +27,9 @@ use crate::subscription;
 /// How soon to look again when the caches lag behind our last write; usually their change comes first.
 const BEHIND: Duration = Duration::from_millis(500);
 
+/// How soon to ask again for a place among the rollouts of a policy.
+const PLACE_POLL: TimeDelta = TimeDelta::seconds(5);
+
 /// What every reconcile shares.
 pub struct Context {
     /// For writes, and the rare read of what no cache keeps.
@@ -118,15 +121,9 @@ async fn look(
             .any(|note| matches!(note, Note::Started { .. }))
     };
     if starts(&decision) && !enter(context, key, &observed.policy) {
-        decision = decide(
-            &plan,
-            &memory.state,
-            &World {
-                full: true,
-                ..world
-            },
-            now,
-        );
+        let blocked = Some(parse::blockers::no_place());
+        decision = decide(&plan, &memory.state, &World { blocked, ..world }, now);
+        decision.wake_at = Some(now + PLACE_POLL);
     }
     let starts = starts(&decision);
     let pinned = if starts || memory.pinned.is_none() {
@@ -270,8 +267,9 @@ fn action(decision: &Decision, held_back: Option<TimeDelta>, now: Time) -> Actio
 }
 
 /// What to do after a failure: try again, later each time.
-pub fn retry(canary: Arc<Canary>, error: &Error, context: Arc<Context>) -> Action {
-    let key = ObjectRef::from_obj(canary.as_ref());
+#[must_use]
+pub fn retry(canary: &Canary, error: &Error, context: &Context) -> Action {
+    let key = ObjectRef::from_obj(canary);
     let delay = context.memories.failed(&key);
     tracing::warn!(%error, canary = %key, ?delay, "reconcile failed and is tried again");
     Action::requeue(delay)

@@ -98,7 +98,7 @@ async fn work(
     let config = Config::default().concurrency(CONCURRENCY);
     let reconciled = applier(
         |canary, context| Box::pin(reconcile::reconcile(canary, context)),
-        reconcile::retry,
+        |canary, error, context| reconcile::retry(&canary, error, &context),
         context,
         canaries,
         requests,

@@ -23,6 +23,9 @@ pub struct Evidence {
     pub candidate: Option<RevisionName>,
     /// In order of time. The oldest may have been thinned out.
     pub samples: Vec<Sample>,
+    /// A sample holds every event up to its time, and perhaps some of so much time after it: the scrape
+    /// that it was read from is that much younger at most.
+    pub lag: TimeDelta,
     /// Without a sample for so long, nothing passes.
     pub stale_after: TimeDelta,
     /// Why there are no samples, verbatim from the source.

@@ -19,8 +19,6 @@ pub enum Waiting {
         /// What, and how.
         message: String,
     },
-    /// The policy's limit of rollouts at once is reached.
-    Slots,
     /// The template source is gone.
     TargetMissing,
     /// The target's own rollout is not complete.
@@ -101,44 +99,12 @@ pub enum Waiting {
     Removal,
 }
 
-impl Waiting {
-    /// `CamelCase`, for a condition's reason.
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        match self {
-            Self::Suspended => "Suspended",
-            Self::Blocked { reason, .. } => reason,
-            Self::Slots => "TooManyRollouts",
-            Self::TargetMissing => "TargetMissing",
-            Self::TargetUnsettled => "TargetNotSettled",
-            Self::Creating(_) => "CreatingRevision",
-            Self::Pods { .. } => "WaitingForPods",
-            Self::Mesh { .. } => "WaitingForMesh",
-            Self::Settle { .. } => "Settling",
-            Self::RouteAcceptance { .. } => "WaitingForRoute",
-            Self::Share { .. } => "WeightNotInForce",
-            Self::Bake { .. } => "Baking",
-            Self::Evidence { why, .. } => why.reason(),
-            Self::Drain { .. } => "Draining",
-            Self::Rejected { .. } => "Rejected",
-            Self::HandOver { .. } => "HandingOver",
-            Self::Removal => "Removing",
-        }
-    }
-}
-
 impl fmt::Display for Waiting {
     #[allow(clippy::too_many_lines, reason = "one sentence a variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Suspended => write!(f, "spec.suspend is true: nothing is written"),
             Self::Blocked { message, .. } => f.write_str(message),
-            Self::Slots => {
-                write!(
-                    f,
-                    "waits for another rollout of its policy to end: maxConcurrent is reached"
-                )
-            }
             Self::TargetMissing => write!(
                 f,
                 "the object that spec.targetRef names is gone: the stable revision goes on serving"

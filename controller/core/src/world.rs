@@ -15,8 +15,6 @@ pub struct World {
     pub deleting: bool,
     /// Something that a person must mend before any traffic grows.
     pub blocked: Option<Blocked>,
-    /// The policy's limit of rollouts at once is reached.
-    pub full: bool,
     /// The template source; `None` when it is gone.
     pub target: Option<Target>,
     /// How many pods the user wants serving, if the Canary says so.

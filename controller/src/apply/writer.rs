@@ -22,14 +22,14 @@ pub struct WriteError {
     kind: String,
     name: String,
     #[source]
-    source: kube::Error,
+    source: Box<kube::Error>,
 }
 
 impl WriteError {
     /// What the API server said, when it refused for good: not found, invalid or forbidden.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
-        match &self.source {
+        match self.source.as_ref() {
             kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422) => {
                 Some(format!("{} {}: {}", self.kind, self.name, status.message))
             }
@@ -193,7 +193,7 @@ impl Writer {
             verb,
             kind: resource.kind.clone(),
             name: name.to_owned(),
-            source,
+            source: Box::new(source),
         })
     }
 

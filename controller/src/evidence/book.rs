@@ -87,6 +87,7 @@ impl Book {
         Evidence {
             candidate: Some(rollout.subscription.candidate.clone()),
             samples: rollout.timeline.samples().to_vec(),
+            lag: interval,
             stale_after: interval
                 .checked_mul(STALE_INTERVALS)
                 .unwrap_or(TimeDelta::MAX),

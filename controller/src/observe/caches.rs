@@ -231,6 +231,7 @@ impl Teller<'_> {
 }
 
 /// Every cached object that carries the label of a Canary.
+#[must_use]
 pub fn of_canary<K>(store: &Store<K>, namespace: &str, canary: &str) -> Vec<Arc<K>>
 where
     K: Resource + Clone + 'static,

@@ -26,6 +26,13 @@ pub fn find(observed: &Observed, plan: Result<(), &PlanError>) -> Option<Blocked
         .or_else(|| shared_pods(observed))
 }
 
+/// The policy's limit of rollouts at once is reached.
+#[must_use]
+pub fn no_place() -> Blocked {
+    let message = "waits for another rollout of its policy to end: maxConcurrent is reached";
+    blocked(Reason::TooManyRollouts, message.to_owned())
+}
+
 fn blocked(reason: Reason, message: String) -> Blocked {
     Blocked {
         reason: reason.as_str().to_owned(),

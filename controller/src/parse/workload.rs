@@ -43,8 +43,8 @@ fn problem(object: &DynamicObject, pods: &[Arc<Pod>], revision: &RevisionName) -
     let own = pods
         .iter()
         .filter(|pod| revision_of(pod.labels()).as_ref() == Some(revision));
-    let alive = own.filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    let problem = refused.or_else(|| alive.filter_map(|pod| pod_problem(pod)).next());
+    let mut alive = own.filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let problem = refused.or_else(|| alive.find_map(|pod| pod_problem(pod)));
     problem.map(|text| text.chars().take(LONGEST_PROBLEM).collect())
 }
 

@@ -36,7 +36,6 @@ pub fn parse(
             .any(|name| name == labels::FINALIZER),
         deleting,
         blocked,
-        full: false,
         target: target.filter(|_| !removed),
         replicas: canary
             .spec

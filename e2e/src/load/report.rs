@@ -73,12 +73,13 @@ impl fmt::Display for Report {
         }
         for failure in &self.totals.failures {
             let at = failure.at.as_secs_f64();
-            let version = failure.version.as_deref().unwrap_or("-");
-            write!(
-                f,
-                "\n  at {at:.3} s: {} from {version}: {}",
-                failure.outcome, failure.words
-            )?;
+            write!(f, "\n  at {at:.3} s: {}", failure.outcome)?;
+            if let Some(version) = &failure.version {
+                write!(f, " from {version}")?;
+            }
+            if !failure.words.is_empty() {
+                write!(f, ": {}", failure.words)?;
+            }
         }
         Ok(())
     }

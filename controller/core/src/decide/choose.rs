@@ -1,7 +1,5 @@
 //! Which revision is the candidate: start, go back, supersede, or stay.
 
-use chrono::TimeDelta;
-
 use crate::decision::{Effect, Note};
 use crate::revision::Record;
 use crate::state::{Rollout, Stage};
@@ -10,9 +8,6 @@ use crate::{RevisionName, Target, Weight};
 
 use super::retire;
 use super::turn::Turn;
-
-/// How soon to ask again for a place among the rollouts of a policy.
-const SLOT_POLL: TimeDelta = TimeDelta::seconds(5);
 
 pub(super) fn run(turn: &mut Turn<'_>) {
     drop_rejected(turn);
@@ -86,11 +81,6 @@ fn start(turn: &mut Turn<'_>, target: &Target) {
     let first = turn.state.stable.is_none();
     if first && !target.settled {
         turn.wait(Waiting::TargetUnsettled);
-        return;
-    }
-    if turn.world.full {
-        turn.wait(Waiting::Slots);
-        turn.wake(turn.now + SLOT_POLL);
         return;
     }
     if first && target.replicas > 0 {

@@ -22,10 +22,8 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     if route.is_some_and(|route| route.intact && route.weights == routing.weights) {
         return;
     }
-    if let Some(route) = route {
-        if let Some(writer) = route.foreign_writer.clone() {
-            turn.notes.push(Note::RouteRestored { writer });
-        }
+    if let Some(writer) = route.and_then(|route| route.foreign_writer.clone()) {
+        turn.notes.push(Note::RouteRestored { writer });
     }
     turn.effects.push(Effect::Route(routing));
 }

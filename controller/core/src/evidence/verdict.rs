@@ -88,21 +88,6 @@ pub enum Why {
     },
 }
 
-impl Why {
-    /// `CamelCase`, for a condition's reason.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NoData(_) => "NoMetrics",
-            Self::NoTraffic => "NoTraffic",
-            Self::TooFewRequests { .. } => "TooFewRequests",
-            Self::NoComparison { .. } => "NothingToCompare",
-            Self::Unclear { .. } => "EvidenceUnclear",
-            Self::Incident { .. } => "IncidentElsewhere",
-        }
-    }
-}
-
 impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

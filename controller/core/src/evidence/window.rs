@@ -19,6 +19,7 @@ impl Evidence {
     /// bad event must not be lost between two scrapes.
     #[must_use]
     pub fn at_least_since(&self, since: Time) -> Window {
+        let since = since - self.lag;
         let before = self.samples.iter().rev().find(|sample| sample.at <= since);
         self.from(before.or_else(|| self.samples.first()))
     }

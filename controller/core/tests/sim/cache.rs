@@ -70,10 +70,10 @@ impl Cache {
                 (seen.suspended, seen.claimed) = (truth.suspended, truth.claimed);
                 (seen.deleting, seen.replicas) = (truth.deleting, truth.replicas);
                 seen.orders = truth.orders.clone();
-                seen.blocked = truth.blocked.clone();
+                seen.blocked.clone_from(&truth.blocked);
             }
-            Kind::Target => seen.target = truth.target.clone(),
-            Kind::Route => seen.route = truth.route.clone(),
+            Kind::Target => seen.target.clone_from(&truth.target),
+            Kind::Route => seen.route.clone_from(&truth.route),
             Kind::Snapshots | Kind::Workloads | Kind::Services => self.copy_revisions(kind, truth),
         }
     }

@@ -11,6 +11,7 @@ use sluice_core::{
 use crate::metrics::Meter;
 
 /// What the surroundings do, without anybody writing anything.
+#[allow(clippy::struct_excessive_bools, reason = "each part breaks by itself")]
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
     /// How new pods become ready.

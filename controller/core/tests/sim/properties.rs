@@ -1,5 +1,7 @@
 //! The invariants over random histories.
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sluice_core::{Action, decide};
@@ -46,7 +48,7 @@ fn hold(setting: Setting, decode: fn((u8, u8)) -> Event, histories: u32) {
             .journal
             .map(|journal| journal.text)
             .unwrap_or_default();
-        let seed: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+        let seed = hex(&seed);
         panic!("{reason}\n{events:?}\n\n{text}\nSLUICE_SEED={seed}");
     }
     outcome.unwrap();
@@ -55,11 +57,18 @@ fn hold(setting: Setting, decode: fn((u8, u8)) -> Event, histories: u32) {
 /// A new one each time, or the one of `SLUICE_SEED`.
 fn seed() -> [u8; 32] {
     let given = std::env::var("SLUICE_SEED").ok();
-    let byte = |hex: &str, at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+    let byte = |text: &str, at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap();
     match given {
-        Some(hex) => std::array::from_fn(|at| byte(&hex, at)),
+        Some(text) => std::array::from_fn(|at| byte(&text, at)),
         None => std::array::from_fn(|_| rand_byte()),
     }
+}
+
+fn hex(seed: &[u8; 32]) -> String {
+    seed.iter().fold(String::new(), |mut text, byte| {
+        _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn rand_byte() -> u8 {

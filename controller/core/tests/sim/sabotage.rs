@@ -65,8 +65,9 @@ fn perfect(world: &World, state: &State, now: Time) -> Evidence {
             .as_ref()
             .map(|rollout| rollout.candidate.clone()),
         samples: vec![sample(since, 0), sample(now, 1_000)],
+        lag: world.evidence.lag,
         stale_after: world.evidence.stale_after,
-        problem: None,
+        ..Evidence::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! 2. A candidate's weight grows only after a Pass on data gathered since its present weight was in force.
 //! 5. Inconclusive never promotes. A metrics outage alone never fails a rollout before its deadline.
 
+use chrono::TimeDelta;
 use sluice_core::{Action, Counts, Effect, RevisionName, Sample, Time, Weight};
 
 use super::Look;
@@ -79,7 +80,7 @@ fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
         let evidence = &look.seen.evidence;
         let last = evidence.samples.last();
         let bad = last.is_some_and(|last| bad(&last.candidate) >= 3);
-        let waited = |at: Option<Time>| at.map_or(look.now - look.now, |at| look.now - at);
+        let waited = |at: Option<Time>| at.map_or(TimeDelta::zero(), |at| look.now - at);
         let started = look
             .before
             .rollout

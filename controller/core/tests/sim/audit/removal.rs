@@ -90,12 +90,11 @@ fn removed(look: &Look<'_>, name: &RevisionName, part: Part) -> Result<(), (u8, 
     let wants_pods = revision.workload.as_ref().is_some_and(|w| w.replicas > 0);
     match part {
         Part::Workload if wants_pods => drained(look, name),
-        Part::Workload => Ok(()),
         Part::Service if has_pods => Err((3, format!("Service {name} goes before its pods"))),
         Part::Snapshot if has_pods || revision.service.is_some() => {
             Err((3, format!("the snapshot of {name} goes before the rest")))
         }
-        Part::Service | Part::Snapshot => Ok(()),
+        Part::Workload | Part::Service | Part::Snapshot => Ok(()),
     }
 }
 
