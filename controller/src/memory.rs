@@ -175,3 +175,73 @@ impl Words {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use sluice_crds::PolicyKind;
+
+    use super::*;
+
+    fn key(namespace: &str, name: &str) -> Key {
+        ObjectRef::new(name).within(namespace)
+    }
+
+    fn policy(kind: PolicyKind) -> PolicyRef {
+        PolicyRef {
+            kind,
+            name: "default".to_owned(),
+        }
+    }
+
+    #[test]
+    fn no_more_rollouts_at_once_than_the_policy_allows() {
+        let memories = Memories::default();
+        let policy = policy(PolicyKind::ClusterCanaryPolicy);
+        assert!(memories.enter(&key("a", "one"), &policy, Some(1)));
+        assert!(
+            memories.enter(&key("a", "one"), &policy, Some(1)),
+            "it has its place"
+        );
+        assert!(!memories.enter(&key("b", "two"), &policy, Some(1)));
+        memories.leave(&key("a", "one"));
+        assert!(memories.enter(&key("b", "two"), &policy, Some(1)));
+    }
+
+    #[test]
+    fn policies_of_one_name_in_two_namespaces_are_two() {
+        let memories = Memories::default();
+        let policy = policy(PolicyKind::CanaryPolicy);
+        assert!(memories.enter(&key("a", "one"), &policy, Some(1)));
+        assert!(memories.enter(&key("b", "two"), &policy, Some(1)));
+    }
+
+    #[test]
+    fn tries_get_rarer_up_to_a_limit() {
+        let memories = Memories::default();
+        let pauses: Vec<_> = (0..12).map(|_| memories.failed(&key("a", "one"))).collect();
+        assert!(
+            pauses.is_sorted() && pauses.first() < pauses.last(),
+            "{pauses:?}"
+        );
+        assert_eq!(pauses.last(), Some(&LONGEST_RETRY));
+        memories.succeeded(&key("a", "one"));
+        assert_eq!(pauses.first(), Some(&memories.failed(&key("a", "one"))));
+    }
+
+    #[test]
+    fn words_are_held_back_until_their_patience_ends() {
+        let at = |second| Time::from_timestamp(second, 0).unwrap_or_default();
+        let patience = Due::Within(TimeDelta::seconds(3));
+        let mut words = Words::default();
+        assert_eq!(words.wait(patience, at(0)), Some(TimeDelta::seconds(3)));
+        assert_eq!(words.wait(patience, at(2)), Some(TimeDelta::seconds(1)));
+        assert_eq!(
+            words.wait(Due::Now, at(2)),
+            Some(TimeDelta::zero()),
+            "news do not wait"
+        );
+        assert_eq!(words.wait(patience, at(9)), Some(TimeDelta::zero()));
+        words.written();
+        assert_eq!(words.wait(Due::Never, at(9)), None);
+    }
+}

@@ -145,3 +145,68 @@ fn duration(field: &str, duration: Option<&Duration>) -> Result<TimeDelta, PlanE
         problem: error.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_crds::{Latency, Slo as SloSpec};
+
+    fn with_threshold(threshold: &str) -> PolicySpec {
+        let latency = Some(Latency {
+            threshold: Duration::new(threshold),
+        });
+        let slo = SloSpec {
+            name: "fast".to_owned(),
+            objective: None,
+            availability: None,
+            latency,
+        };
+        resolve(
+            &PolicySpec {
+                slos: Some(vec![slo]),
+                ..PolicySpec::default()
+            },
+            None,
+        )
+    }
+
+    #[test]
+    fn the_built_in_values_are_a_plan() {
+        let plan = parse(&resolve(&PolicySpec::default(), None)).unwrap_or_default();
+        let weights: Vec<_> = plan
+            .steps
+            .iter()
+            .map(|step| step.weight().to_string())
+            .collect();
+        assert_eq!(weights, ["5%", "25%", "50%"]);
+        assert_eq!(plan.slos.len(), 1, "the gate that needs no number");
+        assert_eq!(plan.min_requests, 200);
+    }
+
+    #[test]
+    fn a_threshold_between_two_buckets_names_both() {
+        let error = parse(&with_threshold("300ms")).map_err(|error| error.to_string());
+        let message = error.err().unwrap_or_default();
+        assert!(
+            message.starts_with("spec.slos[0].latency.threshold: "),
+            "{message}"
+        );
+        assert!(message.contains("250ms or 500ms"), "{message}");
+        assert!(parse(&with_threshold("250ms")).is_ok());
+    }
+
+    #[test]
+    fn a_section_of_the_canary_replaces_that_of_the_policy() {
+        let own = PolicySpec {
+            min_requests: Some(7),
+            ..PolicySpec::default()
+        };
+        let policy = PolicySpec {
+            min_requests: Some(9),
+            rollback_window: Some(1),
+            ..PolicySpec::default()
+        };
+        let plan = parse(&resolve(&own, Some(&policy))).unwrap_or_default();
+        assert_eq!((plan.min_requests, plan.rollback_window), (7, 1));
+    }
+}

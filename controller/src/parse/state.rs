@@ -112,3 +112,60 @@ pub fn write(state: &State, pinned: Option<&PolicySpec>, before: &CanaryStatus) 
     }
     status
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn time(second: i64) -> Time {
+        Time::from_timestamp(1_700_000_000 + second, 0).unwrap_or_default()
+    }
+
+    fn rollout(stage: Stage) -> Rollout {
+        Rollout {
+            candidate: "podinfo-new".into(),
+            plan: plan::parse(&PolicySpec::built_in()).unwrap_or_default(),
+            gated: true,
+            stage,
+            weight: Weight::from_percent(25),
+            started_at: time(1),
+            first_weight_at: (stage != Stage::Prepare).then(|| time(2)),
+            weight_at: time(9),
+            proven_at: (stage != Stage::Prepare).then(|| time(3)),
+            passed_at: None,
+            progressed_at: time(4),
+            ready_since: None,
+        }
+    }
+
+    #[test]
+    fn a_state_survives_the_status() {
+        for stage in [
+            Stage::Prepare,
+            Stage::Step(0),
+            Stage::Step(2),
+            Stage::Promote,
+        ] {
+            let state = State {
+                stable: Some("podinfo-old".into()),
+                rollout: Some(rollout(stage)),
+                draining: BTreeMap::from([("podinfo-older".into(), time(5))]),
+                target_left_at: Some(time(6)),
+                adopted_replicas: Some(3),
+            };
+            let pinned = PolicySpec::built_in();
+            let status = write(&state, Some(&pinned), &CanaryStatus::default());
+            // Through JSON, as the API server keeps it.
+            let json = serde_json::to_value(&status).unwrap_or_default();
+            let status: CanaryStatus = serde_json::from_value(json).unwrap_or_default();
+            assert_eq!(read(&status, time(9)), state, "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn a_wiped_status_is_a_state_that_remembers_nothing() {
+        assert_eq!(read(&CanaryStatus::default(), time(0)), State::default());
+    }
+}

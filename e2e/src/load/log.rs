@@ -9,7 +9,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    outcome::{Answer, Outcome, Totals, Window},
+    outcome::{Answer, Ended, Outcome, Totals, Window},
     stats,
 };
 
@@ -85,6 +85,21 @@ impl Log {
         self.written.lock().totals.clone()
     }
 
+    /// Every request, in the order in which they ended.
+    pub(super) fn ended(&self) -> Vec<Ended> {
+        let written = self.written.lock();
+        let ended = |sample: &Sample| {
+            let sent = Duration::from_micros(sample.sent_micros);
+            Ended {
+                sent,
+                at: sent + Duration::from_micros(sample.latency_micros.into()),
+                outcome: sample.outcome,
+                version: written.versions.shared(sample.version),
+            }
+        };
+        written.samples.iter().map(ended).collect()
+    }
+
     /// What was sent from `from` on and before `to`.
     pub(super) fn window(&self, from: Duration, to: Duration) -> Window {
         let span = from.as_micros()..to.as_micros();
@@ -155,8 +170,15 @@ impl Names {
     }
 
     fn name(&self, number: u16) -> Option<&str> {
-        let index = usize::from(number).checked_sub(1)?;
-        self.names.get(index).map(AsRef::as_ref)
+        self.get(number).map(AsRef::as_ref)
+    }
+
+    fn shared(&self, number: u16) -> Option<Arc<str>> {
+        self.get(number).cloned()
+    }
+
+    fn get(&self, number: u16) -> Option<&Arc<str>> {
+        self.names.get(usize::from(number).checked_sub(1)?)
     }
 }
 

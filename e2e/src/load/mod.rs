@@ -33,7 +33,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-pub use outcome::{Failure, Outcome, Tally, Totals, Window};
+pub use outcome::{Ended, Failure, Outcome, Tally, Totals, Window};
 pub use report::{Report, Snapshot};
 pub use tls::mesh_client;
 

@@ -1,6 +1,6 @@
 //! How requests end, and how many of them ended how.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use super::stats::{self, Interval};
 
@@ -52,6 +52,33 @@ pub struct Failure {
     pub version: Option<String>,
     /// The error, or the start of an answer that is not the demo app's.
     pub words: String,
+}
+
+/// One request that ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// When it was due, on the load's clock.
+    pub sent: Duration,
+    /// When it ended, likewise.
+    pub at: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The version that answered, if one did.
+    pub version: Option<Arc<str>>,
+}
+
+impl Ended {
+    /// From the time it was due to its end: what a user waited.
+    #[must_use]
+    pub fn latency(&self) -> Duration {
+        self.at.saturating_sub(self.sent)
+    }
+
+    /// Whether `version` answered it.
+    #[must_use]
+    pub fn is_from(&self, version: &str) -> bool {
+        self.version.as_deref() == Some(version)
+    }
 }
 
 /// Requests and failures among them.

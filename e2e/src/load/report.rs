@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     log::Log,
-    outcome::{Totals, Window},
+    outcome::{Ended, Totals, Window},
 };
 
 /// A running load at one moment. Shown on one line.
@@ -53,6 +53,12 @@ impl Report {
     #[must_use]
     pub fn window(&self, from: Duration, to: Duration) -> Window {
         self.log.window(from, to)
+    }
+
+    /// Every request, in the order in which they ended.
+    #[must_use]
+    pub fn ended(&self) -> Vec<Ended> {
+        self.log.ended()
     }
 }
 

@@ -20,6 +20,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 
 const SOON: Duration = Duration::from_secs(20);
+const TWO_SCRAPES: Duration = Duration::from_secs(2);
 /// Requests of each load.
 const REQUESTS: usize = 300;
 
@@ -98,6 +99,8 @@ async fn waypoints_are_apart(cluster: &Cluster, one: &Waypoint, two: &Waypoint) 
     ensure!(one.address() != two.address(), "both at {}", one.address());
     for waypoint in [one, two] {
         let spec = requests(cluster, waypoint).await?;
+        // What was sent until it answered is scraped by then.
+        tokio::time::sleep(TWO_SCRAPES).await;
         let before = counted(cluster, waypoint).await?;
         let report = Load::start(spec)?.finished().await;
         ensure!(report.totals.all.failed == 0, "{report}");

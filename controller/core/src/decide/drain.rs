@@ -42,8 +42,11 @@ pub(super) fn is_in_use(turn: &Turn<'_>, name: &RevisionName) -> bool {
 }
 
 fn is_in_force(turn: &Turn<'_>) -> bool {
-    let route = turn.world.route.as_ref();
-    route.is_none_or(|route| route.accepted)
+    match &turn.world.route {
+        Some(route) => route.accepted,
+        // Whoever else deleted it may have written it before.
+        None => turn.world.deleting || turn.state.stable.is_none(),
+    }
 }
 
 /// Whether a revision has pods that nothing needs any more.
