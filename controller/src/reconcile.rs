@@ -69,6 +69,10 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
         context.metrics.reconciled(Outcome::Behind);
         return Ok(Action::requeue(BEHIND));
     }
+    // The one that came with the request was read before, and may be older than our last write.
+    let Some(canary) = context.caches.canaries.get(&key) else {
+        return Ok(Action::await_change());
+    };
     let result = look(canary, &context, &key, &mut memory).await;
     let outcome = match &result {
         Ok((outcome, _)) => *outcome,

@@ -80,6 +80,7 @@ impl Rollout {
         self.weight_at = now;
         self.proven_at = None;
         self.passed_at = None;
+        self.progressed_at = now;
     }
 }
 

@@ -10,8 +10,9 @@ use sluice_core::{RevisionName, Workload};
 
 use crate::observe::labelled::revision_of;
 
-/// Characters of a problem that are kept: events and conditions are no logs.
-const LONGEST_PROBLEM: usize = 300;
+/// Characters of a problem that are kept: events and conditions are no logs. A runtime names an
+/// image that it cannot pull four times, and says at the end why.
+const LONGEST_PROBLEM: usize = 600;
 
 /// A Deployment in the terms of the decision.
 #[must_use]

@@ -120,18 +120,17 @@ fn resting(decision: &Decision) -> (Reason, String) {
 
 /// The message: where the rollout is, and what it waits for.
 fn sentence(decision: &Decision, waiting: &Waiting) -> String {
-    let Some(rollout) = decision
-        .state
-        .rollout
-        .as_ref()
-        .filter(|r| r.first_weight_at.is_some())
-    else {
-        return waiting.to_string();
-    };
-    format!(
-        "{} has {} of the requests: {waiting}",
-        rollout.candidate, rollout.weight
-    )
+    match &decision.state.rollout {
+        Some(rollout) if rollout.first_weight_at.is_some() => format!(
+            "{} has {} of the requests: {waiting}",
+            rollout.candidate, rollout.weight
+        ),
+        Some(rollout) if !rollout.gated && decision.state.stable.is_some() => format!(
+            "the service goes back to {}, without gates: {waiting}",
+            rollout.candidate
+        ),
+        _ => waiting.to_string(),
+    }
 }
 
 fn reason(waiting: &Waiting) -> String {

@@ -9,9 +9,11 @@ use super::conditions;
 use crate::observe::Observed;
 use crate::parse::state;
 
-/// The longest time for which a change of words alone is held back, so that a state of a second or
-/// two costs no write.
+/// The longest time for which a new reason is held back, so that a state of a second or two costs no
+/// write.
 const PATIENCE: TimeDelta = TimeDelta::seconds(3);
+/// The longest time for which a new message of the same reason is held back: it counts requests.
+const LONG_PATIENCE: TimeDelta = TimeDelta::seconds(30);
 
 /// The status of a decision.
 #[must_use]
@@ -78,6 +80,9 @@ pub fn due(decision: &Decision, stored: &CanaryStatus, next: &CanaryStatus) -> D
     if milestones(stored) != milestones(&unproven) {
         return Due::Now;
     }
+    if unworded(stored) == unworded(next) {
+        return Due::Within(LONG_PATIENCE);
+    }
     let proving =
         decision.state.rollout.as_ref().filter(|rollout| {
             rollout.proven_at.is_none() && !matches!(rollout.stage, Stage::Prepare)
@@ -92,6 +97,15 @@ fn comparable(status: &CanaryStatus) -> Value {
         rollout.evidence.clear();
     }
     json!(status)
+}
+
+/// All that is compared but the messages.
+fn unworded(status: &CanaryStatus) -> Value {
+    let mut status = status.clone();
+    for condition in &mut status.conditions {
+        condition.message.clear();
+    }
+    comparable(&status)
 }
 
 /// What must not be lost by a crash, or is news for whoever watches.

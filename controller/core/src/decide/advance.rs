@@ -1,6 +1,7 @@
 //! The rollout under way: judge, prove, pass on to the next stage.
 
 use crate::Weight;
+use crate::decision::Note;
 use crate::evidence::{Finding, Verdict, Why, judge};
 use crate::plan::Action;
 use crate::state::{Rollout, Stage};
@@ -95,10 +96,16 @@ fn first_fail(findings: &[Finding]) -> Option<(String, Option<String>)> {
     })
 }
 
-fn obey_promote(turn: &Turn<'_>, rollout: &mut Rollout) {
-    if turn.world.order("promote", &rollout.candidate).is_some() {
-        rollout.gated = false;
+fn obey_promote(turn: &mut Turn<'_>, rollout: &mut Rollout) {
+    let Some(order) = turn.world.order("promote", &rollout.candidate) else {
+        return;
+    };
+    rollout.gated = false;
+    if rollout.stage != Stage::Promote {
+        turn.notes.push(Note::Obeyed(order));
         rollout.stage = Stage::Promote;
+        // However long it was held before, from here on it moves.
+        rollout.progressed_at = turn.now;
     }
 }
 

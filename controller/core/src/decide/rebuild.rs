@@ -100,8 +100,9 @@ fn written(rollout: &Rollout, route: &Route) -> (Stage, Weight) {
 /// Whether a state knows another stable revision than the route that we wrote last. A promotion writes
 /// no route, hence the candidate may be it too.
 fn is_outdated(state: &State, route: &Route) -> bool {
-    let known = [&route.stable, &route.candidate];
-    known.iter().any(|name| name.is_some()) && !known.contains(&&state.stable)
+    let noted = route.stable.is_some() || route.candidate.is_some();
+    let promoted = state.stable.is_some() && state.stable == route.candidate;
+    noted && state.stable != route.stable && !promoted
 }
 
 /// The candidate of the route, if it ended as the stable revision.
@@ -161,14 +162,13 @@ fn largest(route: &Route) -> Option<&RevisionName> {
     largest.map(|(name, _)| name)
 }
 
-/// The revision that was promoted last.
+/// The revision that was promoted last, of those that have pods if any has.
 fn last_promoted(world: &World) -> Option<RevisionName> {
     let promoted = world.revisions.iter().filter_map(|(name, revision)| {
-        let record = revision
-            .record
-            .as_ref()
-            .filter(|record| record.is_promoted())?;
-        Some((record.at, name))
+        let record = revision.record.as_ref().filter(|r| r.is_promoted())?;
+        let workload = revision.workload.as_ref();
+        let runs = workload.is_some_and(|workload| workload.replicas > 0);
+        Some((runs, record.at, name))
     });
-    promoted.max().map(|(_, name)| name.clone())
+    promoted.max().map(|(_, _, name)| name.clone())
 }

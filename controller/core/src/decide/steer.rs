@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::Weight;
 use crate::decision::{Effect, Note, Routing};
-use crate::state::Stage;
+use crate::state::{Rollout, Stage};
+use crate::{Route, Weight};
 
 use super::turn::Turn;
 
@@ -19,13 +19,34 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         return;
     }
     let route = turn.world.route.as_ref();
-    if route.is_some_and(|route| route.intact && route.weights == routing.weights) {
+    if route.is_some_and(|route| says(route, &routing)) {
         return;
     }
     if let Some(writer) = route.and_then(|route| route.foreign_writer.clone()) {
         turn.notes.push(Note::RouteRestored { writer });
     }
     turn.effects.push(Effect::Route(routing));
+}
+
+/// Whether the route needs no write. What we noted on it may be old, since a promotion moves nothing;
+/// but weights that somebody else wrote and an old note together would tell of what never was.
+fn says(route: &Route, routing: &Routing) -> bool {
+    let noted = route.candidate == routing.candidate && route.step == routing.step;
+    let ours = route.foreign_writer.is_none() || noted;
+    ours && route.intact && route.weights == routing.weights
+}
+
+/// The step to note on the route. No step means all traffic: with an order to promote, that may have to
+/// wait for pods.
+fn step(rollout: &Rollout) -> Option<usize> {
+    let steps = &rollout.plan.steps;
+    match rollout.stage {
+        Stage::Step(step) => Some(step),
+        _ if rollout.weight == Weight::WHOLE => None,
+        _ => steps
+            .iter()
+            .rposition(|step| step.weight() <= rollout.weight),
+    }
 }
 
 /// The route that the state asks for; `None` before anything of ours serves.
@@ -48,9 +69,6 @@ fn routing(turn: &Turn<'_>) -> Option<Routing> {
         weights,
         stable: stable.cloned(),
         candidate: rollout.map(|rollout| rollout.candidate.clone()),
-        step: rollout.and_then(|rollout| match rollout.stage {
-            Stage::Step(step) => Some(step),
-            Stage::Prepare | Stage::Promote => None,
-        }),
+        step: rollout.and_then(step),
     })
 }

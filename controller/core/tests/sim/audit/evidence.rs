@@ -143,6 +143,9 @@ fn bounds(samples: &[Sample], since: Time) -> Option<(&Sample, &Sample)> {
 
 /// Whether a decision leaves a revision without traffic.
 pub(super) fn has_no_weight(look: &Look<'_>, candidate: &RevisionName) -> bool {
+    if look.decision.effects.contains(&Effect::Unroute) {
+        return true;
+    }
     let routed = look.routing().map(|routing| &routing.weights);
     let weights = routed.or(look.seen.route.as_ref().map(|route| &route.weights));
     weights
