@@ -24,5 +24,8 @@ pub const STABLE: &str = "sluice.dev/stable";
 /// On the `HTTPRoute`: the revision being judged; absent when there is none.
 pub const CANDIDATE: &str = "sluice.dev/candidate";
 
+/// On the `HTTPRoute`: when its weights were decided, as RFC 3339 with microseconds.
+pub const DECIDED_AT: &str = "sluice.dev/decided-at";
+
 /// On the `HTTPRoute`: the step, from 1, whose weight the route carries; absent between rollouts.
 pub const STEP: &str = "sluice.dev/step";

@@ -74,6 +74,8 @@ pub struct Routing {
     pub candidate: Option<RevisionName>,
     /// The step, counted from 0, likewise.
     pub step: Option<usize>,
+    /// When this was decided, likewise: the API server's own times are whole seconds of another clock.
+    pub at: Time,
 }
 
 /// A part of a revision, in the order of removal.

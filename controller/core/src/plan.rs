@@ -130,7 +130,7 @@ impl Step {
 }
 
 impl Default for Plan {
-    /// What holds where neither the Canary nor a policy says otherwise.
+    /// A cautious plan for when none is known. What holds where a user says nothing is the API's to tell.
     fn default() -> Self {
         let minute = TimeDelta::minutes(1);
         Self {

@@ -49,6 +49,8 @@ pub struct Target {
     pub template: String,
     /// `spec.replicas`; always 0 for a `PodTemplate`.
     pub replicas: u32,
+    /// It has pods of its own, which can serve again: a Deployment, not a `PodTemplate`.
+    pub scalable: bool,
     /// Its ready pods.
     pub ready: u32,
     /// Whether its own rollout is complete: all pods are of this template and ready.
@@ -107,7 +109,7 @@ pub struct Route {
     pub candidate: Option<RevisionName>,
     /// The step as of our last write, counted from 0.
     pub step: Option<usize>,
-    /// When we last wrote it.
+    /// When our last write was decided.
     pub written_at: Time,
     /// The rest of it is what we would write: ports, filters, matches.
     pub intact: bool,

@@ -23,7 +23,8 @@ pub fn read(status: &CanaryStatus, now: Time) -> State {
             .collect(),
         target_left_at: adoption.and_then(|adoption| adoption.left_at),
         adopted_replicas: adoption
-            .and_then(|adoption| u32::try_from(adoption.target_replicas).ok()),
+            .and_then(|adoption| u32::try_from(adoption.target_replicas).ok())
+            .filter(|replicas| *replicas > 0),
     }
 }
 
@@ -75,11 +76,7 @@ pub fn write(state: &State, pinned: Option<&PolicySpec>, before: &CanaryStatus) 
             .collect(),
         history: before.history.clone(),
         plan: pinned.cloned(),
-        adoption: state.adopted_replicas.map(|replicas| Adoption {
-            target_replicas: i32::try_from(replicas).unwrap_or(i32::MAX),
-            left_at: state.target_left_at,
-            scaled_down: false,
-        }),
+        adoption: adoption(state),
         ..CanaryStatus::default()
     };
     if let Some(rollout) = &state.rollout {
@@ -111,6 +108,18 @@ pub fn write(state: &State, pinned: Option<&PolicySpec>, before: &CanaryStatus) 
         }
     }
     status
+}
+
+/// What is known of the target; 0 replicas stand for none known.
+fn adoption(state: &State) -> Option<Adoption> {
+    let replicas = state
+        .adopted_replicas
+        .map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+    (replicas.is_some() || state.target_left_at.is_some()).then(|| Adoption {
+        target_replicas: replicas.unwrap_or_default(),
+        left_at: state.target_left_at,
+        scaled_down: false,
+    })
 }
 
 #[cfg(test)]

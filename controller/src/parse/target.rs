@@ -71,6 +71,7 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
             revision,
             template,
             replicas: 0,
+            scalable: false,
             ready: 0,
             settled: true,
         });
@@ -93,6 +94,7 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
         revision,
         template,
         replicas,
+        scalable: true,
         ready: count("/status/readyReplicas"),
         settled,
     })

@@ -45,6 +45,7 @@ impl LiveRoutes {
             stable: self.stable.clone(),
             candidate: self.candidate.clone(),
             step: self.step,
+            at: self.written_at.unwrap_or_default(),
         }
     }
 }
@@ -75,12 +76,14 @@ pub fn read_routes(live: &[&DynamicObject]) -> Option<LiveRoutes> {
     })
 }
 
-/// The time of our managed fields, which an apply that changes nothing leaves alone; else of creation.
+/// The time noted by our last write; else of the managed fields, else of creation.
 fn changed_at(route: &DynamicObject) -> Option<Time> {
+    let noted = annotation(route, annotations::DECIDED_AT);
+    let noted = noted.and_then(|text| text.parse::<Time>().ok());
     let ours = entries(route).filter(|entry| is_ours(entry));
     let times = ours.filter_map(|entry| entry.time.as_ref().and_then(time));
     let created = || route.metadata.creation_timestamp.as_ref().and_then(time);
-    times.max().or_else(created)
+    noted.or_else(|| times.max()).or_else(created)
 }
 
 /// Whether the rules and parents of a route are ours and nobody else's.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::SecondsFormat;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use serde_json::{Map, Value, json};
 use sluice_core::{RevisionName, Routing, Weight};
@@ -68,7 +69,12 @@ fn marks(routing: &Routing) -> BTreeMap<&'static str, String> {
     let step = routing
         .step
         .map(|step| (annotations::STEP, step.saturating_add(1).to_string()));
-    [stable, candidate, step].into_iter().flatten().collect()
+    let at = routing.at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let at = Some((annotations::DECIDED_AT, at));
+    [stable, candidate, step, at]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The backends and their weights as the smallest convenient whole numbers: out of 100 if that is
@@ -160,6 +166,7 @@ mod tests {
             stable: Some("podinfo-old".into()),
             candidate: Some("podinfo-new".into()),
             step: Some(0),
+            at: sluice_core::Time::default(),
         }
     }
 

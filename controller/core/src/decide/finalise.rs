@@ -41,14 +41,15 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
             stable: Some(stable.clone()),
             candidate: None,
             step: None,
+            at: turn.now,
         };
         turn.effects.push(Effect::Route(routing));
     }
     drain::track(turn);
     // The parent's selector matches every revision's pods: without the route they would serve too.
     let others_gone = remove_others(turn, &stable);
-    if target.revision != stable {
-        // Git's template is not the one that serves: judging it is over, so what serves stays.
+    if target.revision != stable || !target.scalable {
+        // What serves stays: Git's template is another one, or has no pods to hand over to.
         if others_gone {
             turn.effects.push(Effect::Release);
         }

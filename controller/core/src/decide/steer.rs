@@ -70,5 +70,6 @@ fn routing(turn: &Turn<'_>) -> Option<Routing> {
         stable: stable.cloned(),
         candidate: rollout.map(|rollout| rollout.candidate.clone()),
         step: rollout.and_then(step),
+        at: turn.now,
     })
 }

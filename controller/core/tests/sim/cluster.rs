@@ -91,6 +91,7 @@ impl Cluster {
                     problem: None,
                 },
                 target: Some(Target {
+                    scalable: true,
                     revision: "v0".into(),
                     template: "v0".to_owned(),
                     replicas: 4,
@@ -118,6 +119,7 @@ impl Cluster {
         let changed = template != self.template;
         (self.template, self.config) = (template, config);
         let target = self.world.target.get_or_insert_with(|| Target {
+            scalable: true,
             revision: "v0".into(),
             template: String::new(),
             replicas: 0,
@@ -248,7 +250,7 @@ impl Cluster {
                 existing(revisions, revision)?;
                 revisions.entry(revision.clone()).or_default().record = Some(record.clone());
             }
-            Effect::Route(routing) => self.world.route = Some(written(routing, now)),
+            Effect::Route(routing) => self.world.route = Some(written(routing)),
             Effect::Unroute => {
                 self.world.route = None;
                 self.in_force.clear();
@@ -284,13 +286,13 @@ impl Cluster {
     }
 }
 
-fn written(routing: &Routing, now: Time) -> Route {
+fn written(routing: &Routing) -> Route {
     Route {
         weights: routing.weights.clone(),
         stable: routing.stable.clone(),
         candidate: routing.candidate.clone(),
         step: routing.step,
-        written_at: now,
+        written_at: routing.at,
         intact: true,
         accepted: false,
         problem: None,

@@ -213,6 +213,7 @@ fn writing_the_same_route_again_breaks_4() {
                 stable: Some(stable.clone()),
                 candidate: None,
                 step: None,
+                at: now,
             }));
         }
         decision
