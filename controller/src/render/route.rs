@@ -194,7 +194,7 @@ mod tests {
                     "labels": {"sluice.dev/canary": "podinfo", "app.kubernetes.io/managed-by": "sluice"},
                     "annotations": {
                         "sluice.dev/stable": "podinfo-old", "sluice.dev/candidate": "podinfo-new",
-                        "sluice.dev/step": "1",
+                        "sluice.dev/step": "1", "sluice.dev/decided-at": "1970-01-01T00:00:00.000000Z",
                     },
                 },
                 "spec": {

@@ -32,7 +32,7 @@ fn split_of(ppm: u32) -> Routing {
         stable: Some("podinfo-old".into()),
         candidate: Some("podinfo-new".into()),
         step: Some(1),
-        at: Time::default(),
+        at: at(10).unwrap_or_default(),
     }
 }
 
