@@ -72,6 +72,14 @@ impl Memories {
         !full
     }
 
+    /// Keeps the place of a rollout that is under way, whatever the limit: it may have begun before
+    /// this program did.
+    pub fn hold(&self, key: &Key, policy: &PolicyRef) {
+        lock(&self.rolling)
+            .entry(key.clone())
+            .or_insert_with(|| policy.clone());
+    }
+
     /// Gives the place back.
     pub fn leave(&self, key: &Key) {
         lock(&self.rolling).remove(key);
@@ -202,6 +210,16 @@ mod tests {
             memories.enter(&key("a", "one"), &policy, Some(1)),
             "it has its place"
         );
+        assert!(!memories.enter(&key("b", "two"), &policy, Some(1)));
+        memories.leave(&key("a", "one"));
+        assert!(memories.enter(&key("b", "two"), &policy, Some(1)));
+    }
+
+    #[test]
+    fn a_rollout_from_before_a_restart_has_its_place() {
+        let memories = Memories::default();
+        let policy = policy(PolicyKind::ClusterCanaryPolicy);
+        memories.hold(&key("a", "one"), &policy);
         assert!(!memories.enter(&key("b", "two"), &policy, Some(1)));
         memories.leave(&key("a", "one"));
         assert!(memories.enter(&key("b", "two"), &policy, Some(1)));

@@ -118,19 +118,13 @@ async fn look(
 
     // Decide.
     let mut decision = decide(&plan, &memory.state, &world, now);
-    let starts = |decision: &Decision| {
-        decision
-            .notes
-            .iter()
-            .any(|note| matches!(note, Note::Started { .. }))
-    };
-    if starts(&decision) && !enter(context, key, &observed.policy) {
+    // Going back waits for nobody.
+    if starts(&decision) == Some(false) && !enter(context, key, &observed.policy) {
         let blocked = Some(parse::blockers::no_place());
         decision = decide(&plan, &memory.state, &World { blocked, ..world }, now);
         decision.wake_at = Some(now + PLACE_POLL);
     }
-    let starts = starts(&decision);
-    let pinned = if starts || memory.pinned.is_none() {
+    let pinned = if starts(&decision).is_some() || memory.pinned.is_none() {
         Some(sections)
     } else {
         memory.pinned.clone()
@@ -146,8 +140,10 @@ async fn look(
     apply::run(&writer, &scene, &decision.effects).await?;
     memory.adopt(&decision, pinned.clone(), plan);
     context.memories.succeeded(key);
-    if decision.state.rollout.is_none() {
-        context.memories.leave(key);
+    match (&decision.state.rollout, &observed.policy) {
+        (Some(_), Policy::Found { reference, .. }) => context.memories.hold(key, reference),
+        (Some(_), Policy::BuiltIn | Policy::Missing(_)) => {}
+        (None, _) => context.memories.leave(key),
     }
 
     // Record.
@@ -185,6 +181,14 @@ fn world(
         evidence.problem = Some(subscription::NO_ADDRESS.to_owned());
     }
     parse::world::parse(observed, scene.known, identified, blocked, route, evidence)
+}
+
+/// Whether a rollout starts, and if so, whether it goes back.
+fn starts(decision: &Decision) -> Option<bool> {
+    decision.notes.iter().find_map(|note| match note {
+        Note::Started { going_back, .. } => Some(*going_back),
+        _ => None,
+    })
 }
 
 /// Takes a place among the rollouts of the policy, if its `maxConcurrent` leaves one.
@@ -267,6 +271,24 @@ fn action(decision: &Decision, held_back: Option<TimeDelta>, now: Time) -> Actio
             Action::requeue(delta + Duration::from_millis(5))
         }
         None => Action::await_change(),
+    }
+}
+
+/// Gives rollouts that are under way as the program starts their places, before any other can take
+/// them.
+pub fn resume(context: &Context) {
+    for canary in context.caches.canaries.state() {
+        let rolling = canary
+            .status
+            .as_ref()
+            .is_some_and(|status| status.rollout.is_some());
+        if let (true, Policy::Found { reference, .. }) =
+            (rolling, Policy::of(&context.caches, &canary))
+        {
+            context
+                .memories
+                .hold(&ObjectRef::from_obj(canary.as_ref()), &reference);
+        }
     }
 }
 

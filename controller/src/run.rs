@@ -62,6 +62,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let started = std::time::Instant::now();
     caches.ready().await?;
     tracing::info!(after = ?started.elapsed(), "the caches are filled");
+    reconcile::resume(&context);
     ready.send_replace(true);
 
     let mut worker = tokio::spawn(work(Arc::clone(&context), requests, stopping));

@@ -4,6 +4,7 @@ pub mod app;
 pub mod build;
 pub mod certs;
 pub mod cluster;
+pub mod demo;
 pub mod load;
 pub mod node;
 pub mod paths;

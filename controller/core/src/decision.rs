@@ -63,6 +63,23 @@ pub enum Effect {
     Release,
 }
 
+impl Effect {
+    /// Whether the next decision asks for it again as long as the world lacks it, whatever the state
+    /// says: then its failure alone loses nothing, and holds up nothing else.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        match self {
+            Self::Expose(_) | Self::Run { .. } | Self::ScaleTarget(_) | Self::Remove { .. } => true,
+            Self::Claim
+            | Self::Snapshot(_)
+            | Self::Route(_)
+            | Self::Unroute
+            | Self::Remember { .. }
+            | Self::Release => false,
+        }
+    }
+}
+
 /// What the route is to say.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Routing {

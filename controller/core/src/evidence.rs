@@ -48,6 +48,8 @@ pub struct Sample {
 pub struct Counts {
     /// All requests that the route sent to it.
     pub requests: u64,
+    /// Those that ended without an answer: the client gave up, or the backend did.
+    pub unanswered: u64,
     /// One tally for every SLO of the plan, in its order.
     pub slos: Vec<Tally>,
 }
@@ -95,7 +97,17 @@ impl Counts {
             .map(|(i, tally)| tally.since(base_of(i)));
         Self {
             requests: self.requests.saturating_sub(base.requests),
+            unanswered: self.unanswered.saturating_sub(base.unanswered),
             slos: slos.collect(),
+        }
+    }
+
+    /// Answered requests out of all.
+    #[must_use]
+    pub fn answers(&self) -> Tally {
+        Tally {
+            good: self.requests.saturating_sub(self.unanswered),
+            total: self.requests,
         }
     }
 

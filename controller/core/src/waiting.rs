@@ -60,6 +60,8 @@ pub enum Waiting {
         /// The share measured.
         measured: Weight,
     },
+    /// The split of the traffic is being measured.
+    Measuring,
     /// A step bakes.
     Bake {
         /// Until then.
@@ -159,6 +161,7 @@ impl fmt::Display for Waiting {
                 f,
                 "the route says {wanted}, but {measured} of the requests reach the candidate"
             ),
+            Self::Measuring => write!(f, "the split of the traffic is being measured"),
             Self::Bake { until } => write!(f, "bakes until {}", clock(*until)),
             Self::Evidence {
                 why,

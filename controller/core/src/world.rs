@@ -92,6 +92,8 @@ pub struct Workload {
 pub struct Service {
     /// The mesh says that it knows this Service (`istio.io/WaypointBound`).
     pub bound: bool,
+    /// It lacks a port or a label that the Service that clients call has.
+    pub outdated: bool,
     /// Ready endpoints.
     pub endpoints: u32,
     /// What the mesh says is wrong, verbatim.
@@ -132,6 +134,8 @@ impl Route {
 /// The Service that clients call, the route's parent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Parent {
+    /// There is none: no route can be written.
+    pub missing: bool,
     /// The mesh says that a waypoint serves it (`istio.io/WaypointBound`).
     pub bound: bool,
     /// What the mesh says is wrong, verbatim.

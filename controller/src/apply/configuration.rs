@@ -52,7 +52,15 @@ pub(super) async fn sweep(
         .snapshots
         .iter()
         .filter(|other| other.revision != *removed);
-    let used: BTreeSet<_> = others.flat_map(|other| &other.config).collect();
+    // Unless all of it goes, the target's configuration may be about to become a revision of its own.
+    let deleting = scene.observed.canary.metadata.deletion_timestamp.is_some();
+    let target = scene
+        .identified
+        .filter(|target| !deleting && target.revision != *removed);
+    let configs = others
+        .map(|other| &other.config)
+        .chain(target.map(|target| &target.config));
+    let used: BTreeSet<_> = configs.flatten().collect();
     for (key, hash) in snapshot.config.iter().filter(|copy| !used.contains(copy)) {
         let copy = name::copy_name(&scene.observed.name, key, hash);
         writer

@@ -237,11 +237,12 @@ async fn remove(
             writer.delete(&service(), "Service", name, uid).await?;
         }
         Part::Snapshot => {
+            // The snapshot goes last: without it nothing knows whose the copies were.
+            configuration::sweep(writer, scene, revision).await?;
             let uid = find(&scene.observed.snapshots, revision).and_then(kube::ResourceExt::uid);
             writer
                 .delete(&kinds::pod_template(), "PodTemplate", name, uid)
                 .await?;
-            configuration::sweep(writer, scene, revision).await?;
         }
     }
     Ok(())

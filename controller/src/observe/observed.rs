@@ -92,7 +92,7 @@ impl Observed {
             ))
         };
         Self {
-            policy: policy(caches, &canary, &namespace),
+            policy: Policy::of(caches, &canary),
             target: target(caches, &canary, &namespace),
             parent,
             other_services: caches.services.state_filter(others),
@@ -162,41 +162,46 @@ where
     object.meta().deletion_timestamp.is_none().then_some(object)
 }
 
-fn policy(caches: &Caches, canary: &Canary, namespace: &str) -> Policy {
-    let namespaced = |name: &str| {
-        let policy = caches
-            .policies
-            .get(&ObjectRef::new(name).within(namespace))?;
-        Some(Policy::Found {
-            reference: PolicyRef {
-                kind: PolicyKind::CanaryPolicy,
-                name: name.to_owned(),
-            },
-            spec: Box::new(policy.spec.policy.clone()),
-            max_concurrent: policy.spec.max_concurrent,
-        })
-    };
-    let cluster = |name: &str| {
-        let policy = caches.cluster_policies.get(&ObjectRef::new(name))?;
-        Some(Policy::Found {
-            reference: PolicyRef {
-                kind: PolicyKind::ClusterCanaryPolicy,
-                name: name.to_owned(),
-            },
-            spec: Box::new(policy.spec.policy.clone()),
-            max_concurrent: policy.spec.max_concurrent,
-        })
-    };
-    match &canary.spec.policy_ref {
-        Some(reference) => {
-            let found = match reference.kind {
-                PolicyKind::CanaryPolicy => namespaced(&reference.name),
-                PolicyKind::ClusterCanaryPolicy => cluster(&reference.name),
-            };
-            found.unwrap_or_else(|| Policy::Missing(reference.clone()))
+impl Policy {
+    /// The policy that a Canary follows.
+    #[must_use]
+    pub fn of(caches: &Caches, canary: &Canary) -> Self {
+        let namespace = canary.namespace().unwrap_or_default();
+        let namespaced = |name: &str| {
+            let policy = caches
+                .policies
+                .get(&ObjectRef::new(name).within(&namespace))?;
+            Some(Self::Found {
+                reference: PolicyRef {
+                    kind: PolicyKind::CanaryPolicy,
+                    name: name.to_owned(),
+                },
+                spec: Box::new(policy.spec.policy.clone()),
+                max_concurrent: policy.spec.max_concurrent,
+            })
+        };
+        let cluster = |name: &str| {
+            let policy = caches.cluster_policies.get(&ObjectRef::new(name))?;
+            Some(Self::Found {
+                reference: PolicyRef {
+                    kind: PolicyKind::ClusterCanaryPolicy,
+                    name: name.to_owned(),
+                },
+                spec: Box::new(policy.spec.policy.clone()),
+                max_concurrent: policy.spec.max_concurrent,
+            })
+        };
+        match &canary.spec.policy_ref {
+            Some(reference) => {
+                let found = match reference.kind {
+                    PolicyKind::CanaryPolicy => namespaced(&reference.name),
+                    PolicyKind::ClusterCanaryPolicy => cluster(&reference.name),
+                };
+                found.unwrap_or_else(|| Self::Missing(reference.clone()))
+            }
+            None => namespaced("default")
+                .or_else(|| cluster("default"))
+                .unwrap_or(Self::BuiltIn),
         }
-        None => namespaced("default")
-            .or_else(|| cluster("default"))
-            .unwrap_or(Policy::BuiltIn),
     }
 }

@@ -142,7 +142,7 @@ fn reason(waiting: &Waiting) -> String {
         Waiting::Creating(_) | Waiting::Pods { .. } => Reason::RevisionNotReady,
         Waiting::Mesh { .. } => Reason::WaypointNotBound,
         Waiting::Settle { .. } | Waiting::RouteAcceptance { .. } => Reason::RouteNotAccepted,
-        Waiting::Share { .. } => Reason::WeightNotProven,
+        Waiting::Share { .. } | Waiting::Measuring => Reason::WeightNotProven,
         Waiting::Bake { .. } => Reason::Baking,
         Waiting::Evidence {
             why: Why::NoData(_),

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sluice_core::{Decision, Note, Phase, Stage, Time, Verdict};
+use sluice_core::{Decision, Note, Phase, Stage, Time, Verdict, Waiting};
 use sluice_crds::{CanaryStatus, Evidence, HistoryEntry, Outcome, PolicySpec, labels};
 
 use super::conditions;
@@ -31,8 +31,8 @@ pub fn of(
     status.conditions = conditions::of(decision, generation, &before.conditions, now);
     status.replicas = Some(replicas(observed));
     status.selector = Some(format!("{}={}", labels::CANARY, observed.name));
-    if status.candidate.is_none() && decision.phase == Phase::Failed {
-        status.candidate.clone_from(&before.candidate);
+    if let Some(Waiting::Rejected { revision, .. }) = &decision.waiting {
+        status.candidate = Some(revision.to_string());
     }
     if let (Some(rollout), false) = (&mut status.rollout, decision.findings.is_empty()) {
         rollout.evidence = decision.findings.iter().map(evidence).collect();

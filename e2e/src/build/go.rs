@@ -23,11 +23,15 @@ pub(super) fn build(tool: &Tool, progress: &Progress) -> Result<()> {
     let stage = progress.start(tool.name, Some(tool.estimate()));
     stage.note("fetching modules");
     let total = packages(tool, &fresh)?;
+    stage.note(if total == 0 { "linking" } else { "compiling" });
     let mut done = 0;
     let mut go = command(tool, &fresh);
     run(go.arg("-v").arg(tool.package), &stage, || {
         done += 1;
         stage.reached(done, total);
+        if done == total {
+            stage.note("linking");
+        }
     })?;
     fs::rename(&fresh, &built).with_context(|| format!("placing {}", built.display()))?;
     stamp::record(&built, &tool.digest())?;

@@ -1,5 +1,6 @@
 //! Builds this workspace's own programs, as the running one was built.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -26,13 +27,18 @@ pub(super) fn build(progress: &Progress) -> Result<PathBuf> {
         Some(name) => name,
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut child = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    command
         .current_dir(paths::workspace())
         .args(["build", "--workspace", "--bins", "--profile", profile])
         .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("starting cargo")?;
+        .stderr(Stdio::piped());
+    for (name, _) in std::env::vars_os() {
+        if is_of_a_package(&name) {
+            command.env_remove(name);
+        }
+    }
+    let mut child = command.spawn().context("starting cargo")?;
     let mut said = Vec::new();
     if let Some(stderr) = child.stderr.take() {
         for line in BufReader::new(stderr).lines() {
@@ -47,4 +53,11 @@ pub(super) fn build(progress: &Progress) -> Result<PathBuf> {
     }
     stage.done();
     Ok(folder)
+}
+
+/// Whether `cargo test` set a variable for the package under test. Passed on to another cargo, it
+/// makes build scripts that watch it (ring's, and so all of TLS) run anew each time.
+fn is_of_a_package(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }

@@ -1,9 +1,10 @@
 //! Writes YAML to the cluster, as `kubectl apply --server-side` does.
 
 use anyhow::{Context, Result};
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, TypeMeta};
 use kube::core::GroupVersionKind;
-use kube::{Client, ResourceExt, discovery};
+use kube::discovery::Scope;
+use kube::{Client, Resource, ResourceExt, discovery};
 use serde::Deserialize;
 
 /// Field manager of what the harness writes.
@@ -42,4 +43,57 @@ async fn apply_one(client: &Client, object: &DynamicObject) -> Result<DynamicObj
     api.patch(&object.name_any(), &params, &Patch::Apply(object))
         .await
         .with_context(|| format!("applying {what}"))
+}
+
+/// What the API server said to an object: nothing, or why it refuses.
+pub type Answered = Result<(), String>;
+
+/// Writes every document of `yaml` as `kubectl apply` does: it creates, or merges into what is
+/// there, and lets the API server refuse unknown fields. Returns the answer to each. An object of a
+/// namespaced kind goes to `namespace`.
+pub(super) async fn apply_strictly(
+    client: &Client,
+    namespace: &str,
+    yaml: &str,
+) -> Result<Vec<Answered>> {
+    let mut answers = Vec::new();
+    for document in serde_yaml_ng::Deserializer::from_str(yaml) {
+        let object = serde_json::Value::deserialize(document).context("reading YAML")?;
+        answers.push(match strictly(client, namespace, &object).await {
+            Ok(()) => Ok(()),
+            Err(error) => match error.downcast::<kube::Error>()? {
+                kube::Error::Api(status) => Err(status.message),
+                other => return Err(other.into()),
+            },
+        });
+    }
+    Ok(answers)
+}
+
+async fn strictly(client: &Client, namespace: &str, object: &serde_json::Value) -> Result<()> {
+    // Not read as an object's type: that would drop or refuse what the server is asked to refuse.
+    let types: TypeMeta = serde_json::from_value(object.clone()).context("reading a kind")?;
+    let name = object
+        .pointer("/metadata/name")
+        .and_then(serde_json::Value::as_str);
+    let name = name.context("an object without a name")?;
+    let gvk = GroupVersionKind::try_from(&types)?;
+    let (resource, capabilities) = discovery::pinned_kind(client, &gvk).await?;
+    let namespace = (capabilities.scope == Scope::Namespaced).then_some(namespace);
+    let path = DynamicObject::url_path(&resource, namespace);
+    let query = format!("fieldManager={MANAGER}&fieldValidation=Strict");
+    let body = serde_json::to_vec(object)?;
+    let create = hyper::Request::post(format!("{path}?{query}"))
+        .header("Content-Type", "application/json")
+        .body(body.clone())?;
+    match client.request::<serde_json::Value>(create).await {
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+            let merge = hyper::Request::patch(format!("{path}/{name}?{query}"))
+                .header("Content-Type", "application/merge-patch+json")
+                .body(body)?;
+            client.request::<serde_json::Value>(merge).await?;
+            Ok(())
+        }
+        other => other.map(drop).map_err(Into::into),
+    }
 }

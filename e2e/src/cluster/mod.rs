@@ -6,6 +6,7 @@
 mod api_server;
 mod apply;
 pub mod audit;
+mod control_plane;
 mod definitions;
 mod envoy;
 mod istiod;
@@ -22,10 +23,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::api::{Api, DynamicObject, PostParams};
 use serde_json::json;
 
 use crate::build::Tools;
@@ -34,6 +34,7 @@ use crate::paths;
 use crate::process::{Process, until};
 use crate::sandbox::{Door, WAYPOINTS};
 use api_server::Files;
+pub use apply::Answered;
 pub use audit::Audit;
 pub use envoy::Shares;
 use kubeconfig::Credentials;
@@ -79,14 +80,13 @@ impl Cluster {
         let authority = Arc::new(Authority::new()?);
         let files = Files::new(&run, &authority)?;
         let admin_config = files.kubeconfig(&authority, ADMIN, Some(MASTERS))?;
-        let client = client(&admin_config).await?;
+        let client = control_plane::client(&admin_config).await?;
 
-        let (prometheus, mut parts, ()) = tokio::try_join!(
+        let (prometheus, parts, ()) = tokio::try_join!(
             timings.time("prometheus", Prometheus::launch(&tools, &run)),
-            control_plane(&tools, &files, &authority, &client, &timings),
+            control_plane::start(&tools, &files, &authority, &client, &timings),
             timings.time("SDS server", sds::start(Arc::clone(&authority))),
         )?;
-        parts.shrink_to_fit();
         let waypoints = AtomicU32::new(FIRST_WAYPOINT);
         let timings = timings.into_parts();
         Ok(Self {
@@ -223,6 +223,15 @@ impl Cluster {
         apply::apply(&self.client, yaml).await
     }
 
+    /// Applies YAML as `kubectl apply` does, in a namespace, and returns the API server's answer to
+    /// each object: nothing, or its reason to refuse. Unknown fields are refused.
+    ///
+    /// # Errors
+    /// If the API server does not answer, or does not serve such a kind.
+    pub async fn apply_strictly(&self, namespace: &str, yaml: &str) -> Result<Vec<Answered>> {
+        apply::apply_strictly(&self.client, namespace, yaml).await
+    }
+
     /// Makes a namespace of the mesh, whose Services use the waypoint named `waypoint`.
     ///
     /// # Errors
@@ -235,7 +244,7 @@ impl Cluster {
                 "istio.io/use-waypoint": "waypoint",
             },
         }}))?;
-        create_namespace(&self.client, &object).await?;
+        control_plane::create_namespace(&self.client, &object).await?;
         // Pods are refused until the namespace has its default account.
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), name);
         until("the default service account", NAMESPACE_READY, async || {
@@ -293,65 +302,4 @@ impl Cluster {
         }
         Ok(())
     }
-}
-
-async fn client(kubeconfig: &Path) -> Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    Ok(Client::try_from(config)?)
-}
-
-/// etcd, then the API server, then all that needs it at once.
-async fn control_plane(
-    tools: &Tools,
-    files: &Files,
-    authority: &Authority,
-    client: &Client,
-    timings: &Timings,
-) -> Result<Vec<Process>> {
-    let etcd = timings
-        .time("etcd", api_server::start_etcd(tools, files))
-        .await?;
-    let api = api_server::start_api_server(tools, files, authority);
-    let api = timings.time("kube-apiserver", api).await?;
-    let kubeconfig = |user: &str| files.kubeconfig(authority, user, Some(MASTERS));
-    let controllers = api_server::start_controllers(
-        tools,
-        files,
-        &kubeconfig("system:kube-controller-manager")?,
-    )?;
-    // istiod reads resource definitions as they come, and must not wait for them.
-    let istiod = istiod::start(tools, &files.run, &kubeconfig("istiod")?)?;
-    tokio::try_join!(
-        timings.time(
-            "resource definitions",
-            definitions::create(client, &tools.crds)
-        ),
-        timings.time("node and namespace", cluster_objects(client)),
-        timings.time("istiod", istiod::ready(&istiod)),
-    )?;
-    Ok(vec![etcd, api, controllers, istiod])
-}
-
-/// The namespace of istiod, and the node of the waypoints: the controller of endpoints leaves out
-/// pods of unknown nodes.
-async fn cluster_objects(client: &Client) -> Result<()> {
-    let namespace = serde_json::from_value(json!({"metadata": {"name": "istio-system"}}))?;
-    create_namespace(client, &namespace).await?;
-    let nodes: Api<Node> = Api::all(client.clone());
-    let node = serde_json::from_value(json!({"metadata": {"name": waypoint::NODE}}))?;
-    nodes.create(&PostParams::default(), &node).await?;
-    let status = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-    let (params, patch) = (PatchParams::default(), Patch::Merge(&status));
-    nodes.patch_status(waypoint::NODE, &params, &patch).await?;
-    Ok(())
-}
-
-async fn create_namespace(client: &Client, namespace: &Namespace) -> Result<()> {
-    Api::all(client.clone())
-        .create(&PostParams::default(), namespace)
-        .await
-        .context("creating a namespace")?;
-    Ok(())
 }

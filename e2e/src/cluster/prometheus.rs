@@ -62,6 +62,8 @@ impl Prometheus {
                 "--web.listen-address=127.0.0.1:9090",
                 "--web.enable-otlp-receiver",
             ])
+            // How soon a new waypoint is scraped; 5 s unless told.
+            .arg("--scrape.discovery-reload-interval=100ms")
             // A killed Prometheus leaves its lock behind.
             .args(["--storage.tsdb.no-lockfile", "--log.level=warn"])
             .start()?;

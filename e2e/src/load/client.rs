@@ -77,6 +77,7 @@ struct Connection {
 struct Body {
     version: String,
     pod: String,
+    greeting: Option<String>,
 }
 
 /// Why an attempt has no answer.
@@ -169,17 +170,17 @@ impl Client {
         let body = body.to_bytes();
         // A proxy's own answers are not the app's, and name no version.
         let from_app = serde_json::from_slice::<Body>(&body).ok();
-        let (version, pod) = from_app.map(|body| (body.version, body.pod)).unzip();
-        let why = if version.is_some() {
-            None
-        } else {
-            Some(String::from_utf8_lossy(&body).into_owned())
+        let outcome = Outcome::Status(status.as_u16());
+        let Some(from_app) = from_app else {
+            let why = String::from_utf8_lossy(&body).into_owned();
+            return Ok(Answer::failed(outcome, why));
         };
         Ok(Answer {
-            outcome: Outcome::Status(status.as_u16()),
-            version,
-            pod,
-            why,
+            outcome,
+            version: Some(from_app.version),
+            pod: Some(from_app.pod),
+            greeting: from_app.greeting,
+            why: None,
             retried: false,
         })
     }

@@ -21,6 +21,7 @@ struct Sample {
     outcome: Outcome,
     version: u16,
     pod: u16,
+    greeting: u16,
 }
 
 /// The record of a load, written by its clients while stories read it.
@@ -37,6 +38,7 @@ struct Written {
     samples: Vec<Sample>,
     versions: Names,
     pods: Names,
+    greetings: Names,
     totals: Totals,
 }
 
@@ -73,6 +75,7 @@ impl Log {
             outcome: answer.outcome,
             version: written.versions.number(answer.version),
             pod: written.pods.number(answer.pod),
+            greeting: written.greetings.number(answer.greeting),
         };
         written.samples.push(sample);
     }
@@ -116,19 +119,20 @@ impl Log {
         let in_span = |sample: &&Sample| span.contains(&u128::from(sample.sent_micros));
         for sample in written.samples.iter().skip(first).filter(in_span) {
             window.all.add(sample.outcome);
-            if let Some(version) = written.versions.name(sample.version) {
-                window
-                    .versions
-                    .entry(version.to_owned())
-                    .or_default()
-                    .add(sample.outcome);
-            }
-            if let Some(pod) = written.pods.name(sample.pod) {
-                window
-                    .pods
-                    .entry(pod.to_owned())
-                    .or_default()
-                    .add(sample.outcome);
+            for (tallies, name) in [
+                (&mut window.versions, written.versions.name(sample.version)),
+                (&mut window.pods, written.pods.name(sample.pod)),
+                (
+                    &mut window.greetings,
+                    written.greetings.name(sample.greeting),
+                ),
+            ] {
+                if let Some(name) = name {
+                    tallies
+                        .entry(name.to_owned())
+                        .or_default()
+                        .add(sample.outcome);
+                }
             }
             latencies.push(sample.latency_micros);
         }
@@ -194,6 +198,7 @@ mod tests {
             outcome: Outcome::Status(status),
             version: Some(version.to_owned()),
             pod: Some(format!("{version}-pod")),
+            greeting: Some("hello".to_owned()),
             why: None,
             retried: false,
         }

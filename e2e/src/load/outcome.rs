@@ -126,6 +126,8 @@ pub struct Window {
     pub versions: BTreeMap<String, Tally>,
     /// By the pod that answered.
     pub pods: BTreeMap<String, Tally>,
+    /// By the greeting in the answer: the pod's configuration, as a user sees it.
+    pub greetings: BTreeMap<String, Tally>,
     /// Median latency.
     pub p50: Option<Duration>,
     /// Latency that 99 of 100 requests keep.
@@ -160,6 +162,7 @@ pub(super) struct Answer {
     pub(super) outcome: Outcome,
     pub(super) version: Option<String>,
     pub(super) pod: Option<String>,
+    pub(super) greeting: Option<String>,
     pub(super) why: Option<String>,
     pub(super) retried: bool,
 }
@@ -170,6 +173,7 @@ impl Answer {
             outcome,
             version: None,
             pod: None,
+            greeting: None,
             why: Some(why),
             retried: false,
         }

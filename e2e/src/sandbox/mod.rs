@@ -41,7 +41,7 @@ pub struct Options {
 /// Runs `prepare` outside, then `inside`, with what was prepared, in a sandbox: the current program
 /// is started again with the same arguments. Call it first in `main`, before any thread starts.
 ///
-/// The exit code is 0 if both succeed, 1 if one fails, and 130 after Ctrl-C.
+/// The exit code is 0 if both succeed, 1 if one fails, 130 after Ctrl-C or SIGTERM.
 pub fn run<T, F>(
     options: Options,
     prepare: impl FnOnce() -> Result<T>,
@@ -53,7 +53,7 @@ where
 {
     let result = match std::env::var(PREPARED) {
         Ok(prepared) => go_inside(&prepared, inside),
-        Err(_) => prepare().and_then(|prepared| stay_outside(options, &prepared)),
+        Err(_) => stay_outside(options, prepare),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -91,17 +91,23 @@ where
     code
 }
 
-fn stay_outside<T: Serialize>(options: Options, prepared: &T) -> Result<ExitCode> {
+fn stay_outside<T: Serialize>(
+    options: Options,
+    prepare: impl FnOnce() -> Result<T>,
+) -> Result<ExitCode> {
+    // Before a build may replace it, after which the system calls it deleted.
+    let program = std::env::current_exe().context("finding this program")?;
     refusal::check()?;
+    let prepared = serde_json::to_string(&prepare()?)?;
     // One thread: the sandbox dies with the thread that started it, so that must be the main one.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut command = unshare(std::env::current_exe().context("finding this program")?);
+        let mut command = unshare(program);
         command
             .args(std::env::args_os().skip(1))
-            .env(PREPARED, serde_json::to_string(prepared)?);
+            .env(PREPARED, prepared);
         if let Some(port) = options.door {
             command.stdin(Stdio::from(door::open(port)?)).env(DOOR, "1");
         }
@@ -124,13 +130,14 @@ fn unshare(program: impl Into<OsString>) -> Command {
 async fn supervise(mut child: Child) -> Result<ExitCode> {
     let status = tokio::select! {
         status = child.wait() => status?,
-        // On a terminal the inside got the same signal.
-        result = interrupted() => {
+        result = terminated() => return result.and(kill(child).await),
+        // On a terminal the inside got the same signal, and may have something to say.
+        result = ctrl_c() => {
             result?;
             tokio::select! {
                 status = child.wait() => status?,
-                _ = interrupted() => kill(&mut child).await?,
-                () = tokio::time::sleep(GRACE) => kill(&mut child).await?,
+                _ = interrupted() => return kill(child).await,
+                () = tokio::time::sleep(GRACE) => return kill(child).await,
             }
         }
     };
@@ -140,18 +147,27 @@ async fn supervise(mut child: Child) -> Result<ExitCode> {
     }
 }
 
-async fn kill(child: &mut Child) -> Result<std::process::ExitStatus> {
-    child.start_kill()?;
-    Ok(child.wait().await?)
+async fn kill(mut child: Child) -> Result<ExitCode> {
+    child.kill().await.context("ending the sandbox")?;
+    Ok(ExitCode::from(INTERRUPTED))
 }
 
-/// Ends at Ctrl-C, or when asked to terminate.
 async fn interrupted() -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        result = ctrl_c() => result,
+        result = terminated() => result,
+    }
+}
+
+async fn ctrl_c() -> Result<()> {
+    signal(SignalKind::interrupt())?.recv().await;
+    Ok(())
+}
+
+async fn terminated() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {
-        _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
         _ = hangup.recv() => {}
     }

@@ -39,6 +39,15 @@ impl App {
         }
     }
 
+    /// The same app with another text in its `ConfigMap`.
+    #[must_use]
+    pub fn greets(&self, greeting: &str) -> Self {
+        Self {
+            greeting: Some(greeting.to_owned()),
+            ..self.clone()
+        }
+    }
+
     /// Its manifests, but for the Canary.
     #[must_use]
     pub fn yaml(&self, namespace: &str) -> String {
@@ -138,4 +147,26 @@ progressDeadline: 30s
 rollbackWindow: 2
 "
     )
+}
+
+/// Sections of `more` replace those of `policy`.
+#[must_use]
+pub fn merged(policy: &str, more: &str) -> String {
+    let section = |line: &str| {
+        let begins = line.starts_with(|c: char| c.is_ascii_alphabetic());
+        begins.then(|| line.split(':').next().unwrap_or_default().to_owned())
+    };
+    let overridden: Vec<_> = more.lines().filter_map(section).collect();
+    let mut kept = String::new();
+    let mut skipping = false;
+    for line in policy.lines() {
+        if let Some(name) = section(line) {
+            skipping = overridden.contains(&name);
+        }
+        if !skipping {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept + more
 }

@@ -3,8 +3,12 @@
 
 pub mod app;
 mod controller;
+mod look;
+mod person;
+mod recording;
 mod scene;
 mod wait;
+mod witness;
 
 use std::net::SocketAddr;
 
@@ -17,8 +21,12 @@ use crate::paths;
 
 pub use app::App;
 pub use controller::{Controller, USER};
-pub use scene::{Scene, describe, no_failure, weights};
+pub use look::{address, is_ready, weights};
+pub use person::EDITOR;
+pub use recording::{Recording, Seen, Split};
+pub use scene::{Scene, describe, no_failure};
 pub use wait::{TICK, eventually};
+pub use witness::{condition, exposure, list, says};
 
 /// A cluster with a node and Sluice on it. Dropping it ends all of it.
 pub struct Stage {

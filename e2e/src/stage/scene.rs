@@ -1,21 +1,16 @@
 //! A namespace of its own for one story: waypoint, app, Canary, clients.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Event, Namespace, Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, Service};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::core::ApiResource;
 use kube::{Client, ResourceExt as _};
-use serde_json::Value;
-use sluice_crds::{Canary, CanaryStatus, Phase, labels};
+use sluice_crds::{Canary, CanaryStatus, Phase};
 
 use super::wait::eventually;
 use super::{App, Stage, app};
-use crate::app::{Counts, admin};
 use crate::certs::spiffe_uri;
 use crate::cluster::Waypoint;
 use crate::load::{self, Load, Target, mesh_client};
@@ -79,7 +74,7 @@ impl<'a> Scene<'a> {
     pub async fn adopt(&self, app: &App, more: &str) -> Result<CanaryStatus> {
         self.deploy(app).await?;
         let policy = app::quick_policy(self.stage.cluster.prometheus_url());
-        self.canary(&app.name, &merged(&policy, more)).await?;
+        self.canary(&app.name, &app::merged(&policy, more)).await?;
         self.phase(&app.name, Phase::Succeeded, Duration::from_secs(30))
             .await
     }
@@ -153,111 +148,21 @@ impl<'a> Scene<'a> {
         .await
     }
 
-    /// The revision of an app's tag: that of the snapshot with its image.
+    /// Waits until an app is judged at a step, counted from 1, whose weight is proven; returns its
+    /// revision.
     ///
     /// # Errors
-    /// When there is none within ten seconds.
-    pub async fn revision_of(&self, app: &App) -> Result<String> {
-        let image = format!("demo:{}", app.tag);
-        eventually(
-            &format!("a revision with {image}"),
-            Duration::from_secs(10),
-            async || {
-                let found = self
-                    .snapshots(&app.name)
-                    .await?
-                    .into_iter()
-                    .find(|snapshot| {
-                        snapshot
-                            .data
-                            .pointer("/template/spec/containers/0/image")
-                            .and_then(Value::as_str)
-                            == Some(image.as_str())
-                    });
-                Ok(found.map(|snapshot| snapshot.name_any()).ok_or("none"))
-            },
-        )
-        .await
-    }
-
-    /// The snapshots of a Canary.
-    ///
-    /// # Errors
-    /// When the API server does not answer.
-    pub async fn snapshots(&self, name: &str) -> Result<Vec<DynamicObject>> {
-        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "PodTemplate"));
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), &self.namespace, &kind);
-        let of_canary = ListParams::default().labels(&format!("{}={name}", labels::CANARY));
-        Ok(api.list(&of_canary).await?.items)
-    }
-
-    /// The routes of a Canary.
-    ///
-    /// # Errors
-    /// When the API server does not answer.
-    pub async fn routes(&self, name: &str) -> Result<Vec<DynamicObject>> {
-        let gvk = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
-        let kind = ApiResource::from_gvk(&gvk);
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), &self.namespace, &kind);
-        let of_canary = ListParams::default().labels(&format!("{}={name}", labels::CANARY));
-        Ok(api.list(&of_canary).await?.items)
-    }
-
-    /// The weights of a route's first rule, in percent by backend.
-    ///
-    /// # Errors
-    /// When there is no route of that Canary, or none with backends.
-    pub async fn weights(&self, name: &str) -> Result<BTreeMap<String, f64>> {
-        let routes = self.routes(name).await?;
-        weights(routes.first().context("no route")?).context("a route without backends")
-    }
-
-    /// The pods of a revision.
-    ///
-    /// # Errors
-    /// When the API server does not answer.
-    pub async fn pods(&self, revision: &str) -> Result<Vec<Pod>> {
-        let of = ListParams::default().labels(&format!("{}={revision}", labels::REVISION));
-        Ok(self.api::<Pod>().list(&of).await?.items)
-    }
-
-    /// What the pods of a revision counted, all together.
-    ///
-    /// # Errors
-    /// When a pod does not answer.
-    pub async fn counted(&self, revision: &str) -> Result<Vec<Counts>> {
-        let mut counts = Vec::new();
-        for pod in self.pods(revision).await? {
-            let ip = pod
-                .status
-                .and_then(|status| status.pod_ip)
-                .context("a pod without an IP")?;
-            let address = SocketAddr::new(ip.parse::<IpAddr>()?, 8080);
-            counts.push(admin::counts(address).await?);
-        }
-        Ok(counts)
-    }
-
-    /// Events on a Canary, as `Reason: note`, oldest first.
-    ///
-    /// # Errors
-    /// When the API server does not answer.
-    pub async fn events(&self, name: &str) -> Result<Vec<String>> {
-        let of = format!("involvedObject.kind=Canary,involvedObject.name={name}");
-        let mut events = self
-            .api::<Event>()
-            .list(&ListParams::default().fields(&of))
-            .await?
-            .items;
-        events.sort_by_key(|event| event.event_time.clone());
-        let text = |event: Event| {
-            format!(
-                "{}: {}",
-                event.reason.unwrap_or_default(),
-                event.message.unwrap_or_default()
-            )
+    /// When the time is up.
+    pub async fn at_step(&self, app: &App, step: u32, within: Duration) -> Result<String> {
+        let revision = self.revision_of(app).await?;
+        let proven = |status: &CanaryStatus| {
+            let rollout = status.rollout.as_ref()?;
+            let here = status.step == Some(step) && rollout.step_since.is_some();
+            (rollout.candidate == revision && here && !rollout.promoting).then_some(())
         };
-        Ok(events.into_iter().map(text).collect())
+        let what = format!("{revision} at step {step}, proven");
+        self.until(&app.name, &what, within, proven).await?;
+        Ok(revision)
     }
 
     /// Clients of a Service: `rate` requests per second, through the waypoint.
@@ -288,18 +193,6 @@ impl<'a> Scene<'a> {
         Load::start(spec)
     }
 
-    /// `spec.replicas` of a Deployment.
-    ///
-    /// # Errors
-    /// When there is no such Deployment.
-    pub async fn replicas(&self, deployment: &str) -> Result<i32> {
-        let object = self.api::<Deployment>().get(deployment).await?;
-        object
-            .spec
-            .and_then(|spec| spec.replicas)
-            .context("a Deployment without replicas")
-    }
-
     /// Deletes the namespace and kills its waypoint: a machine with two cores has room for few.
     ///
     /// # Errors
@@ -327,6 +220,12 @@ impl<'a> Scene<'a> {
     {
         Api::namespaced(self.client(), &self.namespace)
     }
+
+    /// The objects of a kind that is known by name alone.
+    #[must_use]
+    pub fn dynamic(&self, kind: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client(), &self.namespace, kind)
+    }
 }
 
 /// Waits until a new client is answered: the mesh learns of a Service a moment after its object says
@@ -349,43 +248,6 @@ async fn answered(spec: &load::Spec) -> Result<()> {
         })
     })
     .await
-}
-
-/// The weights of a route's first rule, in percent by backend.
-#[must_use]
-pub fn weights(route: &DynamicObject) -> Option<BTreeMap<String, f64>> {
-    let backends = route
-        .data
-        .pointer("/spec/rules/0/backendRefs")?
-        .as_array()?;
-    let weight = |backend: &Value| backend.get("weight").and_then(Value::as_f64).unwrap_or(1.0);
-    let whole: f64 = backends.iter().map(weight).sum();
-    let share = |backend: &Value| {
-        let name = backend.get("name")?.as_str()?.to_owned();
-        Some((name, weight(backend) / whole * 100.0))
-    };
-    backends.iter().map(share).collect()
-}
-
-/// Sections of `more` replace those of `policy`.
-fn merged(policy: &str, more: &str) -> String {
-    let section = |line: &str| {
-        let begins = line.starts_with(|c: char| c.is_ascii_alphabetic());
-        begins.then(|| line.split(':').next().unwrap_or_default().to_owned())
-    };
-    let overridden: Vec<_> = more.lines().filter_map(section).collect();
-    let mut kept = String::new();
-    let mut skipping = false;
-    for line in policy.lines() {
-        if let Some(name) = section(line) {
-            skipping = overridden.contains(&name);
-        }
-        if !skipping {
-            kept.push_str(line);
-            kept.push('\n');
-        }
-    }
-    kept + more
 }
 
 /// Phase and Ready condition of a status, on a line.

@@ -99,6 +99,10 @@ async fn waypoints_are_apart(cluster: &Cluster, one: &Waypoint, two: &Waypoint) 
     ensure!(one.address() != two.address(), "both at {}", one.address());
     for waypoint in [one, two] {
         let spec = requests(cluster, waypoint).await?;
+        let first = until("Prometheus scrapes the waypoint", SOON, async || {
+            counted(cluster, waypoint).await
+        });
+        first.await?;
         // What was sent until it answered is scraped by then.
         tokio::time::sleep(TWO_SCRAPES).await;
         let before = counted(cluster, waypoint).await?;

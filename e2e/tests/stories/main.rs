@@ -4,7 +4,23 @@
 
 #![allow(clippy::expect_used, reason = "a failed expectation is a failed story")]
 
+mod adoption;
+mod bad_input;
+mod configuration;
+mod conversation;
+mod errors;
+mod latency;
+mod metrics_outage;
+mod never_ready;
+mod newer_template;
+mod no_traffic;
+mod orders;
+mod policy;
+mod ports;
 mod promote;
+mod revert;
+mod status_lost;
+mod writes;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -47,7 +63,36 @@ macro_rules! story {
     };
 }
 
-const STORIES: &[Story] = &[story!(promote::through_envoy_without_a_failed_request, alone: true)];
+const STORIES: &[Story] = &[
+    story!(adoption::comes_and_goes_without_a_failed_request),
+    story!(adoption::removed_with_its_app_nothing_stays),
+    story!(bad_input::the_api_server_says_what_is_wrong),
+    story!(bad_input::the_condition_says_what_is_wrong),
+    story!(configuration::a_new_text_passes_the_gates_and_goes_back_at_once),
+    story!(configuration::a_stable_pod_that_restarts_keeps_its_text),
+    story!(configuration::alone_it_waits_for_the_rollout_under_way),
+    story!(conversation::kubectl_alone_tells_the_story),
+    story!(errors::a_failing_version_is_rolled_back_and_stays_away, alone: true),
+    story!(latency::a_slow_version_is_rolled_back, alone: true),
+    story!(metrics_outage::a_rollout_outlasts_a_metrics_outage, alone: true),
+    story!(never_ready::a_crash_loop_ends_at_the_deadline),
+    story!(never_ready::a_missing_image_ends_at_the_deadline),
+    story!(no_traffic::a_rollout_without_requests_holds),
+    story!(orders::promotion_and_abort_bind_to_a_revision),
+    story!(orders::suspension_stops_every_write),
+    story!(newer_template::of_three_at_once_the_last_one_serves),
+    story!(newer_template::the_newest_starts_anew),
+    story!(policy::two_follow_one_policy),
+    story!(ports::both_ports_carry_the_weights, alone: true),
+    story!(promote::a_route_five_points_off_is_noticed, alone: true),
+    story!(promote::through_envoy_without_a_failed_request, alone: true),
+    story!(revert::to_a_revision_older_than_the_window),
+    story!(revert::under_load),
+    story!(revert::without_traffic_and_without_metrics, alone: true),
+    story!(status_lost::a_rejection_stays, alone: true),
+    story!(status_lost::in_a_step_no_traffic_moves, alone: true),
+    story!(writes::a_weight_step_costs_two_writes_and_no_read, alone: true),
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

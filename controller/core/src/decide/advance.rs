@@ -8,7 +8,7 @@ use crate::state::{Rollout, Stage};
 use crate::waiting::Waiting;
 
 use super::end;
-use super::prove::{is_proven, unbound, unsettle};
+use super::prove::{is_measured, is_proven, unbound, unsettle};
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
@@ -38,8 +38,11 @@ pub(super) fn run(turn: &mut Turn<'_>) {
             None => grow(turn, &mut rollout, aim),
         }
     } else if rollout.stage == Stage::Promote && is_proven(turn, &mut rollout) {
-        end::promote(turn, &rollout);
-        return;
+        if is_measured(turn, &rollout) {
+            end::promote(turn, &rollout);
+            return;
+        }
+        turn.wait(Waiting::Measuring);
     }
     deadline(turn, rollout);
 }
@@ -134,12 +137,14 @@ fn passed(turn: &mut Turn<'_>, rollout: &mut Rollout, step: usize) -> bool {
     let Some((proven_at, step)) = rollout.proven_at.zip(rollout.plan.steps.get(step)) else {
         return rollout.plan.steps.get(step).is_none();
     };
-    let baked = proven_at + step.bake();
     // The data must cover the whole bake as well; a source that fell silent is another matter.
     let evidence = &turn.world.evidence;
+    let first = evidence.samples.first().filter(|_| step.is_gated());
+    let baked = first.map_or(proven_at, |first| first.at.max(proven_at)) + step.bake();
     let covered = !step.is_gated()
         || evidence.is_stale(turn.now)
-        || evidence.samples.last().is_some_and(|last| last.at >= baked);
+        || evidence.samples.last().is_some_and(|last| last.at >= baked)
+            && is_measured(turn, rollout);
     if turn.now < baked || !covered {
         turn.wait(Waiting::Bake { until: baked });
         if turn.now < baked {
@@ -215,7 +220,9 @@ fn pods_missing(turn: &Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
 
 /// What keeps the candidate from getting more traffic.
 fn obstacle(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
-    if let Some(blocked) = turn.world.blocked.clone() {
+    // Going back, and an order to promote, wait for nobody.
+    let waits = rollout.gated || turn.state.stable.is_none();
+    if let Some(blocked) = turn.world.blocked.clone().filter(|_| waits) {
         return Some(Waiting::Blocked {
             reason: blocked.reason,
             message: blocked.message,
@@ -223,7 +230,8 @@ fn obstacle(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
     }
     if turn
         .revision(&rollout.candidate)
-        .is_none_or(|revision| revision.service.is_none())
+        .and_then(|revision| revision.service.as_ref())
+        .is_none_or(|service| service.outdated)
     {
         return Some(Waiting::Creating(rollout.candidate.clone()));
     }

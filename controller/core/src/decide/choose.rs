@@ -21,6 +21,21 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     if turn.state.rollout.is_none() && turn.state.stable.as_ref() != Some(&target.revision) {
         start(turn, target);
     }
+    if turn.state.rollout.is_none() {
+        tell_blocker(turn);
+    }
+}
+
+/// Says what a person must mend, if there is something.
+fn tell_blocker(turn: &mut Turn<'_>) -> bool {
+    let Some(blocked) = turn.world.blocked.clone() else {
+        return false;
+    };
+    turn.wait(Waiting::Blocked {
+        reason: blocked.reason,
+        message: blocked.message,
+    });
+    true
 }
 
 /// A candidate whose snapshot says that it was rejected is none: the verdict is written before the
@@ -71,14 +86,11 @@ fn start(turn: &mut Turn<'_>, target: &Target) {
         }
         return;
     }
-    if let Some(blocked) = turn.world.blocked.clone() {
-        turn.wait(Waiting::Blocked {
-            reason: blocked.reason,
-            message: blocked.message,
-        });
+    let first = turn.state.stable.is_none();
+    let going_back = !first && retire::within_window(turn, candidate);
+    if !going_back && tell_blocker(turn) {
         return;
     }
-    let first = turn.state.stable.is_none();
     if first && !target.settled {
         turn.wait(Waiting::TargetUnsettled);
         return;
@@ -86,7 +98,6 @@ fn start(turn: &mut Turn<'_>, target: &Target) {
     if first && target.replicas > 0 {
         turn.state.adopted_replicas = Some(target.replicas);
     }
-    let going_back = !first && retire::within_window(turn, candidate);
     let gated = !first && !going_back;
     let rollout = Rollout::new(candidate.clone(), turn.plan.clone(), gated, turn.now);
     turn.state.rollout = Some(rollout);

@@ -3,7 +3,7 @@
 use crate::evidence::share;
 use crate::state::Rollout;
 use crate::waiting::Waiting;
-use crate::{RevisionName, Weight};
+use crate::{RevisionName, Route, Weight};
 
 use super::turn::Turn;
 
@@ -21,39 +21,68 @@ pub(super) fn is_proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
     else {
         return false;
     };
-    if rollout.proven_at.is_some() {
-        return true;
-    }
-    if !route.accepted {
-        turn.wait(Waiting::RouteAcceptance {
-            problem: route.problem.clone(),
-        });
-        return false;
-    }
-    if let Some(waiting) = unbound(turn, &rollout.candidate) {
+    if rollout.proven_at.is_none()
+        && let Some(waiting) = unsettled(turn, rollout, route)
+    {
         turn.wait(waiting);
         return false;
     }
-    let settled = rollout.weight_at + rollout.plan.settle;
-    if turn.now < settled {
-        turn.wait(Waiting::Settle { until: settled });
-        turn.wake(settled);
+    if let Some(measured) = contradiction(turn, rollout) {
+        // Also later: a proxy may refuse what its control plane accepted.
+        rollout.proven_at = None;
+        rollout.passed_at = None;
+        turn.wait(Waiting::Share {
+            wanted: rollout.weight,
+            measured,
+        });
         return false;
     }
-    let evidence = &turn.world.evidence;
-    if rollout.gated && evidence.candidate.as_ref() == Some(&rollout.candidate) {
-        let window = evidence.latest_since(settled, SHARE_SCRAPES);
-        if let Some(measured) = share::contradiction(&window, rollout.weight) {
-            turn.wait(Waiting::Share {
-                wanted: rollout.weight,
-                measured,
-            });
-            return false;
-        }
+    if rollout.proven_at.is_none() {
+        rollout.proven_at = Some(turn.now);
+        rollout.progressed_at = turn.now;
     }
-    rollout.proven_at = Some(turn.now);
-    rollout.progressed_at = turn.now;
     true
+}
+
+/// Whether the split of the traffic was measured since the weight settled, if anybody measures it. A
+/// source that fell silent must not keep a judged candidate from its traffic.
+pub(super) fn is_measured(turn: &Turn<'_>, rollout: &Rollout) -> bool {
+    let evidence = &turn.world.evidence;
+    let settled = rollout.weight_at + rollout.plan.settle;
+    let since = evidence
+        .samples
+        .iter()
+        .filter(|sample| sample.at >= settled);
+    !rollout.gated || evidence.is_stale(turn.now) || since.count() > 1
+}
+
+/// What the mesh still has to do before the weight can be in force.
+fn unsettled(turn: &mut Turn<'_>, rollout: &Rollout, route: &Route) -> Option<Waiting> {
+    if !route.accepted {
+        return Some(Waiting::RouteAcceptance {
+            problem: route.problem.clone(),
+        });
+    }
+    if let Some(waiting) = unbound(turn, &rollout.candidate) {
+        return Some(waiting);
+    }
+    let until = rollout.weight_at + rollout.plan.settle;
+    if turn.now < until {
+        turn.wake(until);
+        return Some(Waiting::Settle { until });
+    }
+    None
+}
+
+/// The measured share, if it contradicts the weight.
+fn contradiction(turn: &Turn<'_>, rollout: &Rollout) -> Option<Weight> {
+    let evidence = &turn.world.evidence;
+    if !rollout.gated || evidence.candidate.as_ref() != Some(&rollout.candidate) {
+        return None;
+    }
+    let settled = rollout.weight_at + rollout.plan.settle;
+    let window = evidence.latest_since(settled, SHARE_SCRAPES);
+    share::contradiction(&window, rollout.weight)
 }
 
 /// The present weight was in force and is not any more, or was put back since: the step is proven and

@@ -39,7 +39,8 @@ fn ensure(turn: &mut Turn<'_>, name: &RevisionName, replicas: u32) {
         }
         return;
     }
-    if revision.is_none_or(|revision| revision.service.is_none()) {
+    let service = revision.and_then(|revision| revision.service.as_ref());
+    if service.is_none_or(|service| service.outdated) {
         turn.effects.push(Effect::Expose(name.clone()));
     }
     let current = revision

@@ -9,6 +9,9 @@ use crate::{Route, Weight};
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
+    if turn.world.parent.missing {
+        return;
+    }
     let Some(routing) = routing(turn) else { return };
     // A backend without a Service would turn its share into errors: first the Service, then the route.
     let exists = |name| {
@@ -20,6 +23,17 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     }
     let route = turn.world.route.as_ref();
     if route.is_some_and(|route| says(route, &routing)) {
+        return;
+    }
+    // A port that a backend's Service lacks would be errors as well. Moving traffic does not wait for it.
+    let lacks = |name| {
+        let service = turn
+            .revision(name)
+            .and_then(|revision| revision.service.as_ref());
+        service.is_some_and(|service| service.outdated)
+    };
+    let moves = route.is_none_or(|route| route.weights != routing.weights);
+    if !moves && routing.weights.keys().any(lacks) {
         return;
     }
     if let Some(writer) = route.and_then(|route| route.foreign_writer.clone()) {

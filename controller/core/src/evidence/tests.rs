@@ -12,6 +12,7 @@ fn at(second: i64) -> Time {
 
 fn counts(total: u64, bad: u64) -> Counts {
     Counts {
+        unanswered: 0,
         requests: total,
         slos: vec![Tally {
             good: total - bad,
@@ -45,10 +46,10 @@ fn verdict(objective_ppm: Option<u32>, candidate: (u64, u64), stable: (u64, u64)
     let window = window(candidate, stable);
     let plan = plan(objective_ppm);
     let findings = judge(&plan, &window, Some(&window), &Silence::default());
-    findings
-        .into_iter()
-        .next()
-        .map_or(Verdict::Inconclusive(Why::NoTraffic), |f| f.verdict)
+    findings.into_iter().next().map_or(
+        Verdict::Inconclusive(Why::NoTraffic { anywhere: false }),
+        |f| f.verdict,
+    )
 }
 
 fn fails(verdict: &Verdict) -> bool {
@@ -228,4 +229,41 @@ fn a_share_is_contradicted_by_many_requests_alone() {
     assert_eq!(nothing, Some(Weight::ZERO));
     let rest = contradiction(&window((999, 0), (1, 0)), Weight::WHOLE);
     assert_eq!(rest, Some(Weight::from_ppm(999_000)));
+}
+
+#[test]
+fn a_candidate_that_hangs_fails_though_no_answer_was_bad() {
+    let hanging = |requests, unanswered| Counts {
+        requests,
+        unanswered,
+        slos: vec![Tally {
+            good: requests - unanswered,
+            total: requests - unanswered,
+        }],
+    };
+    let window = |candidate| Window {
+        stable: hanging(9_000, 9),
+        candidate,
+        until: Some(at(60)),
+    };
+    let verdicts = |window: &Window| -> Vec<Verdict> {
+        let findings = judge(
+            &plan(Some(990_000)),
+            window,
+            Some(window),
+            &Silence::default(),
+        );
+        findings
+            .into_iter()
+            .map(|finding| finding.verdict)
+            .collect()
+    };
+    let failed = verdicts(&window(hanging(1_000, 900)));
+    assert!(
+        failed
+            .iter()
+            .any(|verdict| matches!(verdict, Verdict::Fail(_)))
+    );
+    // Clients give up on healthy services, too.
+    assert_eq!(verdicts(&window(hanging(1_000, 1))), [Verdict::Pass]);
 }

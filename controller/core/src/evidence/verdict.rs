@@ -59,7 +59,18 @@ pub enum Why {
     /// The source gives nothing: its error, verbatim.
     NoData(Option<String>),
     /// The candidate got no request since its weight is in force.
-    NoTraffic,
+    NoTraffic {
+        /// Whether there was any request at all in this rollout.
+        anywhere: bool,
+    },
+    /// The candidate got requests, and the source counted none of them for this SLO: no answer, or no
+    /// histogram.
+    NothingCounted {
+        /// The SLO.
+        slo: String,
+        /// Requests of the candidate.
+        requests: u64,
+    },
     /// Fewer requests than `minRequests`.
     TooFewRequests {
         /// Of the candidate, over the rollout.
@@ -93,12 +104,20 @@ impl std::fmt::Display for Why {
         match self {
             Self::NoData(Some(problem)) => write!(f, "the metrics source gives no data: {problem}"),
             Self::NoData(None) => write!(f, "the metrics source gives no data"),
-            Self::NoTraffic => {
+            Self::NoTraffic { anywhere } => {
                 write!(
                     f,
                     "the candidate got no request since its weight is in force"
-                )
+                )?;
+                if !anywhere {
+                    write!(f, ", nor did the stable revision: is the waypoint scraped?")?;
+                }
+                Ok(())
             }
+            Self::NothingCounted { slo, requests } => write!(
+                f,
+                "{slo}: the candidate got {requests} requests, and none was counted"
+            ),
             Self::TooFewRequests { have, need } => {
                 write!(
                     f,
@@ -164,7 +183,21 @@ pub fn judge(plan: &Plan, all: &Window, fresh: Option<&Window>, silence: &Silenc
             verdict,
         }
     });
-    findings.collect()
+    findings.chain(unanswered(all)).collect()
+}
+
+/// A candidate that hangs answers nothing bad. Clients give up on healthy services too, so only the
+/// comparison with the stable revision tells.
+fn unanswered(all: &Window) -> Option<Finding> {
+    let (candidate, stable) = (all.candidate.answers(), all.stable.answers());
+    let comparison = Comparison::of(None, candidate, stable);
+    comparison.fails().then(|| Finding {
+        slo: "answers".to_owned(),
+        objective_ppm: None,
+        candidate,
+        stable,
+        verdict: Verdict::Fail(comparison.explain()),
+    })
 }
 
 /// Whether the source fell silent, and what it said.
@@ -201,8 +234,16 @@ fn pass(
     if silence.stale {
         return Verdict::Inconclusive(Why::NoData(silence.problem.clone()));
     }
-    if fresh.candidate.requests == 0 || recent.candidate.total == 0 {
-        return Verdict::Inconclusive(Why::NoTraffic);
+    if fresh.candidate.requests == 0 {
+        let anywhere = all.stable.requests > 0 || all.candidate.requests > 0;
+        return Verdict::Inconclusive(Why::NoTraffic { anywhere });
+    }
+    if recent.candidate.total == 0 {
+        let requests = fresh.candidate.requests;
+        return Verdict::Inconclusive(Why::NothingCounted {
+            slo: slo.to_owned(),
+            requests,
+        });
     }
     let have = all.candidate.requests.min(whole.candidate.total);
     if have < plan.min_requests {

@@ -87,6 +87,7 @@ impl Cluster {
             world: World {
                 replicas,
                 parent: Parent {
+                    missing: false,
                     bound: true,
                     problem: None,
                 },

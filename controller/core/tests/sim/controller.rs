@@ -112,9 +112,6 @@ impl Controller {
     ) -> bool {
         let mut forgotten = false;
         for effect in &decision.effects {
-            if forgotten && !matches!(effect, Effect::Route(_)) {
-                continue;
-            }
             let applied = match self.strikes() {
                 Some(Fault::Crash) => {
                     self.restart(cluster, cache);
@@ -130,6 +127,8 @@ impl Controller {
                 }
                 // A verdict that cannot be written must not keep the traffic where it is.
                 Err(_) if matches!(effect, Effect::Remember { .. }) => forgotten = true,
+                // The next decision asks for it again: the world still lacks it.
+                Err(_) if effect.is_repeated() => {}
                 Err(_) => return false,
             }
         }

@@ -77,6 +77,7 @@ impl Meter {
             total,
         };
         Counts {
+            unanswered: 0,
             requests: total,
             slos: vec![tally],
         }

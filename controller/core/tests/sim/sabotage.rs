@@ -45,26 +45,30 @@ fn routed(decision: &mut Decision) -> impl Iterator<Item = &mut sluice_core::Rou
         })
 }
 
-/// Evidence that is perfect for as long as the candidate has traffic.
+/// Evidence that is perfect for as long as the candidate has traffic, and split as the route says.
 fn perfect(world: &World, state: &State, now: Time) -> Evidence {
-    let counts = |n: u64| Counts {
-        requests: n,
-        slos: vec![Tally { good: n, total: n }],
-    };
-    let sample = |at: Time, n: u64| Sample {
-        at,
-        stable: counts(n),
-        candidate: counts(n),
-    };
-    let Some(since) = state.rollout.as_ref().and_then(|rollout| rollout.proven_at) else {
+    let Some(rollout) = &state.rollout else {
         return world.evidence.clone();
     };
+    let Some(since) = rollout.proven_at else {
+        return world.evidence.clone();
+    };
+    let counts = |weight: Weight, requests: u64| {
+        let n = requests * u64::from(weight.ppm()) / u64::from(Weight::WHOLE.ppm());
+        Counts {
+            requests: n,
+            unanswered: 0,
+            slos: vec![Tally { good: n, total: n }],
+        }
+    };
+    let sample = |at: Time, requests: u64| Sample {
+        at,
+        stable: counts(rollout.weight.rest(), requests),
+        candidate: counts(rollout.weight, requests),
+    };
     Evidence {
-        candidate: state
-            .rollout
-            .as_ref()
-            .map(|rollout| rollout.candidate.clone()),
-        samples: vec![sample(since, 0), sample(now, 1_000)],
+        candidate: Some(rollout.candidate.clone()),
+        samples: vec![sample(since, 0), sample(since, 0), sample(now, 100_000)],
         lag: world.evidence.lag,
         stale_after: world.evidence.stale_after,
         ..Evidence::default()

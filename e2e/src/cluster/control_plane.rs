@@ -1,0 +1,78 @@
+//! Starts everything that talks to the API server, in order.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::json;
+
+use super::api_server::{self, Files};
+use super::timing::Timings;
+use super::{MASTERS, definitions, istiod, waypoint};
+use crate::build::Tools;
+use crate::certs::Authority;
+use crate::process::Process;
+
+pub(super) async fn client(kubeconfig: &Path) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    Ok(Client::try_from(config)?)
+}
+
+/// etcd, then the API server, then all that needs it at once.
+pub(super) async fn start(
+    tools: &Tools,
+    files: &Files,
+    authority: &Authority,
+    client: &Client,
+    timings: &Timings,
+) -> Result<Vec<Process>> {
+    let etcd = timings
+        .time("etcd", api_server::start_etcd(tools, files))
+        .await?;
+    let api = api_server::start_api_server(tools, files, authority);
+    let api = timings.time("kube-apiserver", api).await?;
+    let kubeconfig = |user: &str| files.kubeconfig(authority, user, Some(MASTERS));
+    let controllers = api_server::start_controllers(
+        tools,
+        files,
+        &kubeconfig("system:kube-controller-manager")?,
+    )?;
+    // istiod reads resource definitions as they come, and must not wait for them.
+    let istiod = istiod::start(tools, &files.run, &kubeconfig("istiod")?)?;
+    tokio::try_join!(
+        timings.time(
+            "resource definitions",
+            definitions::create(client, &tools.crds)
+        ),
+        timings.time("node and namespace", cluster_objects(client)),
+        timings.time("istiod", istiod::ready(&istiod)),
+    )?;
+    Ok(vec![etcd, api, controllers, istiod])
+}
+
+/// The namespace of istiod, and the node of the waypoints: the controller of endpoints leaves out
+/// pods of unknown nodes.
+async fn cluster_objects(client: &Client) -> Result<()> {
+    let namespace = serde_json::from_value(json!({"metadata": {"name": "istio-system"}}))?;
+    create_namespace(client, &namespace).await?;
+    let nodes: Api<Node> = Api::all(client.clone());
+    let node = serde_json::from_value(json!({"metadata": {"name": waypoint::NODE}}))?;
+    nodes.create(&PostParams::default(), &node).await?;
+    let status = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    let (params, patch) = (PatchParams::default(), Patch::Merge(&status));
+    nodes.patch_status(waypoint::NODE, &params, &patch).await?;
+    Ok(())
+}
+
+pub(super) async fn create_namespace(client: &Client, namespace: &Namespace) -> Result<()> {
+    Api::all(client.clone())
+        .create(&PostParams::default(), namespace)
+        .await
+        .context("creating a namespace")?;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! What stories look at, besides the status: conditions, Envoy, the audit log, and users.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde_json::Value;
+use sluice_crds::{CanaryStatus, annotations};
+
+use super::{Scene, USER, describe, eventually};
+use crate::cluster::{Shares, audit};
+use crate::load::Ended;
+
+impl Scene<'_> {
+    /// What Sluice asked of the API server since `mark` for this namespace, or for all: writes, and
+    /// reads that are no watch.
+    ///
+    /// # Errors
+    /// When the audit log cannot be read.
+    pub fn asked_since(&self, mark: audit::Mark) -> Result<Vec<audit::Event>> {
+        let mut events = self.stage.cluster.audit().since(mark)?;
+        events.retain(|event| {
+            let namespace = event.object_ref.as_ref().map(|object| &object.namespace);
+            let elsewhere = namespace.is_some_and(|n| !n.is_empty() && *n != self.namespace);
+            event.by(USER) && event.verb != "watch" && !elsewhere
+        });
+        Ok(events)
+    }
+
+    /// Fails if Sluice wrote or read anything since `mark`; `when` says during what.
+    ///
+    /// # Errors
+    /// With what it asked for.
+    pub fn silent_since(&self, mark: audit::Mark, when: &str) -> Result<()> {
+        let asked = self.asked_since(mark)?;
+        ensure!(
+            asked.is_empty(),
+            "{when}: Sluice asked for {}",
+            list(&asked)
+        );
+        Ok(())
+    }
+
+    /// Waits until Envoy itself sends a Service's requests to these backends, in percent.
+    ///
+    /// # Errors
+    /// When the time is up, with what it does instead.
+    pub async fn envoy_sends(&self, service: &str, port: u16, shares: &Shares) -> Result<()> {
+        let what = format!("Envoy sends requests for {service} to {shares:?}");
+        eventually(&what, Duration::from_secs(5), async || {
+            let now = self.waypoint.route_shares(service, port).await?;
+            let as_wanted = !now.is_empty() && now.iter().all(|rule| rule == shares);
+            Ok(if as_wanted {
+                Ok(())
+            } else {
+                Err(format!("{now:?}"))
+            })
+        })
+        .await
+    }
+
+    /// Waits until no pod of a revision is left.
+    ///
+    /// # Errors
+    /// When the time is up.
+    pub async fn pods_gone(&self, revision: &str, within: Duration) -> Result<()> {
+        eventually(
+            &format!("the pods of {revision} gone"),
+            within,
+            async || {
+                let left = self.pods(revision).await?.len();
+                Ok(if left == 0 {
+                    Ok(())
+                } else {
+                    Err(format!("{left} pods"))
+                })
+            },
+        )
+        .await
+    }
+
+    /// How a revision was judged, as its snapshot remembers it.
+    ///
+    /// # Errors
+    /// When there is no snapshot, or nothing on it.
+    pub async fn verdict(&self, canary: &str, revision: &str) -> Result<Value> {
+        let snapshots = self.snapshots(canary).await?;
+        let named = |name: Option<&String>| name.is_some_and(|name| name == revision);
+        let mut known = snapshots.iter().filter(|s| named(s.metadata.name.as_ref()));
+        let snapshot = known
+            .next()
+            .with_context(|| format!("no snapshot of {revision}"))?;
+        let noted = snapshot.metadata.annotations.as_ref();
+        let verdict = noted.and_then(|noted| noted.get(annotations::VERDICT));
+        let verdict = verdict.with_context(|| format!("no verdict on {revision}"))?;
+        Ok(serde_json::from_str(verdict)?)
+    }
+}
+
+/// A condition of a status.
+///
+/// # Errors
+/// When there is none of this type.
+pub fn condition<'a>(status: &'a CanaryStatus, kind: &str) -> Result<&'a Condition> {
+    let mut conditions = status.conditions.iter();
+    let found = conditions.find(|condition| condition.type_ == kind);
+    found.with_context(|| format!("no condition {kind}: {}", describe(status)))
+}
+
+/// Fails unless `text` holds each of `parts`.
+///
+/// # Errors
+/// With the text and what it lacks.
+pub fn says(text: &str, parts: &[&str]) -> Result<()> {
+    for part in parts {
+        ensure!(text.contains(part), "{part:?} is missing in: {text}");
+    }
+    Ok(())
+}
+
+/// Requests as `verb resource name`, for a message.
+#[must_use]
+pub fn list(events: &[audit::Event]) -> String {
+    let line = |event: &audit::Event| format!("{} {}", event.verb, event.request_uri);
+    events.iter().map(line).collect::<Vec<_>>().join(", ")
+}
+
+/// How long users were exposed to a bad version: from its first bad answer to its last answer.
+///
+/// # Errors
+/// When it gave no bad answer.
+pub fn exposure(
+    ended: &[Ended],
+    version: &str,
+    is_bad: impl Fn(&Ended) -> bool,
+) -> Result<Duration> {
+    let answers = || ended.iter().filter(|ended| ended.is_from(version));
+    let first = answers().find(|answer| is_bad(answer));
+    let first = first.with_context(|| format!("no bad answer of {version} in {}", ended.len()))?;
+    let last = answers().next_back().context("no answer")?;
+    Ok(last.at.saturating_sub(first.at))
+}
