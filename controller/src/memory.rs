@@ -126,10 +126,12 @@ impl Memory {
         self.plan = Some(plan);
     }
 
-    /// The last plan that was valid. By the empty one nothing starts: an invalid spec blocks.
+    /// The last plan that was valid; a cautious one where none ever was: nothing starts by it, since an
+    /// invalid spec blocks.
     #[must_use]
     pub fn last_plan(&self) -> Plan {
-        self.plan.clone().unwrap_or_default()
+        let pinned = || parse::plan::parse(self.pinned.as_ref()?).ok();
+        self.plan.clone().or_else(pinned).unwrap_or_default()
     }
 
     /// Whether the caches have yet to show one of our writes.

@@ -79,6 +79,9 @@ pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Act
         Err(_) => Outcome::Failed,
     };
     context.metrics.reconciled(outcome);
+    if result.is_ok() {
+        context.memories.succeeded(&key);
+    }
     result.map(|(_, action)| action)
 }
 
@@ -100,7 +103,11 @@ async fn look(
     let identified = parse::target::identify(&observed, &known);
     let sections = sections(&observed);
     let parsed = parse::plan::parse(&sections);
-    let plan = parsed.clone().unwrap_or_else(|_| memory.last_plan());
+    // A policy that is gone or wrong must not cut short what the last good one promised.
+    let plan = match (&parsed, &observed.policy) {
+        (Ok(plan), Policy::Found { .. } | Policy::BuiltIn) => plan.clone(),
+        _ => memory.last_plan(),
+    };
     let route = route_template(&observed, memory, &sections);
     let scene = Scene {
         observed: &observed,
@@ -125,7 +132,7 @@ async fn look(
         decision.wake_at = Some(now + PLACE_POLL);
     }
     let pinned = if starts(&decision).is_some() || memory.pinned.is_none() {
-        Some(sections)
+        Some(sections.clone())
     } else {
         memory.pinned.clone()
     };
@@ -137,9 +144,8 @@ async fn look(
         Arc::clone(&memory.expected),
         context.metrics.clone(),
     );
-    apply::run(&writer, &scene, &decision.effects).await?;
+    let refused = apply::run(&writer, &scene, &decision.effects).await?;
     memory.adopt(&decision, pinned.clone(), plan);
-    context.memories.succeeded(key);
     match (&decision.state.rollout, &observed.policy) {
         (Some(_), Policy::Found { reference, .. }) => context.memories.hold(key, reference),
         (Some(_), Policy::BuiltIn | Policy::Missing(_)) => {}
@@ -151,9 +157,13 @@ async fn look(
     context
         .metrics
         .decided(&observed.namespace, &observed.name, &decision);
-    let wanted = subscription::of(&observed, &memory.state, pinned.as_ref());
+    let wanted = subscription::of(&observed, &memory.state, &sections);
     context.reader.subscribe(key.clone(), wanted);
-    let wait = record(&writer, &observed, &decision, memory, &stored, now).await?;
+    let told = refused.first().map(ToString::to_string);
+    let wait = record(&writer, &observed, &decision, memory, &stored, told, now).await?;
+    if let Some(error) = refused.into_iter().next() {
+        return Err(error.into());
+    }
     let idle = decision.effects.is_empty();
     let action = action(&decision, wait, now);
     Ok((
@@ -234,9 +244,11 @@ async fn record(
     decision: &Decision,
     memory: &mut Memory,
     stored: &CanaryStatus,
+    refused: Option<String>,
     now: Time,
 ) -> Result<Option<TimeDelta>, WriteError> {
-    let next = status::of(observed, decision, memory.pinned.as_ref(), stored, now);
+    let told = status::Told { decision, refused };
+    let next = status::of(observed, &told, memory.pinned.as_ref(), stored, now);
     let suspended = observed.canary.spec.suspend;
     let released = decision.effects.contains(&sluice_core::Effect::Release);
     let due = status::due(decision, stored, &next);

@@ -1,6 +1,7 @@
 //! Wires everything together, and ends it in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
@@ -24,6 +25,12 @@ use crate::reconcile::{self, Context};
 /// Reconciles that run at once. Each is mostly waiting for the API server.
 const CONCURRENCY: u16 = 16;
 
+/// How long the API server may be silent in an answer: a rollback must not wait for a connection that
+/// is only half there.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a watch, which the server ends within five minutes.
+const WATCH_PATIENCE: Duration = Duration::from_secs(330);
+
 /// Runs the controller until it is told to stop.
 ///
 /// # Errors
@@ -32,12 +39,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let (ready, is_ready) = watch::channel(false);
     let metrics = Metrics::default();
-    let client = Client::try_default()
+    let config = kube::Config::infer()
         .await
         .context("no way to reach the API server")?;
+    let client = client(&config, REQUEST_PATIENCE)?;
 
     let (queue, requests) = mpsc::unbounded();
-    let (caches, watches) = Caches::start(&client, &queue);
+    let (caches, mut watches) = Caches::start(&self::client(&config, WATCH_PATIENCE)?, &queue);
     let reader = Reader::new(http_client()?);
     let reporter = Reporter {
         controller: labels::MANAGER.to_owned(),
@@ -53,12 +61,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     });
 
     let admin = admin::serve(args.admin_address, metrics, is_ready, stopping.clone());
-    let admin = tokio::spawn(admin);
+    let mut admin = tokio::spawn(admin);
     let changed = move |key: ObjectRef<Canary>| {
         // The receiver is gone only when the program ends.
         let _ = queue.unbounded_send(ReconcileRequest::from(key));
     };
-    let reader = tokio::spawn(reader.run(changed, stopping.clone()));
+    let mut reader = tokio::spawn(reader.run(changed, stopping.clone()));
     let started = std::time::Instant::now();
     caches.ready().await?;
     tracing::info!(after = ?started.elapsed(), "the caches are filled");
@@ -66,9 +74,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     ready.send_replace(true);
 
     let mut worker = tokio::spawn(work(Arc::clone(&context), requests, stopping));
+    // A part that ends on its own ends all: half a controller looks healthy and is not.
     tokio::select! {
         () = told_to_stop() => tracing::info!("told to stop"),
         ended = &mut worker => ended.context("the reconcile loop ended on its own")?,
+        ended = &mut reader => ended.context("the metrics reader ended on its own")?,
+        ended = &mut admin => return ended.context("the admin server failed")?,
+        Some(ended) = watches.join_next() => ended.context("a watch ended on its own")?,
     }
     // What is being written is finished; nothing new starts.
     stop.send_replace(true);
@@ -78,7 +90,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             .await
             .context("the reconcile loop failed while it ended")?;
     }
-    reader.await.context("the metrics reader failed")?;
+    if !reader.is_finished() {
+        reader.await.context("the metrics reader failed")?;
+    }
     admin.await.context("the admin server failed")?
 }
 
@@ -119,6 +133,13 @@ fn forget(context: &Context, key: &ObjectRef<kube::api::DynamicObject>) {
     if let Some(namespace) = &key.namespace {
         reconcile::forget(context, &ObjectRef::new(&key.name).within(namespace));
     }
+}
+
+/// A client of the API server that gives up on one that is silent for so long.
+fn client(config: &kube::Config, patience: Duration) -> anyhow::Result<Client> {
+    let mut config = config.clone();
+    config.read_timeout = Some(patience);
+    Client::try_from(config).context("no client for the API server")
 }
 
 /// The client for metrics. Its time-outs are set with each query.

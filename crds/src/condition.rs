@@ -90,8 +90,16 @@ names! {
         WeightNotProven,
         /// The policy's limit of rollouts at once is reached.
         TooManyRollouts,
-        /// The evidence neither passes nor fails.
-        Inconclusive,
+        /// The candidate got no request since its weight is in force.
+        NoTraffic,
+        /// The candidate got fewer requests than `minRequests` asks.
+        TooFewRequests,
+        /// Without an objective, and with too little traffic on the stable revision to compare.
+        NothingToCompare,
+        /// Worse than it should be, but chance may explain it.
+        EvidenceUnclear,
+        /// The stable revision misses the objective as well.
+        IncidentElsewhere,
         /// The metrics server does not answer, or not with what was asked.
         MetricsUnavailable,
         /// No policy says where measurements are read.

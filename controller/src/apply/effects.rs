@@ -12,26 +12,29 @@ use super::writer::Writer;
 use crate::observe::kinds;
 use crate::render::{self, live_route, snapshot};
 
-/// Carries out effects in their order and stops at the first that fails; only a verdict that cannot be
-/// stored does not keep the traffic from moving.
+/// Carries out effects in their order. One that the next decision asks for again holds up nothing when
+/// it fails; of the others the first failure ends it, but a verdict that cannot be stored does not keep
+/// the traffic from moving. Returns what failed and will be asked for again.
 ///
 /// # Errors
-/// The first failure.
+/// The first failure after which the decision must not be remembered.
 pub async fn run(
     writer: &Writer,
     scene: &Scene<'_>,
     effects: &[Effect],
-) -> Result<(), EffectError> {
-    let mut failed = None;
+) -> Result<Vec<EffectError>, EffectError> {
+    let (mut forgotten, mut repeated) = (None, Vec::new());
     for effect in effects {
-        let result = one(writer, scene, effect).await;
-        match (result, effect) {
-            (Ok(()), _) => tracing::info!(?effect, "done"),
-            (Err(error), Effect::Remember { .. }) => failed = failed.or(Some(error)),
-            (Err(error), _) => return Err(error),
+        match one(writer, scene, effect).await {
+            Ok(()) => tracing::info!(?effect, "done"),
+            Err(error) if effect.is_repeated() => repeated.push(error),
+            Err(error) if matches!(effect, Effect::Remember { .. }) => {
+                forgotten = forgotten.or(Some(error));
+            }
+            Err(error) => return Err(error),
         }
     }
-    failed.map_or(Ok(()), Err)
+    forgotten.map_or(Ok(repeated), Err)
 }
 
 async fn one(writer: &Writer, scene: &Scene<'_>, effect: &Effect) -> Result<(), EffectError> {
@@ -117,7 +120,11 @@ async fn expose(
         ));
     };
     let (namespace, name) = (&scene.observed.namespace, &scene.observed.name);
-    let object = render::service::service(namespace, name, revision, parent);
+    let services = scene.observed.services.iter().map(AsRef::as_ref);
+    let live = services
+        .into_iter()
+        .find(|s| s.name_any() == revision.as_str());
+    let object = render::service::service(namespace, name, revision, parent, live);
     Ok(writer.apply(&service(), "Service", &object).await?)
 }
 

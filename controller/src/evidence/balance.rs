@@ -77,6 +77,7 @@ fn counts(account: Option<&Account>, subscription: &Subscription) -> Counts {
     });
     Counts {
         requests: answered.saturating_add(events.unanswered),
+        unanswered: events.unanswered,
         slos: tallies.collect(),
     }
 }

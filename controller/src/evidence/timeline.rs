@@ -48,6 +48,7 @@ mod tests {
         let requests = u64::try_from(second).unwrap();
         let counts = Counts {
             requests,
+            unanswered: 0,
             slos: vec![],
         };
         Sample {

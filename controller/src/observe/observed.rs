@@ -75,6 +75,10 @@ impl Observed {
         let namespace = canary.namespace().unwrap_or_default();
         let name = canary.name_any();
         let beside = |labels: &BTreeMap<String, String>| label(labels, labels::CANARY).is_none();
+        // A route of another Canary is as foreign as any.
+        let of_others = |labels: &BTreeMap<String, String>| {
+            label(labels, labels::CANARY) != Some(name.as_str())
+        };
         let here = |own: Option<String>| own.as_deref() == Some(namespace.as_str());
         let parent = find(&caches.services, &namespace, parent_name(&canary), ());
         let others = |service: &Service| {
@@ -104,7 +108,7 @@ impl Observed {
             routes: of_canary(&caches.routes, &namespace, &name),
             other_routes: caches
                 .routes
-                .state_filter(|route| here(route.namespace()) && beside(route.labels())),
+                .state_filter(|route| here(route.namespace()) && of_others(route.labels())),
             config_maps: config_maps.iter().filter_map(hash).collect(),
             canary,
             namespace,

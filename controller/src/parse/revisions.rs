@@ -9,8 +9,8 @@ use sluice_core::{Revision, RevisionName};
 
 use crate::observe::Observed;
 use crate::observe::labelled::revision_of;
-use crate::render::mesh;
 use crate::render::snapshot::{Snapshot, read_snapshot};
+use crate::render::{self, mesh};
 
 use super::workload;
 
@@ -65,7 +65,8 @@ pub fn parse(observed: &Observed, known: &Known<'_>) -> BTreeMap<RevisionName, R
         };
         if service.metadata.deletion_timestamp.is_none() {
             let endpoints = ready_endpoints(&observed.slices, &name);
-            revisions.entry(name).or_default().service = Some(parse_service(service, endpoints));
+            revisions.entry(name).or_default().service =
+                Some(parse_service(service, observed, endpoints));
         }
     }
     for pod in &observed.pods {
@@ -77,10 +78,13 @@ pub fn parse(observed: &Observed, known: &Known<'_>) -> BTreeMap<RevisionName, R
     revisions
 }
 
-fn parse_service(service: &Service, endpoints: u32) -> sluice_core::Service {
+fn parse_service(service: &Service, observed: &Observed, endpoints: u32) -> sluice_core::Service {
     let (bound, problem) = mesh::waypoint_bound(service);
+    let parent = observed.parent.as_deref();
+    let outdated = parent.is_some_and(|parent| render::service::is_outdated(service, parent));
     sluice_core::Service {
         bound,
+        outdated,
         endpoints,
         problem,
     }

@@ -43,7 +43,11 @@ pub fn parse(
             .and_then(|replicas| u32::try_from(replicas).ok()),
         revisions: revisions::parse(observed, known),
         route,
-        parent: Parent { bound, problem },
+        parent: Parent {
+            missing: observed.parent.is_none(),
+            bound,
+            problem,
+        },
         evidence,
         orders: orders(observed),
     }
@@ -72,7 +76,7 @@ pub fn live_route(observed: &Observed, rendered: impl Fn(&Routing) -> Vec<Value>
     let waived = observed.canary.spec.waivers.contains(&Waiver::ForeignRoute);
     let accepted = acceptance::acceptance(&live, waived);
     Some(Route {
-        intact: read.agree && live_route::intact(&live, &rendered(&read.routing())),
+        intact: read.agree && is_intact(&live, &rendered(&read.routing())),
         accepted: accepted.ok,
         problem: accepted.problem,
         weights: read.weights,
@@ -82,4 +86,9 @@ pub fn live_route(observed: &Observed, rendered: impl Fn(&Routing) -> Vec<Value>
         written_at: read.written_at.unwrap_or_default(),
         foreign_writer: read.foreign_writer,
     })
+}
+
+/// Where nothing can be rendered, the Service or its last routed port is gone: nothing can be put right.
+fn is_intact(live: &[&kube::api::DynamicObject], rendered: &[Value]) -> bool {
+    rendered.is_empty() || live_route::intact(live, rendered)
 }

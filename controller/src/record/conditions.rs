@@ -6,6 +6,8 @@ use sluice_core::evidence::Why;
 use sluice_core::{Decision, Phase, Waiting};
 use sluice_crds::{ConditionType, Reason};
 
+use super::status::Told;
+
 /// The longest message that is written; the API takes 32,768 bytes, a person far less.
 const LONGEST_MESSAGE: usize = 1024;
 
@@ -21,13 +23,13 @@ struct Claim {
 /// change of status.
 #[must_use]
 pub fn of(
-    decision: &Decision,
+    told: &Told<'_>,
     generation: Option<i64>,
     before: &[Condition],
     now: sluice_core::Time,
 ) -> Vec<Condition> {
     let now = Timestamp::from_second(now.timestamp()).unwrap_or_default();
-    let claims = claims(decision);
+    let claims = claims(told);
     let conditions = claims.into_iter().map(|claim| {
         let kind = claim.kind.as_str();
         let known = before
@@ -45,8 +47,12 @@ pub fn of(
     conditions.collect()
 }
 
-fn claims(decision: &Decision) -> Vec<Claim> {
-    let (reason, message) = explain(decision);
+fn claims(told: &Told<'_>) -> Vec<Claim> {
+    let decision = told.decision;
+    let (reason, message) = match &told.refused {
+        Some(refused) => (Reason::WriteRefused.as_str().to_owned(), refused.clone()),
+        None => explain(decision),
+    };
     let stalled = is_stalled(decision.waiting.as_ref());
     let at_rest = matches!(decision.phase, Phase::Succeeded | Phase::Failed);
     let ready = match decision.phase {
@@ -144,14 +150,21 @@ fn reason(waiting: &Waiting) -> String {
         Waiting::Settle { .. } | Waiting::RouteAcceptance { .. } => Reason::RouteNotAccepted,
         Waiting::Share { .. } | Waiting::Measuring => Reason::WeightNotProven,
         Waiting::Bake { .. } => Reason::Baking,
-        Waiting::Evidence {
-            why: Why::NoData(_),
-            ..
-        } => Reason::MetricsUnavailable,
-        Waiting::Evidence { .. } => Reason::Inconclusive,
+        Waiting::Evidence { why, .. } => inconclusive(why),
         Waiting::Drain { .. } => Reason::Draining,
         Waiting::Rejected { .. } => Reason::Rejected,
         Waiting::HandOver { .. } | Waiting::Removal => Reason::Finalising,
     };
     reason.as_str().to_owned()
+}
+
+fn inconclusive(why: &Why) -> Reason {
+    match why {
+        Why::NoData(_) | Why::NothingCounted { .. } => Reason::MetricsUnavailable,
+        Why::NoTraffic { .. } => Reason::NoTraffic,
+        Why::TooFewRequests { .. } => Reason::TooFewRequests,
+        Why::NoComparison { .. } => Reason::NothingToCompare,
+        Why::Unclear { .. } => Reason::EvidenceUnclear,
+        Why::Incident { .. } => Reason::IncidentElsewhere,
+    }
 }

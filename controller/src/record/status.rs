@@ -15,20 +15,29 @@ const PATIENCE: TimeDelta = TimeDelta::seconds(3);
 /// The longest time for which a new message of the same reason is held back: it counts requests.
 const LONG_PATIENCE: TimeDelta = TimeDelta::seconds(30);
 
+/// What there is to tell.
+pub struct Told<'a> {
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// The API server's words, where it refused a write.
+    pub refused: Option<String>,
+}
+
 /// The status of a decision.
 #[must_use]
 pub fn of(
     observed: &Observed,
-    decision: &Decision,
+    told: &Told<'_>,
     pinned: Option<&PolicySpec>,
     before: &CanaryStatus,
     now: Time,
 ) -> CanaryStatus {
+    let decision = told.decision;
     let generation = observed.canary.metadata.generation;
     let mut status = state::write(&decision.state, pinned, before);
     status.observed_generation = generation;
     status.phase = Some(phase(decision.phase));
-    status.conditions = conditions::of(decision, generation, &before.conditions, now);
+    status.conditions = conditions::of(told, generation, &before.conditions, now);
     status.replicas = Some(replicas(observed));
     status.selector = Some(format!("{}={}", labels::CANARY, observed.name));
     if let Some(Waiting::Rejected { revision, .. }) = &decision.waiting {

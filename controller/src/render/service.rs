@@ -21,9 +21,16 @@ const KNOWN_TCP_PORTS: [i32; 4] = [25, 53, 3306, 27017];
 /// A `ClusterIP` Service for the pods of one revision, to be applied.
 ///
 /// The waypoint reads protocol, ports, binding and locality of the *backend's* Service once traffic is
-/// routed to it, so these are the parent's. Nothing else is copied.
+/// routed to it, so these are the parent's. Nothing else is copied. `live` is what there is of it: a port
+/// keeps its target port, since the pods of this revision go on listening there.
 #[must_use]
-pub fn service(namespace: &str, canary: &str, revision: &RevisionName, parent: &Service) -> Value {
+pub fn service(
+    namespace: &str,
+    canary: &str,
+    revision: &RevisionName,
+    parent: &Service,
+    live: Option<&Service>,
+) -> Value {
     let mut own = own_labels(canary, Some(revision));
     own.extend(prefixed(parent.metadata.labels.as_ref(), MESH_LABELS));
     let annotations: BTreeMap<_, _> =
@@ -47,7 +54,8 @@ pub fn service(namespace: &str, canary: &str, revision: &RevisionName, parent: &
         "selector".to_owned(),
         json!({labels::REVISION: revision.as_str()}),
     );
-    spec.insert("ports".to_owned(), ports(parent).map(port).collect());
+    let wanted = wanted_ports(parent, live);
+    spec.insert("ports".to_owned(), json!(wanted));
     json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -70,12 +78,39 @@ fn prefixed<'a>(
     entries.into_iter().flatten().filter(wanted).map(owned)
 }
 
+/// Whether a revision's Service lacks something of the parent's: a port, or a label of the mesh.
+#[must_use]
+pub fn is_outdated(live: &Service, parent: &Service) -> bool {
+    let own: Vec<_> = ports(live).map(port).collect();
+    let labels = live.metadata.labels.as_ref();
+    let labelled =
+        |(key, value): (String, String)| labels.and_then(|labels| labels.get(&key)) == Some(&value);
+    wanted_ports(parent, Some(live)) != own
+        || !prefixed(parent.metadata.labels.as_ref(), MESH_LABELS).all(labelled)
+}
+
+/// The parent's ports, with the target ports that `live` has already.
+fn wanted_ports(parent: &Service, live: Option<&Service>) -> Vec<ServicePort> {
+    let known = |number: i32| {
+        live.into_iter()
+            .flat_map(ports)
+            .find(|port| port.port == number)
+    };
+    let wanted = |parents: &ServicePort| ServicePort {
+        target_port: known(parents.port)
+            .map_or(&parents.target_port, |own| &own.target_port)
+            .clone(),
+        ..port(parents)
+    };
+    ports(parent).map(wanted).collect()
+}
+
 /// A port without its node port, which is the parent's alone.
-fn port(port: &ServicePort) -> Value {
-    json!(ServicePort {
+fn port(port: &ServicePort) -> ServicePort {
+    ServicePort {
         node_port: None,
         ..port.clone()
-    })
+    }
 }
 
 fn ports(service: &Service) -> impl Iterator<Item = &ServicePort> {

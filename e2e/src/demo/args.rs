@@ -5,7 +5,8 @@ use clap::Parser;
 /// Shows a good and a bad version of an app on their way to users, on a real cluster.
 #[derive(Debug, Parser)]
 #[command(
-    name = "cargo demo",
+    name = "demo",
+    bin_name = "cargo demo --",
     version,
     long_about = "\
 Shows Sluice at work: etcd, kube-apiserver, kube-controller-manager, istiod, Envoy as a waypoint, and
@@ -22,9 +23,9 @@ request, from the pods that were judged, v3 was rolled back, and the revert brou
 gate; 1 if one of these did not hold, and 130 after Ctrl-C.",
     after_long_help = "\
 Needs: Linux with user namespaces (no root), Rust, Go 1.26, Python 3.11, git. The first run builds the
-cluster's programs, which takes about 20 minutes on two cores; later runs take two minutes. All of it
-lies in target/e2e, logs of a run in target/e2e/run-TIME. Nothing outside is touched, and no process
-is left.
+cluster's programs, once, and says how long it will take; then a run takes less than two minutes. All
+of it lies in target/e2e, logs of a run in target/e2e/run-TIME. Nothing outside is touched, and no
+process is left.
 
 Environment:
   NO_COLOR            no colours

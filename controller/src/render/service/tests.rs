@@ -40,7 +40,7 @@ fn ports_and_binding_are_the_parents_and_nothing_else() {
         ],
     }));
     assert_eq!(
-        service("shop", "podinfo", &"podinfo-1".into(), &parent),
+        service("shop", "podinfo", &"podinfo-1".into(), &parent, None),
         json!({
             "apiVersion": "v1", "kind": "Service",
             "metadata": {
@@ -151,4 +151,38 @@ fn a_service_with_every_port_waived_is_refused() {
     let (reason, message) = refusal(&with_ports(&ports), &["http".to_owned()]).unwrap();
     assert_eq!(reason, Reason::UnroutedPort);
     assert!(message.contains("every port"), "{message}");
+}
+
+#[test]
+fn a_port_that_the_parent_got_is_missing_until_it_is_added() {
+    let of = |ports: Value| -> Service {
+        let spec = json!({"selector": {"app": "podinfo"}, "ports": ports});
+        serde_json::from_value(json!({"metadata": {"name": "podinfo"}, "spec": spec})).unwrap()
+    };
+    let port = |number: u16, target: u16| json!({"name": format!("http-{number}"), "port": number, "targetPort": target});
+    let before = of(json!([port(80, 8080)]));
+    let rendered = service("shop", "podinfo", &"podinfo-1".into(), &before, None);
+    let live: Service = serde_json::from_value(rendered).unwrap();
+    assert!(!is_outdated(&live, &before));
+
+    // The pods of this revision go on listening where they did.
+    let moved = of(json!([port(80, 9090)]));
+    assert!(!is_outdated(&live, &moved));
+
+    let wider = of(json!([port(80, 9090), port(81, 8081)]));
+    assert!(is_outdated(&live, &wider));
+    let widened = service("shop", "podinfo", &"podinfo-1".into(), &wider, Some(&live));
+    let targets = widened
+        .pointer("/spec/ports")
+        .unwrap()
+        .as_array()
+        .unwrap()
+        .clone();
+    let targets: Vec<_> = targets
+        .iter()
+        .map(|port| port["targetPort"].clone())
+        .collect();
+    assert_eq!(targets, [json!(8080), json!(8081)]);
+    let live: Service = serde_json::from_value(widened).unwrap();
+    assert!(!is_outdated(&live, &wider));
 }
