@@ -25,7 +25,9 @@ pub(crate) async fn the_api_server_says_what_is_wrong(stage: &Stage) -> Result<(
     println!("bad input: {} files refused", files.len() - wrong.len());
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     let namespaces: Api<Namespace> = Api::all(stage.cluster.client());
-    namespaces.delete(namespace, &DeleteParams::default()).await?;
+    namespaces
+        .delete(namespace, &DeleteParams::default())
+        .await?;
     Ok(())
 }
 

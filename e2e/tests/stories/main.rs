@@ -143,21 +143,27 @@ async fn play(mut arguments: Arguments, (tools, programs): (Tools, Programs)) ->
     Ok(())
 }
 
+/// Plays a story and prints how long it took, the wait for its turn not counted.
+async fn timed(story: &Story, stage: &Stage) -> Result<()> {
+    let begun = Instant::now();
+    let result = (story.play)(stage).await;
+    println!("{} took {:.1} s", story.name, begun.elapsed().as_secs_f64());
+    result
+}
+
 fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let trial = |story: &'static Story| {
         let shared = Arc::clone(shared);
         Trial::test(story.name, move || {
             let (stage, runtime) = shared.stage.get().ok_or("the stage is not set")?;
             runtime.block_on(async {
-                let begun = Instant::now();
                 let result = if story.alone {
                     let _turn = shared.turn.write().await;
-                    (story.play)(stage).await
+                    timed(story, stage).await
                 } else {
                     let _turn = shared.turn.read().await;
-                    (story.play)(stage).await
+                    timed(story, stage).await
                 };
-                println!("{} took {:.1} s", story.name, begun.elapsed().as_secs_f64());
                 result.map_err(|error| Failed::from(format!("{error:#}")))
             })
         })
