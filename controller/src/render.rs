@@ -7,6 +7,7 @@
 pub mod acceptance;
 pub mod config;
 mod hash;
+pub mod identity;
 pub mod live_route;
 pub mod mesh;
 pub mod name;
@@ -14,7 +15,6 @@ pub mod references;
 pub mod route;
 pub mod service;
 pub mod snapshot;
-pub mod template;
 pub mod workload;
 
 use std::collections::BTreeMap;

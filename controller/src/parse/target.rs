@@ -7,7 +7,7 @@ use sluice_crds::TargetKind;
 use crate::observe::Observed;
 use crate::render::config::{self, Config};
 use crate::render::references::references;
-use crate::render::{name, snapshot, template};
+use crate::render::{identity, name, snapshot};
 
 use super::revisions::Known;
 
@@ -39,15 +39,15 @@ pub fn identify(observed: &Observed, known: &Known<'_>) -> Option<Identified> {
         })
         .collect();
     let fields = &spec.ignore_template_fields;
-    let hash = template::revision_hash(source, fields, &contents);
+    let hash = identity::revision_hash(source, fields, &contents);
     let new = name::revision_name(&spec.target_ref.name, &hash);
     let revision = snapshot::identify(source, fields, &contents, &known.snapshots, new);
     let alike = known
         .snapshots
         .iter()
-        .find(|s| template::same(source, s.template, fields));
+        .find(|s| identity::same(source, s.template, fields));
     let template_hash = alike.map_or_else(
-        || template::template_hash(source, fields),
+        || identity::template_hash(source, fields),
         |snapshot| snapshot.template_hash.clone(),
     );
     Some(Identified {

@@ -16,7 +16,7 @@ const SUBDOMAIN: usize = 253;
 /// called. Where the target's name had to be changed for that, the hash covers it: `a.b` and `a-b`
 /// never meet.
 ///
-/// [`revision_hash`]: super::template::revision_hash
+/// [`revision_hash`]: super::identity::revision_hash
 #[must_use]
 pub fn revision_name(target: &str, hash: &str) -> RevisionName {
     let mut base: String = target

@@ -11,7 +11,7 @@ use sluice_core::{Record, RevisionName, Time};
 use sluice_crds::annotations;
 
 use super::config::Config;
-use super::{own_labels, template, time};
+use super::{identity, own_labels, time};
 
 /// On a snapshot: the hash that names its template alone.
 pub const TEMPLATE_HASH: &str = "sluice.dev/template-hash";
@@ -76,7 +76,7 @@ pub fn read_snapshot(object: &DynamicObject) -> Option<Snapshot<'_>> {
     Some(Snapshot {
         revision: object.metadata.name.as_deref()?.into(),
         template,
-        template_hash: hash.unwrap_or_else(|| template::template_hash(template, &[])),
+        template_hash: hash.unwrap_or_else(|| identity::template_hash(template, &[])),
         config,
         record,
         garbled: config_garbled || record_garbled,
@@ -104,11 +104,11 @@ pub fn identify<'a, 'b: 'a>(
     snapshots: impl IntoIterator<Item = &'a Snapshot<'b>>,
     otherwise: RevisionName,
 ) -> RevisionName {
-    let wanted = template::identity(template, ignore);
+    let wanted = identity::identity(template, ignore);
     snapshots
         .into_iter()
         .filter(|known| known.config == *config)
-        .filter(|known| template::identity(known.template, ignore) == wanted)
+        .filter(|known| identity::identity(known.template, ignore) == wanted)
         .max_by_key(|known| known.created)
         .map_or(otherwise, |known| known.revision.clone())
 }
