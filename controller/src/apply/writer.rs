@@ -75,15 +75,8 @@ impl Writer {
         kind: &'static str,
         object: &Value,
     ) -> Result<(), WriteError> {
-        let name = object
-            .pointer("/metadata/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let params = PatchParams::apply(MANAGER).force();
-        let applied = self
-            .api(resource)
-            .patch(name, &params, &Patch::Apply(object))
-            .await;
+        let (name, params, patch) = applying(object);
+        let applied = self.api(resource).patch(name, &params, &patch).await;
         let applied = self.counted("apply", resource, name, applied)?;
         self.saw(kind, &applied);
         Ok(())
@@ -124,15 +117,8 @@ impl Writer {
         kind: &'static str,
         object: &Value,
     ) -> Result<(), WriteError> {
-        let name = object
-            .pointer("/metadata/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let params = PatchParams::apply(MANAGER).force();
-        let applied = self
-            .api(resource)
-            .patch_status(name, &params, &Patch::Apply(object))
-            .await;
+        let (name, params, patch) = applying(object);
+        let applied = self.api(resource).patch_status(name, &params, &patch).await;
         let applied = self.counted("apply status of", resource, name, applied)?;
         self.saw(kind, &applied);
         Ok(())
@@ -214,4 +200,12 @@ impl Writer {
             .unwrap_or_else(PoisonError::into_inner)
             .expect(written, trace);
     }
+}
+
+/// Name, parameters and body of a server-side apply by our manager. It takes what it names by force:
+/// nobody else has a reason to write these fields.
+fn applying(object: &Value) -> (&str, PatchParams, Patch<&Value>) {
+    let name = object.pointer("/metadata/name").and_then(Value::as_str);
+    let params = PatchParams::apply(MANAGER).force();
+    (name.unwrap_or_default(), params, Patch::Apply(object))
 }
