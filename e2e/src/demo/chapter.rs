@@ -58,6 +58,15 @@ impl Chapter {
     pub(super) fn took(&self) -> Duration {
         self.ended.saturating_sub(self.pushed)
     }
+
+    /// Whether it ended as the story goes.
+    pub(super) fn went_well(&self) -> bool {
+        let hoped = match self.act {
+            Act::Bad => End::RolledBack,
+            Act::Adoption | Act::Good | Act::RevertBad | Act::RevertGood => End::Serves,
+        };
+        self.end == hoped
+    }
 }
 
 /// How a revision ended, if it did.

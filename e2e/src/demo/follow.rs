@@ -116,51 +116,28 @@ fn reason(revision: &str, moment: &Moment) -> String {
 }
 
 fn told(chapter: &Chapter, moment: &Moment, screen: &Screen) {
-    let Chapter {
-        version, reason, ..
-    } = chapter;
-    let took = text::seconds(chapter.took());
-    let users = format!(
-        "{}, {} failed",
-        text::plural(moment.chapter.requests, "request"),
-        text::count(moment.chapter.failed)
-    );
-    match (chapter.end, chapter.act) {
-        (End::Serves, Act::Adoption) => {
-            let serves = style("taken over").green();
-            screen.say("sluice", &format!("podinfo {serves} after {took}: {users}"));
-        }
+    let version = &chapter.version;
+    let end = match (chapter.end, chapter.act) {
         (End::Serves, Act::RevertBad) => {
-            screen.say(
+            return screen.say(
                 "sluice",
                 &format!("{version} serves already: nothing to do"),
             );
         }
-        (End::Serves, Act::RevertGood) => {
-            let back = style("back").green();
-            screen.say(
-                "sluice",
-                &format!("{version} is {back} after {took}: {users}"),
-            );
-        }
-        (End::Serves, _) => {
-            let promoted = style("promoted").green();
-            screen.say(
-                "sluice",
-                &format!("{version} {promoted} after {took}: {users}"),
-            );
-        }
-        (End::RolledBack, _) => {
-            let back = style("rolled back").red();
-            screen.say("sluice", &format!("{version} {back} after {took}: {users}"));
-            screen.more(reason);
-        }
-        (End::Late, _) => {
-            screen.say(
-                "sluice",
-                &format!("{version} has {} end after {took}", style("no").red()),
-            );
-            screen.more(reason);
-        }
+        (End::Serves, Act::Adoption) => style("taken over").green(),
+        (End::Serves, Act::RevertGood) => style("back").green(),
+        (End::Serves, Act::Good | Act::Bad) => style("promoted").green(),
+        (End::RolledBack, _) => style("rolled back").red(),
+        (End::Late, _) => style("at no end").red(),
+    };
+    let line = format!(
+        "{version} {end} after {}: {}, {} failed",
+        text::seconds(chapter.took()),
+        text::plural(moment.chapter.requests, "request"),
+        text::count(moment.chapter.failed)
+    );
+    screen.say("sluice", &line);
+    if chapter.end != End::Serves {
+        screen.more(&chapter.reason);
     }
 }

@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Agent<'a> {
     repository: &'a Repository,
     cluster: &'a Cluster,
-    /// Hash of the commit that was last applied whole.
-    applied: watch::Sender<String>,
+    /// The commit that was last applied whole.
+    applied: watch::Sender<Option<Commit>>,
 }
 
 impl<'a> Agent<'a> {
@@ -51,12 +51,25 @@ impl<'a> Agent<'a> {
         }
     }
 
+    /// Says every commit that is applied from now on.
+    pub(super) async fn announce(&self, screen: &Screen) {
+        let mut applied = self.applied.subscribe();
+        while applied.changed().await.is_ok() {
+            if let Some(commit) = applied.borrow_and_update().as_ref() {
+                screen.say("git", &commit.to_string());
+            }
+        }
+    }
+
     /// Waits until a commit is applied.
     pub(super) async fn applied(&self, commit: &Commit) -> Result<()> {
         let mut applied = self.applied.subscribe();
-        timeout(PATIENCE, applied.wait_for(|id| *id == commit.id))
-            .await
-            .with_context(|| format!("{} was not applied within {PATIENCE:?}", commit.short()))??;
+        timeout(
+            PATIENCE,
+            applied.wait_for(|last| last.as_ref() == Some(commit)),
+        )
+        .await
+        .with_context(|| format!("{commit} was not applied within {PATIENCE:?}"))??;
         Ok(())
     }
 
@@ -65,12 +78,12 @@ impl<'a> Agent<'a> {
         let Ok(head) = self.repository.head().await else {
             return Ok(());
         };
-        if *self.applied.borrow() == head.id {
+        if self.applied.borrow().as_ref() == Some(&head) {
             return Ok(());
         }
         let files = self.repository.files(&head).await?;
         self.cluster.apply(&files.join("\n---\n")).await?;
-        self.applied.send_replace(head.id);
+        self.applied.send_replace(Some(head));
         Ok(())
     }
 }

@@ -53,6 +53,7 @@ A version of your own is a commit. Tags say how it behaves: v4, v4-fail5, v4-slo
         let watch = Watch::start(cast.scene, &load).await?;
         tokio::select! {
             failed = watch.run(cast.screen) => match failed? {},
+            () = cast.agent.announce(cast.screen) => {}
             () = sleep(SHIFT) => {}
         }
     }

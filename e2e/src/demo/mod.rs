@@ -32,6 +32,9 @@ use repository::Repository;
 use screen::Screen;
 use story::Cast;
 
+/// What a stage starts.
+const PARTS: &str = "etcd, kube-apiserver, kube-controller-manager, istiod, Prometheus and Sluice";
+
 /// The program: 0 if all held that the demo promises, 1 if not, 130 after Ctrl-C.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -58,13 +61,13 @@ async fn show(
     programs: &Programs,
     door: Option<Door>,
 ) -> Result<()> {
-    let what = "starting etcd, kube-apiserver, kube-controller-manager, istiod, Prometheus, Sluice";
+    let what = format!("starting {PARTS}");
     let begun = Instant::now();
     let stage = screen
-        .during("start", what, Box::pin(Stage::start(tools, programs)))
+        .during("start", &what, Box::pin(Stage::start(tools, programs)))
         .await?;
     let took = text::seconds(begun.elapsed());
-    screen.say("start", &format!("the cluster is ready, after {took}"));
+    screen.say("start", &format!("{PARTS}: started in {took}"));
     let told = Box::pin(tell(&stage, screen, door)).await;
     screen.clear();
     // A part that died explains whatever else went wrong.

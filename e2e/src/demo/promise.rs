@@ -60,7 +60,7 @@ fn taken_over(tale: &Tale) -> Promise {
     let failed = failed(tale, chapter);
     Promise {
         text,
-        holds: chapter.end == End::Serves && failed == 0,
+        holds: chapter.went_well() && failed == 0,
         seen: problem(chapter, failed),
     }
 }
@@ -84,7 +84,7 @@ fn promoted(tale: &Tale) -> Promise {
     seen.extend(problem(chapter, failed));
     Promise {
         text,
-        holds: chapter.end == End::Serves && failed == 0 && !steps.is_empty(),
+        holds: chapter.went_well() && failed == 0 && !steps.is_empty(),
         seen,
     }
 }
@@ -145,7 +145,7 @@ fn rolled_back(tale: &Tale) -> Promise {
     }
     Promise {
         text,
-        holds: chapter.end == End::RolledBack,
+        holds: chapter.went_well(),
         seen,
     }
 }
@@ -157,7 +157,7 @@ fn went_back(tale: &Tale) -> Promise {
     };
     let failed = failed(tale, chapter);
     let mut seen = Vec::new();
-    let mut holds = chapter.end == End::Serves && failed == 0;
+    let mut holds = chapter.went_well() && failed == 0;
     if !chapter.went_back || !chapter.steps.is_empty() {
         holds = false;
         seen.push(format!("it was judged again, at {:?} %", chapter.steps));

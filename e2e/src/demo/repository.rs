@@ -1,5 +1,6 @@
 //! A Git repository, made by `git` itself.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -14,18 +15,19 @@ pub(super) struct Repository {
 }
 
 /// A commit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Commit {
     /// Its full hash.
-    pub(super) id: String,
+    id: String,
     /// The first line of its message.
-    pub(super) subject: String,
+    subject: String,
 }
 
-impl Commit {
-    /// The hash as people quote it.
-    pub(super) fn short(&self) -> &str {
-        self.id.get(..7).unwrap_or(&self.id)
+/// The hash as people quote it, and the subject.
+impl fmt::Display for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = self.id.get(..7).unwrap_or(&self.id);
+        write!(f, "{short} {}", self.subject)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::chapter::{Act, Chapter, End};
+use super::chapter::{Act, Chapter};
 use super::follow::{Subject, follow, rest};
 use super::gitops::Agent;
 use super::manifests::{self, File, NAME, PORT};
@@ -111,12 +111,9 @@ impl Cast<'_> {
         else {
             return Ok(());
         };
-        if let Some(chapter) = told
-            .chapters
-            .iter()
-            .find(|chapter| chapter.act == Act::Good)
-        {
-            told.pods = Comparison::with(&chapter.judged, self.scene, &chapter.revision).await?;
+        let mut chapters = told.chapters.iter();
+        if let Some(good) = chapters.find(|chapter| chapter.act == Act::Good) {
+            told.pods = Comparison::with(&good.judged, self.scene, &good.revision).await?;
         }
         let change = Change::Revert(&good);
         self.chapter(watch, Act::RevertGood, FIRST, &change, told)
@@ -143,12 +140,7 @@ impl Cast<'_> {
             pushed,
         };
         let chapter = follow(subject, self.scene, watch, self.screen).await?;
-        let hoped = if act == Act::Bad {
-            End::RolledBack
-        } else {
-            End::Serves
-        };
-        let went_well = chapter.end == hoped;
+        let went_well = chapter.went_well();
         told.chapters.push(chapter);
         if went_well {
             rest(watch).await?;
@@ -163,8 +155,7 @@ impl Cast<'_> {
             }
             Change::Revert(commit) => (self.repository.revert(commit).await?, [].as_slice()),
         };
-        self.screen
-            .say("git", &format!("{}  {}", commit.short(), commit.subject));
+        self.screen.say("git", &commit.to_string());
         for file in shown {
             self.show(file);
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use e2e::cluster::Shares;
 use e2e::load::Ended;
-use e2e::stage::{App, Scene, Stage, condition, exposure, list, says};
+use e2e::stage::{App, Scene, Stage, condition, eventually, exposure, list, says};
+use k8s_openapi::api::core::v1::Service;
 use sluice_crds::{CanaryStatus, Outcome, Phase, annotations};
 
 /// Prometheus scrapes every second.
@@ -37,6 +38,15 @@ pub(crate) async fn a_failing_version_is_rolled_back_and_stays_away(stage: &Stag
     told(&scene, &end, &old, &new).await?;
     scene.pods_gone(&new, Duration::from_secs(15)).await?;
 
+    // Removed after the pods. From here on Sluice is at rest.
+    let services = scene.api::<Service>();
+    eventually("its Service gone", Duration::from_secs(5), async || {
+        Ok(services
+            .get_opt(&new)
+            .await?
+            .map_or(Ok(()), |_| Err("there")))
+    })
+    .await?;
     again_changes_nothing(&scene, &v2).await?;
 
     let retried_at = load.now();

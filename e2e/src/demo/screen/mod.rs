@@ -118,12 +118,6 @@ impl Screen {
             never = self.wait(what, begun) => match never {},
         };
         self.clear();
-        if value.is_ok() && matches!(self.output, Output::Live(_)) {
-            self.say(
-                label,
-                &format!("{what}, in {}", text::seconds(begun.elapsed())),
-            );
-        }
         value
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::line;
 use crate::demo::moment::Moment;
 
-/// How long nothing is said while something is under way.
-const SILENCE: Duration = Duration::from_secs(2);
+/// How long nothing is said while something is under way: with the time until the next look, 2 s.
+const SILENCE: Duration = Duration::from_millis(1800);
 
 /// Standard output.
 #[derive(Default)]
