@@ -29,7 +29,7 @@ pub(crate) async fn two_follow_one_policy(stage: &Stage) -> Result<()> {
 
 async fn play(scene: &Scene<'_>) -> Result<()> {
     // 15 of 100 requests may fail.
-    let lenient = "steps: [{weight: 20%, bake: 2s}]\n\
+    let lenient = "steps: [{weight: 20%, bake: 4s}]\n\
                    slos: [{name: availability, objective: 80%, availability: {}}]\n";
     write_policy(scene, lenient).await?;
     let (cart, shop) = (App::new("cart", "v1"), App::new("shop", "v1"));
@@ -40,7 +40,7 @@ async fn play(scene: &Scene<'_>) -> Result<()> {
         scene.load("shop", 8080, RATE).await?,
     ];
     scene.canary("cart", FOLLOWS).await?;
-    let strict = "slos: [{name: availability, objective: 99%, availability: {}}]\n";
+    let strict = "slos: [{name: availability, objective: 95%, availability: {}}]\n";
     scene.canary("shop", &format!("{FOLLOWS}{strict}")).await?;
     for name in ["cart", "shop"] {
         scene
@@ -60,9 +60,9 @@ async fn play(scene: &Scene<'_>) -> Result<()> {
     scene.deploy(&other).await?;
     waits_for_a_place(scene).await?;
 
-    // By these, v2 would fail, at another weight.
+    // By this objective, v2 fails within a scrape or two.
     let edited = "steps: [{weight: 50%, bake: 1s}]\n\
-                  slos: [{name: availability, objective: 90%, availability: {}}]\n\
+                  slos: [{name: availability, objective: 99%, availability: {}}]\n\
                   maxConcurrent: 1\n";
     write_policy(scene, edited).await?;
     let pinned = plan(&scene.status("cart").await?)?;
@@ -101,7 +101,7 @@ async fn play(scene: &Scene<'_>) -> Result<()> {
     );
     let tried = plan(&end)?;
     ensure!(
-        tried == (vec!["50%".to_owned()], Some("99%".to_owned())),
+        tried == (vec!["50%".to_owned()], Some("95%".to_owned())),
         "{tried:?}"
     );
     let rejected = end.candidate.as_deref().context("no candidate")?;
