@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::stage::Scene;
 
-/// The pods that judged a revision's fate, held against those that serve.
-#[derive(Clone, Debug, Default)]
+/// A revision's pods while it was judged, held against those that serve.
+#[derive(Clone, Debug)]
 pub(super) struct Comparison {
     /// Pods that were judged.
     pub(super) judged: usize,

@@ -90,20 +90,16 @@ fn promoted(tale: &Tale) -> Promise {
 }
 
 fn same_pods(tale: &Tale) -> Promise {
-    let pods = &tale.pods;
-    let judged = u64::try_from(pods.judged).unwrap_or(u64::MAX);
-    let mut seen = format!(
-        "{} judged, {} serving in the end; {} replaced, {} restarted",
-        text::plural(judged, "pod"),
-        pods.serving,
-        pods.lost,
-        pods.restarts
+    let text = "the pods that were judged are the pods that serve: same UIDs, no restart";
+    let Some(pods) = &tale.pods else {
+        return missing(text);
+    };
+    let seen = format!(
+        "judged: {}, serving in the end: {}, replaced: {}, restarted: {}",
+        pods.judged, pods.serving, pods.lost, pods.restarts
     );
-    if pods.judged == 0 {
-        "nothing was judged".clone_into(&mut seen);
-    }
     Promise {
-        text: "the pods that were judged are the pods that serve: same UIDs, no restart",
+        text,
         holds: pods.holds(),
         seen: vec![seen],
     }

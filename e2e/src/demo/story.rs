@@ -34,7 +34,7 @@ pub(super) struct Tale {
     /// In order; it ends early if one does not end as it should.
     pub(super) chapters: Vec<Chapter>,
     /// The good version's pods, looked at again after the bad version came and went.
-    pub(super) pods: Comparison,
+    pub(super) pods: Option<Comparison>,
     /// What users saw.
     pub(super) report: Report,
 }
@@ -42,7 +42,7 @@ pub(super) struct Tale {
 #[derive(Default)]
 struct Told {
     chapters: Vec<Chapter>,
-    pods: Comparison,
+    pods: Option<Comparison>,
 }
 
 enum Change<'a> {
@@ -113,7 +113,8 @@ impl Cast<'_> {
         };
         let mut chapters = told.chapters.iter();
         if let Some(good) = chapters.find(|chapter| chapter.act == Act::Good) {
-            told.pods = Comparison::with(&good.judged, self.scene, &good.revision).await?;
+            let pods = Comparison::with(&good.judged, self.scene, &good.revision).await?;
+            told.pods = Some(pods);
         }
         let change = Change::Revert(&good);
         self.chapter(watch, Act::RevertGood, FIRST, &change, told)
