@@ -19,6 +19,7 @@ mod policy;
 mod ports;
 mod promote;
 mod revert;
+mod rights;
 mod status_lost;
 mod writes;
 
@@ -128,6 +129,7 @@ async fn play(mut arguments: Arguments, (tools, programs): (Tools, Programs)) ->
     let fresh = shared.stage.set((stage, Handle::current())).is_ok();
     ensure!(fresh, "the stage is set once");
     arguments.test_threads.get_or_insert(AT_ONCE);
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty();
     let trials = trials(&shared);
     let conclusion: Conclusion =
         tokio::task::spawn_blocking(move || libtest_mimic::run(&arguments, trials)).await?;
@@ -140,7 +142,10 @@ async fn play(mut arguments: Arguments, (tools, programs): (Tools, Programs)) ->
         "{} stories failed",
         conclusion.num_failed
     );
-    Ok(())
+    match shared.stage.get() {
+        Some((stage, _)) if whole => rights::are_the_least(stage),
+        _ => Ok(()),
+    }
 }
 
 /// Plays a story and prints how long it took, the wait for its turn not counted.
