@@ -12,6 +12,14 @@ pub struct Args {
     #[arg(long, env = "SLUICE_ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
     pub admin_address: SocketAddr,
 
+    /// Namespace of the Lease by which one of several processes is chosen to act.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "sluice-system")]
+    pub lease_namespace: String,
+
+    /// Name of that Lease.
+    #[arg(long, env = "SLUICE_LEASE_NAME", default_value = "sluice")]
+    pub lease_name: String,
+
     /// How log lines look.
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,

@@ -21,6 +21,8 @@ pub enum Outcome {
     Idle,
     /// The caches had not seen our last write yet.
     Behind,
+    /// Somebody else had written what was to be written.
+    Outrun,
     /// A write failed.
     Failed,
 }
@@ -57,6 +59,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     reconciles: Family<OutcomeLabels, Counter>,
     writes: Family<WriteLabels, Counter>,
+    leader: Gauge<i64, AtomicI64>,
     weight: Family<CanaryLabels, Gauge<f64, AtomicU64>>,
     good: Family<SloLabels, Gauge<i64, AtomicI64>>,
     total: Family<SloLabels, Gauge<i64, AtomicI64>>,
@@ -68,6 +71,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("sluice");
         let (reconciles, writes) = (Family::default(), Family::default());
+        let leader = Gauge::default();
         let (weight, good, total) = (Family::default(), Family::default(), Family::default());
         registry.register(
             "reconciles",
@@ -75,6 +79,11 @@ impl Default for Metrics {
             Family::clone(&reconciles),
         );
         registry.register("writes", "Writes to the API server", Family::clone(&writes));
+        registry.register(
+            "leader",
+            "1 while this process holds the lease, and acts",
+            Gauge::clone(&leader),
+        );
         registry.register(
             "canary_weight_ratio",
             "Share of the requests that the candidate is to get",
@@ -94,6 +103,7 @@ impl Default for Metrics {
             registry: Arc::new(registry),
             reconciles,
             writes,
+            leader,
             weight,
             good,
             total,
@@ -117,6 +127,19 @@ impl Metrics {
             ok: ok.to_string(),
         };
         self.writes.get_or_create(&labels).inc();
+    }
+
+    /// Shows whether this process holds the lease.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// Forgets all Canaries: another process shows them now.
+    pub fn clear(&self) {
+        self.shown.lock().clear();
+        self.weight.clear();
+        self.good.clear();
+        self.total.clear();
     }
 
     /// Shows what was decided for a Canary.

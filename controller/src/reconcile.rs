@@ -144,7 +144,13 @@ async fn look(
         Arc::clone(&memory.expected),
         context.metrics.clone(),
     );
-    let refused = apply::run(&writer, &scene, &decision.effects).await?;
+    let refused = match apply::run(&writer, &scene, &decision.effects).await {
+        Err(error) if error.is_conflict() => {
+            tracing::info!(%error, "decided anew");
+            return Ok((Outcome::Outrun, Action::requeue(BEHIND)));
+        }
+        other => other?,
+    };
     memory.adopt(&decision, pinned.clone(), plan);
     match (&decision.state.rollout, &observed.policy) {
         (Some(_), Policy::Found { reference, .. }) => context.memories.hold(key, reference),
@@ -308,6 +314,15 @@ pub fn resume(context: &Context) {
 #[must_use]
 pub fn retry(canary: &Canary, error: &Error, context: &Context) -> Action {
     let key = ObjectRef::from_obj(canary);
+    let fenced = match error {
+        Error::Effect(EffectError::Write(error)) | Error::Status(error) => error.is_fenced(),
+        Error::Effect(EffectError::Gone(_)) => false,
+    };
+    if fenced {
+        // Another process goes on, or this one in its next term.
+        tracing::info!(%error, canary = %key, "left to whoever holds the lease");
+        return Action::await_change();
+    }
     let delay = context.memories.failed(&key);
     tracing::warn!(%error, canary = %key, ?delay, "reconcile failed and is tried again");
     Action::requeue(delay)

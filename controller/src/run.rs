@@ -1,7 +1,7 @@
 //! Wires everything together, and ends it in order.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
@@ -13,23 +13,23 @@ use kube::runtime::reflector::ObjectRef;
 use sluice_crds::{Canary, labels};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::admin;
 use crate::args::Args;
+use crate::client;
 use crate::evidence::Reader;
+use crate::lease::{self, Fence, Nomination};
 use crate::memory::Memories;
 use crate::metrics::Metrics;
 use crate::observe::Caches;
+use crate::observe::caches::Queue;
 use crate::reconcile::{self, Context};
 
 /// Reconciles that run at once. Each is mostly waiting for the API server.
 const CONCURRENCY: u16 = 16;
 
-/// How long the API server may be silent in an answer: a rollback must not wait for a connection that
-/// is only half there.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
-/// The same for a watch, which the server ends within five minutes.
-const WATCH_PATIENCE: Duration = Duration::from_secs(330);
+type Requests = mpsc::UnboundedReceiver<ReconcileRequest<Canary>>;
 
 /// Runs the controller until it is told to stop.
 ///
@@ -42,66 +42,164 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let config = kube::Config::infer()
         .await
         .context("no way to reach the API server")?;
-    let client = client(&config, REQUEST_PATIENCE)?;
+    let (nomination, fence) = Nomination::new();
+    let client = client::for_requests(&config, &fence)?;
+    let watches = client::for_watches(&config, &fence)?;
 
-    let (queue, requests) = mpsc::unbounded();
-    let (caches, mut watches) = Caches::start(&self::client(&config, WATCH_PATIENCE)?, &queue);
-    let reader = Reader::new(http_client()?);
-    let reporter = Reporter {
-        controller: labels::MANAGER.to_owned(),
-        instance: None,
-    };
-    let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
-        client,
-        caches: caches.clone(),
-        reader: reader.clone(),
-        memories: Memories::default(),
-        metrics: metrics.clone(),
-    });
-
-    let admin = admin::serve(args.admin_address, metrics, is_ready, stopping.clone());
+    let admin = admin::serve(
+        args.admin_address,
+        metrics.clone(),
+        is_ready,
+        stopping.clone(),
+    );
     let mut admin = tokio::spawn(admin);
-    let changed = move |key: ObjectRef<Canary>| {
-        // The receiver is gone only when the program ends.
-        let _ = queue.unbounded_send(ReconcileRequest::from(key));
-    };
-    let mut reader = tokio::spawn(reader.run(changed, stopping.clone()));
-    let started = std::time::Instant::now();
-    caches.ready().await?;
+    let (queue, requests) = mpsc::unbounded();
+    let started = Instant::now();
+    let cluster = Cluster::watch(&watches, &queue).await?;
     tracing::info!(after = ?started.elapsed(), "the caches are filled");
-    reconcile::resume(&context);
     ready.send_replace(true);
 
-    let mut worker = tokio::spawn(work(Arc::clone(&context), requests, stopping));
+    // Only who is ready to act stands for election.
+    let place = lease::Place {
+        namespace: args.lease_namespace,
+        name: args.lease_name,
+        pod: std::env::var("POD_NAME")
+            .ok()
+            .filter(|name| !name.is_empty()),
+    };
+    let mut election = nomination.stand(&config, watches.clone(), place, metrics.clone())?;
+    let program = Program {
+        fence,
+        client,
+        watches,
+        http: http_client()?,
+        queue,
+        metrics,
+        stopping,
+    };
+    let mut terms = tokio::spawn(program.serve(cluster, requests));
     // A part that ends on its own ends all: half a controller looks healthy and is not.
     tokio::select! {
         () = told_to_stop() => tracing::info!("told to stop"),
-        ended = &mut worker => ended.context("the reconcile loop ended on its own")?,
-        ended = &mut reader => ended.context("the metrics reader ended on its own")?,
+        ended = &mut terms => ended.context("acting failed")??,
+        ended = election.ended() => ended?,
         ended = &mut admin => return ended.context("the admin server failed")?,
-        Some(ended) = watches.join_next() => ended.context("a watch ended on its own")?,
     }
-    // What is being written is finished; nothing new starts.
+    // What is being written is finished; nothing new starts. Only then may another take over.
     stop.send_replace(true);
-    drop(watches);
-    if !worker.is_finished() {
-        worker
-            .await
-            .context("the reconcile loop failed while it ended")?;
+    if !terms.is_finished() {
+        terms.await.context("acting failed while it ended")??;
     }
-    if !reader.is_finished() {
-        reader.await.context("the metrics reader failed")?;
-    }
+    election.end().await?;
     admin.await.context("the admin server failed")?
 }
 
+/// What is known of the cluster, and the watches that keep it so.
+struct Cluster {
+    caches: Caches,
+    watches: JoinSet<()>,
+}
+
+impl Cluster {
+    async fn watch(client: &Client, queue: &Queue) -> anyhow::Result<Self> {
+        let (caches, watches) = Caches::start(client, queue);
+        caches.ready().await?;
+        Ok(Self { caches, watches })
+    }
+}
+
+/// What lasts from one term of leadership to the next.
+struct Program {
+    fence: Fence,
+    client: Client,
+    watches: Client,
+    http: reqwest::Client,
+    queue: Queue,
+    metrics: Metrics,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Program {
+    /// Acts whenever this process leads, until it is told to stop.
+    async fn serve(self, mut cluster: Cluster, mut requests: Requests) -> anyhow::Result<()> {
+        let mut stopping = self.stopping.clone();
+        loop {
+            // Told to stop, or nobody is left to tell.
+            if *stopping.borrow() || stopping.has_changed().is_err() {
+                return Ok(());
+            }
+            tokio::select! {
+                _ = stopping.changed() => {}
+                () = self.fence.opened() => {
+                    self.lead(&mut cluster, &mut requests).await?;
+                    self.metrics.clear();
+                }
+                // Who acts is asked by its own watches.
+                Some(_) = requests.next() => {}
+                Some(ended) = cluster.watches.join_next() => {
+                    ended.context("a watch ended on its own")?;
+                    anyhow::bail!("a watch ended on its own");
+                }
+            }
+        }
+    }
+
+    /// Acts until this process leads no more, or is told to stop. What it remembers is gone then:
+    /// another may write until the next term.
+    async fn lead(&self, cluster: &mut Cluster, requests: &mut Requests) -> anyhow::Result<()> {
+        if cluster.caches.may_be_old() {
+            // Nothing is to be decided by what another changed since. A full look costs no more than a
+            // start does.
+            let renewed = tokio::select! {
+                renewed = Cluster::watch(&self.watches, &self.queue) => renewed,
+                () = self.fence.closed() => return Ok(()),
+            };
+            *cluster = renewed?;
+        }
+        let (end, ending) = watch::channel(false);
+        let reader = Reader::new(self.http.clone());
+        let reporter = Reporter {
+            controller: labels::MANAGER.to_owned(),
+            instance: None,
+        };
+        let context = Arc::new(Context {
+            recorder: Recorder::new(self.client.clone(), reporter),
+            client: self.client.clone(),
+            caches: cluster.caches.clone(),
+            reader: reader.clone(),
+            memories: Memories::default(),
+            metrics: self.metrics.clone(),
+        });
+        reconcile::resume(&context);
+        let queue = self.queue.clone();
+        let ask = move |key: ObjectRef<Canary>| {
+            // The receiver is gone only when the program ends.
+            let _ = queue.unbounded_send(ReconcileRequest::from(key));
+        };
+        for canary in cluster.caches.canaries.state() {
+            ask(ObjectRef::from_obj(canary.as_ref()));
+        }
+        let mut reader = tokio::spawn(reader.run(ask, ending));
+        tokio::select! {
+            () = work(context, requests, self.stopping.clone()) => {}
+            // What is under way ends here: nothing of it would be written.
+            () = self.fence.closed() => {}
+            ended = &mut reader => ended.context("the metrics reader ended on its own")?,
+            Some(ended) = cluster.watches.join_next() => {
+                ended.context("a watch ended on its own")?;
+                anyhow::bail!("a watch ended on its own");
+            }
+        }
+        end.send_replace(true);
+        if !reader.is_finished() {
+            reader.await.context("the metrics reader failed")?;
+        }
+        Ok(())
+    }
+}
+
 /// Reconciles what the queue asks for, one reconcile of a Canary at a time.
-async fn work(
-    context: Arc<Context>,
-    requests: mpsc::UnboundedReceiver<ReconcileRequest<Canary>>,
-    mut stopping: watch::Receiver<bool>,
-) {
+async fn work(context: Arc<Context>, requests: &mut Requests, mut stopping: watch::Receiver<bool>) {
     let canaries = context.caches.canaries.clone();
     let gone = Arc::clone(&context);
     let requests = requests
@@ -133,13 +231,6 @@ fn forget(context: &Context, key: &ObjectRef<kube::api::DynamicObject>) {
     if let Some(namespace) = &key.namespace {
         reconcile::forget(context, &ObjectRef::new(&key.name).within(namespace));
     }
-}
-
-/// A client of the API server that gives up on one that is silent for so long.
-fn client(config: &kube::Config, patience: Duration) -> anyhow::Result<Client> {
-    let mut config = config.clone();
-    config.read_timeout = Some(patience);
-    Client::try_from(config).context("no client for the API server")
 }
 
 /// The client for metrics. Its time-outs are set with each query.

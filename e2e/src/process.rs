@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
@@ -114,6 +115,41 @@ impl Process {
                 .kill()
                 .await
                 .with_context(|| format!("killing {}", self.launch.name))?;
+        }
+        Ok(())
+    }
+
+    /// Sends it a signal; without effect if it does not run.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub async fn signal(&self, signal: Signal) -> Result<()> {
+        let child = self.child.lock().await;
+        let id = child.as_ref().and_then(Child::id);
+        let id = id.and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        if let Some(id) = id {
+            rustix::process::kill_process(id, signal)
+                .with_context(|| format!("signalling {}", self.launch.name))?;
+        }
+        Ok(())
+    }
+
+    /// Asks it to end in order (SIGTERM), and waits until it did.
+    ///
+    /// # Errors
+    /// If it takes longer, or ends with a failure.
+    pub async fn end(&self, within: Duration) -> Result<()> {
+        self.signal(Signal::TERM).await?;
+        let Some(mut child) = self.child.lock().await.take() else {
+            return Ok(());
+        };
+        let name = &self.launch.name;
+        let Ok(status) = tokio::time::timeout(within, child.wait()).await else {
+            bail!("{name} did not end within {within:?}\n{}", self.tail());
+        };
+        let status = status?;
+        if !status.success() {
+            bail!("{name} ended badly: {status}\n{}", self.tail());
         }
         Ok(())
     }

@@ -18,6 +18,14 @@ pub enum EffectError {
     Gone(String),
 }
 
+impl EffectError {
+    /// Whether an object is not as it was when this was decided: nothing is wrong, it is decided anew.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Write(error) if error.is_conflict())
+    }
+}
+
 /// What the effects are about.
 pub struct Scene<'a> {
     /// What was observed.

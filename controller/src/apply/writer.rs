@@ -10,6 +10,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use sluice_crds::labels::MANAGER;
 
+use crate::lease::Fenced;
 use crate::metrics::Metrics;
 use crate::observe::Written;
 use crate::observe::written::{Expected, Trace};
@@ -26,6 +27,18 @@ pub struct WriteError {
 }
 
 impl WriteError {
+    /// Whether the object is not as it was when the write was decided.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.source.as_ref(), kube::Error::Api(status) if status.code == 409)
+    }
+
+    /// Whether the lease ran out before, or meanwhile.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        matches!(self.source.as_ref(), kube::Error::Service(error) if error.is::<Fenced>())
+    }
+
     /// What the API server said, when it refused for good: not found, invalid or forbidden.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
@@ -65,7 +78,8 @@ impl Writer {
         }
     }
 
-    /// Applies an object of ours, or those fields of another's that we own.
+    /// Applies an object of ours, or those fields of another's that we own. With a `resourceVersion` only
+    /// if it is still as it was: a write that arrives late, of a process that leads no more, does nothing.
     ///
     /// # Errors
     /// When the API server does not take it.
@@ -77,7 +91,14 @@ impl Writer {
     ) -> Result<(), WriteError> {
         let (name, params, patch) = applying(object);
         let applied = self.api(resource).patch(name, &params, &patch).await;
-        let applied = self.counted("apply", resource, name, applied)?;
+        let applied = self.counted("apply", resource, name, applied);
+        if applied.as_ref().is_err_and(WriteError::is_conflict) {
+            let decided_on = object.pointer("/metadata/resourceVersion");
+            if let Some(version) = decided_on.and_then(|v| v.as_str()?.parse().ok()) {
+                self.expect(kind, name, Trace::Since(version));
+            }
+        }
+        let applied = applied?;
         self.saw(kind, &applied);
         Ok(())
     }

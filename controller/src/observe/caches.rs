@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use futures::channel::mpsc::UnboundedSender;
@@ -49,6 +50,8 @@ pub struct Caches {
     pub pods: Store<Pod>,
     /// All `ConfigMap`s, their content reduced to a hash.
     pub config_maps: Store<ConfigMap>,
+    /// For each watch, whether it failed since it last listed all.
+    failed: Vec<Arc<AtomicBool>>,
 }
 
 /// One watch that has not started yet.
@@ -91,7 +94,7 @@ impl Caches {
         let (pods, pod_watch) = cache(Api::all(client.clone()), ours(), kinds::trim_pod);
         let (config_maps, config_map_watch) =
             cache(Api::all(client.clone()), any(), kinds::trim_config_map);
-        let caches = Self {
+        let mut caches = Self {
             canaries,
             policies,
             cluster_policies,
@@ -102,14 +105,15 @@ impl Caches {
             slices,
             pods,
             config_maps,
+            failed: Vec::new(),
         };
 
         let mut tasks = JoinSet::new();
-        let canaries = &caches.canaries;
         let mut tell = Teller {
             queue: queue.clone(),
-            canaries: canaries.clone(),
+            canaries: caches.canaries.clone(),
             tasks: &mut tasks,
+            failed: &mut caches.failed,
         };
         tell.spawn(canary_watch, |canary: &Canary| {
             Concerns::One(ObjectRef::from_obj(canary))
@@ -140,6 +144,14 @@ impl Caches {
             Concerns::labelled(object, true)
         });
         (caches, tasks)
+    }
+
+    /// Whether a watch failed since it last listed all, so that what it shows may be old.
+    #[must_use]
+    pub fn may_be_old(&self) -> bool {
+        self.failed
+            .iter()
+            .any(|failed| failed.load(Ordering::Relaxed))
     }
 
     /// Waits until every cache was filled once.
@@ -204,6 +216,7 @@ struct Teller<'a> {
     queue: Queue,
     canaries: Store<Canary>,
     tasks: &'a mut JoinSet<()>,
+    failed: &'a mut Vec<Arc<AtomicBool>>,
 }
 
 impl Teller<'_> {
@@ -213,9 +226,16 @@ impl Teller<'_> {
         K::DynamicType: Hash + Eq + Clone + Send + Sync,
     {
         let (queue, canaries) = (self.queue.clone(), self.canaries.clone());
+        let failed = Arc::new(AtomicBool::new(false));
+        self.failed.push(Arc::clone(&failed));
         let changes = watcher(watch.api, watch.config)
             .modify(watch.trim)
             .default_backoff()
+            .inspect(move |event| match event {
+                Err(_) => failed.store(true, Ordering::Relaxed),
+                Ok(watcher::Event::InitDone) => failed.store(false, Ordering::Relaxed),
+                Ok(_) => {}
+            })
             .reflect(watch.writer)
             .touched_objects()
             .inspect_err(|error| tracing::warn!(%error, "a watch failed and is tried again"))

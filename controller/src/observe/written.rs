@@ -31,6 +31,8 @@ pub struct Written {
 pub enum Trace {
     /// The resource version that it made.
     Version(u64),
+    /// Nothing: the object is not as it was at this version, which is all that the cache knew.
+    Since(u64),
     /// The object with this UID is gone, or on its way.
     Gone(String),
 }
@@ -61,13 +63,14 @@ where
 {
     let key = ObjectRef::new_with(&written.name, kind).within(&written.namespace);
     let cached = store.get(&key);
+    let version = |object: &K| object.resource_version()?.parse::<u64>().ok();
     match trace {
-        Trace::Version(version) => cached.is_some_and(|object| {
-            let cached = object
-                .resource_version()
-                .and_then(|text| text.parse::<u64>().ok());
-            cached.is_none_or(|cached| cached >= *version)
-        }),
+        Trace::Version(written) => {
+            cached.is_some_and(|object| version(&object).is_none_or(|cached| cached >= *written))
+        }
+        Trace::Since(old) => {
+            cached.is_none_or(|object| version(&object).is_none_or(|cached| cached > *old))
+        }
         Trace::Gone(uid) => cached.is_none_or(|object| {
             object.meta().deletion_timestamp.is_some() || object.uid().as_deref() != Some(uid)
         }),

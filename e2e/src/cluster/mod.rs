@@ -12,6 +12,7 @@ mod envoy;
 mod istiod;
 mod kubeconfig;
 mod prometheus;
+mod relay;
 mod sds;
 mod timing;
 mod waypoint;
@@ -39,6 +40,7 @@ pub use audit::Audit;
 pub use envoy::Shares;
 use kubeconfig::Credentials;
 pub use prometheus::Prometheus;
+pub use relay::Relay;
 pub use timing::Timing;
 use timing::Timings;
 pub use waypoint::{HBONE_PORT, Waypoint};
@@ -173,6 +175,24 @@ impl Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<PathBuf> {
+        let token = self.token(namespace, name).await?;
+        let file = format!("{namespace}-{name}");
+        let ca = self.authority.ca_pem();
+        kubeconfig::write(&self.files.pki, &file, api_server::ADDRESS, ca, &token)
+    }
+
+    /// Lays a [`Relay`] to the API server for one service account.
+    ///
+    /// # Errors
+    /// If there is no such account, or no port is left.
+    pub async fn relay(&self, namespace: &str, account: &str) -> Result<Relay> {
+        let token = self.token(namespace, account).await?;
+        let file = format!("relay-{namespace}-{account}");
+        let (pki, ca) = (&self.files.pki, self.authority.ca_pem());
+        Relay::start(|address| kubeconfig::write(pki, &file, address, ca, &token)).await
+    }
+
+    async fn token(&self, namespace: &str, name: &str) -> Result<Credentials> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
         let request = TokenRequest {
             spec: TokenRequestSpec {
@@ -189,15 +209,7 @@ impl Cluster {
             .status
             .context("a token request without a token")?
             .token;
-        let file = format!("{namespace}-{name}");
-        let ca = self.authority.ca_pem();
-        kubeconfig::write(
-            &self.files.pki,
-            &file,
-            api_server::ADDRESS,
-            ca,
-            &Credentials::Token(token),
-        )
+        Ok(Credentials::Token(token))
     }
 
     /// Lets the machine outside reach the API server, and writes `target/e2e/kubeconfig` for it.

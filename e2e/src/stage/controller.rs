@@ -1,23 +1,88 @@
 //! The program under test.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 
 use super::ADMIN;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Relay};
 use crate::process::{Launch, Process};
 
 /// Sluice, as the audit log names it.
 pub const USER: &str = "system:serviceaccount:sluice-system:sluice";
+/// The [`Second`] one, as the audit log names it.
+pub const SECOND: &str = "system:serviceaccount:sluice-system:sluice-second";
 const NAMESPACE: &str = "sluice-system";
 const ACCOUNT: &str = "sluice";
+const SECOND_ACCOUNT: &str = "sluice-second";
 const START: Duration = Duration::from_secs(20);
+/// What Kubernetes gives a pod to end in order, by default.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Sluice, running under the rights that its manifests grant.
 pub struct Controller {
     process: Process,
+    admin: SocketAddr,
+}
+
+/// A second Sluice, beside the stage's own. Its account has another name, so that the audit log tells
+/// the two apart, and the same rights.
+pub struct Second {
+    /// Between it and the API server.
+    pub relay: Relay,
+    /// The program.
+    pub controller: Controller,
+}
+
+impl Second {
+    pub(super) async fn start(cluster: &Cluster, program: &Path) -> Result<Self> {
+        cluster.apply(&second_rights()).await?;
+        let relay = cluster.relay(NAMESPACE, SECOND_ACCOUNT).await?;
+        let admin = SocketAddr::new(ADMIN.ip(), ADMIN.port() - 1);
+        let launch =
+            launch(cluster, program, "sluice-second", admin).env("KUBECONFIG", relay.kubeconfig());
+        let controller = Controller::launch(launch, admin).await?;
+        Ok(Self { relay, controller })
+    }
+}
+
+/// The account of the second one, bound to the same roles as the first.
+fn second_rights() -> String {
+    let binding = |kind: &str, role: &str, metadata: &str| {
+        format!(
+            "---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {kind}
+metadata: {metadata}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {role}, name: {ACCOUNT}}}
+subjects:
+- {{kind: ServiceAccount, name: {SECOND_ACCOUNT}, namespace: {NAMESPACE}}}
+"
+        )
+    };
+    let named = format!("{{name: {SECOND_ACCOUNT}}}");
+    let placed = format!("{{name: {SECOND_ACCOUNT}, namespace: {NAMESPACE}}}");
+    format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {placed}\n")
+        + &binding("ClusterRoleBinding", "ClusterRole", &named)
+        + &binding("RoleBinding", "Role", &placed)
+}
+
+fn launch(cluster: &Cluster, program: &Path, name: &str, admin: SocketAddr) -> Launch {
+    Launch::new(name, program, cluster.run_dir())
+        .args([
+            "--admin-address",
+            &admin.to_string(),
+            "--log-format",
+            "text",
+        ])
+        // As the manifests set them by the downward API.
+        .env("POD_NAME", name)
+        .env("POD_NAMESPACE", NAMESPACE)
+        .env("SLUICE_LOG", "info,sluice=debug,kube=warn")
+        .env("RUST_BACKTRACE", "1")
 }
 
 impl Controller {
@@ -25,18 +90,13 @@ impl Controller {
         let kubeconfig = cluster
             .kubeconfig_for_service_account(NAMESPACE, ACCOUNT)
             .await?;
-        let process = Launch::new("sluice", program, cluster.run_dir())
-            .args([
-                "--admin-address",
-                &ADMIN.to_string(),
-                "--log-format",
-                "text",
-            ])
-            .env("KUBECONFIG", kubeconfig)
-            .env("SLUICE_LOG", "info,sluice=debug,kube=warn")
-            .env("RUST_BACKTRACE", "1")
-            .start()?;
-        let controller = Self { process };
+        let launch = launch(cluster, program, "sluice", ADMIN).env("KUBECONFIG", kubeconfig);
+        Self::launch(launch, ADMIN).await
+    }
+
+    async fn launch(launch: Launch, admin: SocketAddr) -> Result<Self> {
+        let process = launch.start()?;
+        let controller = Self { process, admin };
         controller.ready().await?;
         Ok(controller)
     }
@@ -58,12 +118,45 @@ impl Controller {
         self.ready().await
     }
 
+    /// Stops it where it is, as a machine without CPU would; without effect if it does not run.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn freeze(&self) -> Result<()> {
+        self.process.signal(Signal::STOP).await
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn thaw(&self) -> Result<()> {
+        self.process.signal(Signal::CONT).await
+    }
+
+    /// Ends it in order, as Kubernetes ends a pod, and waits until it ended.
+    ///
+    /// # Errors
+    /// When it takes too long, or fails.
+    pub async fn end(&self) -> Result<()> {
+        self.process.end(GRACE).await
+    }
+
+    /// Whether it says that it holds the lease.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn leads(&self) -> Result<bool> {
+        let page = self.metrics().await?;
+        Ok(page.lines().any(|line| line == "sluice_leader 1"))
+    }
+
     /// Its metrics, in Prometheus' text format.
     ///
     /// # Errors
     /// When it does not answer.
     pub async fn metrics(&self) -> Result<String> {
-        let answer = reqwest::get(format!("http://{ADMIN}/metrics")).await?;
+        let answer = reqwest::get(format!("http://{}/metrics", self.admin)).await?;
         Ok(answer.error_for_status()?.text().await?)
     }
 
@@ -75,10 +168,14 @@ impl Controller {
         self.process.alive().await
     }
 
-    async fn ready(&self) -> Result<()> {
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready; the error quotes its log.
+    pub async fn ready(&self) -> Result<()> {
         self.process
             .ready(START, async || {
-                let answer = reqwest::get(format!("http://{ADMIN}/readyz")).await?;
+                let answer = reqwest::get(format!("http://{}/readyz", self.admin)).await?;
                 answer.error_for_status().context("not ready")?;
                 Ok(())
             })

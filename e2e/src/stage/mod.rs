@@ -11,6 +11,7 @@ mod wait;
 mod witness;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -20,7 +21,7 @@ use crate::node::{self, Node};
 use crate::paths;
 
 pub use app::App;
-pub use controller::{Controller, USER};
+pub use controller::{Controller, SECOND, Second, USER};
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
 pub use recording::{Recording, Seen, Split};
@@ -35,6 +36,7 @@ pub struct Stage {
     _node: Node,
     /// The cluster.
     pub cluster: Cluster,
+    sluice: PathBuf,
 }
 
 impl Stage {
@@ -56,7 +58,16 @@ impl Stage {
             controller,
             _node: node,
             cluster,
+            sluice: programs.sluice.clone(),
         })
+    }
+
+    /// A second Sluice beside the stage's own. It is a standby as long as that one lives.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn second(&self) -> Result<Second> {
+        Second::start(&self.cluster, &self.sluice).await
     }
 
     /// A namespace of its own, with a waypoint.
