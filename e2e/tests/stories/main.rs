@@ -9,6 +9,7 @@ mod bad_input;
 mod configuration;
 mod conversation;
 mod errors;
+mod idle;
 mod latency;
 mod metrics_outage;
 mod never_ready;
@@ -21,6 +22,7 @@ mod promote;
 mod revert;
 mod rights;
 mod status_lost;
+mod two_controllers;
 mod writes;
 
 use std::future::Future;
@@ -74,6 +76,7 @@ const STORIES: &[Story] = &[
     story!(configuration::alone_it_waits_for_the_rollout_under_way),
     story!(conversation::kubectl_alone_tells_the_story),
     story!(errors::a_failing_version_is_rolled_back_and_stays_away, alone: true),
+    story!(idle::fifty_canaries_ask_for_nothing, alone: true),
     story!(latency::a_slow_version_is_rolled_back, alone: true),
     story!(metrics_outage::a_rollout_outlasts_a_metrics_outage, alone: true),
     story!(never_ready::a_crash_loop_ends_at_the_deadline),
@@ -92,6 +95,7 @@ const STORIES: &[Story] = &[
     story!(revert::without_traffic_and_without_metrics, alone: true),
     story!(status_lost::a_rejection_stays, alone: true),
     story!(status_lost::in_a_step_no_traffic_moves, alone: true),
+    story!(two_controllers::whatever_becomes_of_one_the_other_goes_on, alone: true),
     story!(writes::a_weight_step_costs_two_writes_and_no_read, alone: true),
 ];
 
