@@ -11,6 +11,7 @@ pub mod identity;
 pub mod live_route;
 pub mod mesh;
 pub mod name;
+mod place;
 pub mod references;
 pub mod route;
 pub mod service;
@@ -21,6 +22,8 @@ use std::collections::BTreeMap;
 
 use sluice_core::{RevisionName, Time};
 use sluice_crds::labels;
+
+pub use place::in_place_of;
 
 /// The labels of every object of ours. Nothing else is put there: a label of Argo CD's, Flux's or
 /// Helm's, copied from the user's object, would make those tools prune what serves.

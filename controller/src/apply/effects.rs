@@ -172,32 +172,22 @@ async fn steer(writer: &Writer, scene: &Scene<'_>, routing: &Routing) -> Result<
         ));
     }
     for route in &wanted {
-        let decided = as_decided_upon(route, &scene.observed.routes);
+        let name = route.pointer("/metadata/name").and_then(Value::as_str);
+        // Somebody may have taken our labels from it.
+        let mut live = scene
+            .observed
+            .routes
+            .iter()
+            .chain(&scene.observed.other_routes);
+        let live = live.find(|live| live.metadata.name.as_deref() == name);
+        let route = render::in_place_of(route, live.map(AsRef::as_ref));
         writer
-            .apply(&kinds::http_route(), "HTTPRoute", &decided)
+            .apply(&kinds::http_route(), "HTTPRoute", &route)
             .await?;
     }
     let live: Vec<_> = scene.observed.routes.iter().map(AsRef::as_ref).collect();
     let left_over = live_route::superfluous(&live, &wanted);
     unroute(writer, scene, |route| left_over.contains(&route.name_any())).await
-}
-
-/// A route with the version of the one that it takes the place of.
-fn as_decided_upon(route: &Value, live: &[std::sync::Arc<DynamicObject>]) -> Value {
-    let mut route = route.clone();
-    let same = |object: &&std::sync::Arc<DynamicObject>| {
-        let name = route.pointer("/metadata/name").and_then(Value::as_str);
-        name == Some(&object.name_any())
-    };
-    let version = live
-        .iter()
-        .find(same)
-        .and_then(|live| live.resource_version());
-    let metadata = route.get_mut("metadata").and_then(Value::as_object_mut);
-    if let (Some(metadata), Some(version)) = (metadata, version) {
-        metadata.insert("resourceVersion".to_owned(), version.into());
-    }
-    route
 }
 
 /// The routes that carry these weights.
