@@ -119,6 +119,10 @@ names! {
         ForeignRoute,
         /// Another Service selects the same pods.
         SharedPods,
+        /// Clients reach the pods without the waypoint, and so without the weights.
+        AroundWaypoint,
+        /// Somebody keeps writing our route.
+        RouteContested,
         /// An object has a name that Sluice needs, and is not Sluice's.
         NameTaken,
         /// The policy named does not exist.

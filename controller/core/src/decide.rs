@@ -6,6 +6,7 @@
 
 mod advance;
 mod choose;
+mod contest;
 mod drain;
 mod end;
 mod finalise;
@@ -47,6 +48,7 @@ pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision 
         turn.effects.push(Effect::Claim);
     }
     choose::run(&mut turn);
+    contest::run(&mut turn);
     rebuild::resume(&mut turn);
     advance::run(&mut turn);
     drain::track(&mut turn);

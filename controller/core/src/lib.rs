@@ -21,7 +21,7 @@ pub use decision::{Decision, Effect, Note, Part, Routing};
 pub use evidence::{Counts, Evidence, Finding, Sample, Tally, Verdict};
 pub use plan::{Action, Indicator, Plan, Requirement, Slo, Step, Traffic};
 pub use revision::{Outcome, Record, RevisionName};
-pub use state::{Phase, Rollout, Stage, State};
+pub use state::{Contest, Phase, Rollout, Stage, State};
 pub use waiting::Waiting;
 pub use weight::Weight;
 pub use world::{Blocked, Orders, Parent, Revision, Route, Service, Target, Workload, World};

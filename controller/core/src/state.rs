@@ -19,6 +19,20 @@ pub struct State {
     pub target_left_at: Option<Time>,
     /// `spec.replicas` of the target when it was adopted: the size where the Canary names none.
     pub adopted_replicas: Option<u32>,
+    /// Who writes our route as well, if somebody did lately. Not kept in the status: losing it costs a
+    /// few writes.
+    pub contest: Option<Contest>,
+}
+
+/// Somebody else writes our route, and we put it back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Contest {
+    /// The field manager that did so last, if it is known.
+    pub writer: Option<String>,
+    /// When the route was put back last.
+    pub restored_at: Time,
+    /// Until then what was put back counts; each time adds a while.
+    pub counts_until: Time,
 }
 
 /// A candidate on its way.

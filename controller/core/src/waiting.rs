@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::TimeDelta;
 
 use crate::evidence::Why;
-use crate::{RevisionName, Time, Weight};
+use crate::{Blocked, RevisionName, Time, Weight};
 
 /// What a Canary waits for. `Display` is a sentence for a person.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +99,20 @@ pub enum Waiting {
     },
     /// Objects are being removed.
     Removal,
+    /// Somebody else keeps writing the route.
+    Contested {
+        /// Which field manager, if it is known.
+        writer: Option<String>,
+    },
+}
+
+impl From<&Blocked> for Waiting {
+    fn from(blocked: &Blocked) -> Self {
+        Self::Blocked {
+            reason: blocked.reason.clone(),
+            message: blocked.message.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Waiting {
@@ -143,8 +157,7 @@ impl fmt::Display for Waiting {
                 problem,
             } => write!(
                 f,
-                "no waypoint serves the Service that clients call{}; label the Service or its \
-                 namespace istio.io/use-waypoint",
+                "no waypoint serves the Service that clients call{}",
                 because(problem.as_ref())
             ),
             Self::Settle { until } => {
@@ -205,6 +218,12 @@ impl fmt::Display for Waiting {
                 "hands over to the target: {ready} of {wanted} of its pods are ready"
             ),
             Self::Removal => write!(f, "objects are being removed"),
+            Self::Contested { writer } => write!(
+                f,
+                "{} keeps changing the route, which is put back less often now: find and stop it, or \
+                 set spec.suspend to leave the route to it",
+                writer.as_deref().unwrap_or("somebody")
+            ),
         }
     }
 }

@@ -25,6 +25,7 @@ pub fn read(status: &CanaryStatus, now: Time) -> State {
         adopted_replicas: adoption
             .and_then(|adoption| u32::try_from(adoption.target_replicas).ok())
             .filter(|replicas| *replicas > 0),
+        contest: None,
     }
 }
 
@@ -163,6 +164,7 @@ mod tests {
                 draining: BTreeMap::from([("podinfo-older".into(), time(5))]),
                 target_left_at: Some(time(6)),
                 adopted_replicas: Some(3),
+                contest: None,
             };
             let pinned = PolicySpec::built_in();
             let status = write(&state, Some(&pinned), &CanaryStatus::default());

@@ -54,12 +54,10 @@ fn claims(told: &Told<'_>) -> Vec<Claim> {
         None => explain(decision),
     };
     let stalled = is_stalled(decision.waiting.as_ref());
-    let at_rest = matches!(decision.phase, Phase::Succeeded | Phase::Failed);
-    let ready = match decision.phase {
-        // A rejected template leaves a healthy service behind.
-        Phase::Succeeded | Phase::Failed => "True",
-        _ => "False",
-    };
+    // A rejected template leaves a healthy service behind; one without a waypoint is not ours to steer.
+    let unmeshed = matches!(decision.waiting, Some(Waiting::Mesh { .. }));
+    let at_rest = matches!(decision.phase, Phase::Succeeded | Phase::Failed) && !unmeshed;
+    let ready = if at_rest { "True" } else { "False" };
     let claim = |kind, status| Claim {
         kind,
         status,
@@ -89,7 +87,11 @@ fn claims(told: &Told<'_>) -> Vec<Claim> {
 fn is_stalled(waiting: Option<&Waiting>) -> bool {
     match waiting {
         Some(Waiting::Blocked { reason, .. }) => reason != Reason::TooManyRollouts.as_str(),
-        Some(Waiting::TargetMissing | Waiting::Evidence { overdue: true, .. }) => true,
+        Some(
+            Waiting::TargetMissing
+            | Waiting::Contested { .. }
+            | Waiting::Evidence { overdue: true, .. },
+        ) => true,
         _ => false,
     }
 }
@@ -154,6 +156,7 @@ fn reason(waiting: &Waiting) -> String {
         Waiting::Drain { .. } => Reason::Draining,
         Waiting::Rejected { .. } => Reason::Rejected,
         Waiting::HandOver { .. } | Waiting::Removal => Reason::Finalising,
+        Waiting::Contested { .. } => Reason::RouteContested,
     };
     reason.as_str().to_owned()
 }

@@ -64,7 +64,8 @@ fn event(note: &Note) -> Event {
             EventType::Warning,
             "RouteRestored",
             format!(
-                "{writer} changed the route; it was put back. To keep a change by hand, set spec.suspend"
+                "{writer} changed the route; it was put back, since its weights are Sluice's whenever \
+                 spec.suspend is not true. To keep a change by hand, set spec.suspend and leave it set"
             ),
         ),
         Note::Obeyed(order) => (normal, "Obeyed", format!("carried out the order {order}")),

@@ -90,7 +90,12 @@ pub fn due(decision: &Decision, stored: &CanaryStatus, next: &CanaryStatus) -> D
         return Due::Now;
     }
     if unworded(stored) == unworded(next) {
-        return Due::Within(LONG_PATIENCE);
+        // What a person must mend is another thing now; other messages count requests.
+        let mended = matches!(
+            decision.waiting,
+            Some(Waiting::Blocked { .. } | Waiting::Mesh { .. })
+        );
+        return Due::Within(if mended { PATIENCE } else { LONG_PATIENCE });
     }
     let proving =
         decision.state.rollout.as_ref().filter(|rollout| {

@@ -222,11 +222,8 @@ fn pods_missing(turn: &Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
 fn obstacle(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
     // Going back, and an order to promote, wait for nobody.
     let waits = rollout.gated || turn.state.stable.is_none();
-    if let Some(blocked) = turn.world.blocked.clone().filter(|_| waits) {
-        return Some(Waiting::Blocked {
-            reason: blocked.reason,
-            message: blocked.message,
-        });
+    if let Some(blocked) = turn.world.blocked.as_ref().filter(|_| waits) {
+        return Some(Waiting::from(blocked));
     }
     if turn
         .revision(&rollout.candidate)
@@ -262,7 +259,7 @@ fn grow(turn: &mut Turn<'_>, rollout: &mut Rollout, (stage, weight): (Stage, Wei
 }
 
 /// Ends a rollout that makes no progress, or whose verdict stays open for too long.
-fn deadline(turn: &mut Turn<'_>, rollout: Rollout) {
+fn deadline(turn: &mut Turn<'_>, mut rollout: Rollout) {
     let waiting = turn.waiting().cloned();
     let reason = match &waiting {
         Some(Waiting::Evidence { why, overdue, .. }) => {
@@ -271,6 +268,20 @@ fn deadline(turn: &mut Turn<'_>, rollout: Rollout) {
         }
         // A bake is progress by itself.
         Some(Waiting::Bake { .. }) | None => None,
+        // No fault of the candidate: half of the deadline at least is left to it afterwards.
+        Some(
+            Waiting::Blocked { .. }
+            | Waiting::Mesh { revision: None, .. }
+            | Waiting::Contested { .. },
+        ) => {
+            let half = rollout.plan.progress_deadline / 2;
+            if turn.now >= rollout.progressed_at + half {
+                rollout.progressed_at = turn.now;
+            }
+            rollout.passed_at = rollout.passed_at.map(|_| turn.now);
+            turn.wake(rollout.progressed_at + half);
+            None
+        }
         Some(waiting) => {
             let progressed_at = rollout.passed_at.unwrap_or(rollout.progressed_at);
             let at = progressed_at + rollout.plan.progress_deadline;

@@ -28,13 +28,10 @@ pub(super) fn run(turn: &mut Turn<'_>) {
 
 /// Says what a person must mend, if there is something.
 fn tell_blocker(turn: &mut Turn<'_>) -> bool {
-    let Some(blocked) = turn.world.blocked.clone() else {
+    let Some(blocked) = &turn.world.blocked else {
         return false;
     };
-    turn.wait(Waiting::Blocked {
-        reason: blocked.reason,
-        message: blocked.message,
-    });
+    turn.wait(Waiting::from(blocked));
     true
 }
 

@@ -12,6 +12,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         return;
     }
     turn.state.rollout = None;
+    turn.state.contest = None;
     match &turn.world.target {
         // The app itself was removed: nothing is left to serve.
         None => {

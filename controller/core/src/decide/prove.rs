@@ -27,6 +27,16 @@ pub(super) fn is_proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
         turn.wait(waiting);
         return false;
     }
+    if let Some(waiting) = unbound(turn, &rollout.candidate) {
+        // Without a waypoint no weight is in force; with one again, it is proven again.
+        if rollout.proven_at.is_some() {
+            rollout.proven_at = None;
+            rollout.passed_at = None;
+            rollout.weight_at = turn.now;
+        }
+        turn.wait(waiting);
+        return false;
+    }
     if let Some(measured) = contradiction(turn, rollout) {
         // Also later: a proxy may refuse what its control plane accepted.
         rollout.proven_at = None;
@@ -59,6 +69,10 @@ pub(super) fn is_measured(turn: &Turn<'_>, rollout: &Rollout) -> bool {
 /// What the mesh still has to do before the weight can be in force.
 fn unsettled(turn: &mut Turn<'_>, rollout: &Rollout, route: &Route) -> Option<Waiting> {
     if !route.accepted {
+        // It may be why, and says what to do.
+        if let Some(blocked) = &turn.world.blocked {
+            return Some(Waiting::from(blocked));
+        }
         return Some(Waiting::RouteAcceptance {
             problem: route.problem.clone(),
         });

@@ -59,6 +59,11 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
         return;
     };
     let is_newer = has_weight && route.written_at < rollout.progressed_at;
+    // Somebody took our notes away: what is remembered holds.
+    let is_stripped = route.stable.is_none() && route.candidate.is_none();
+    if is_stripped && has_weight {
+        return;
+    }
     if route.candidate.as_ref() != Some(&rollout.candidate) {
         if has_weight && !is_newer {
             rollout.restart(now);

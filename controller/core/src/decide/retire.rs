@@ -2,7 +2,7 @@
 
 use crate::decision::{Effect, Part};
 use crate::waiting::Waiting;
-use crate::{Revision, RevisionName, Time};
+use crate::{Record, Revision, RevisionName, Time};
 
 use super::drain;
 use super::turn::Turn;
@@ -12,9 +12,21 @@ use super::turn::Turn;
 const REJECTIONS_KEPT: usize = 10;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
+    // Without a waypoint no weight is in force, so whatever has pods may be called. What was rejected
+    // goes all the same.
+    let weighted = turn.world.parent.bound;
+    if !weighted && turn.state.stable.is_some() {
+        let problem = turn.world.parent.problem.clone();
+        turn.wait(Waiting::Mesh {
+            revision: None,
+            problem,
+        });
+    }
     release_target(turn);
     for (name, revision) in &turn.world.revisions {
-        if !drain::is_in_use(turn, name) && turn.world.weight(name).is_zero() {
+        let rejected = revision.record.as_ref().is_some_and(Record::is_rejected);
+        let unused = !drain::is_in_use(turn, name) && turn.world.weight(name).is_zero();
+        if unused && (weighted || rejected) {
             retire(turn, name, revision);
         }
     }
@@ -23,7 +35,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
 /// Whether a revision was promoted recently enough to go back to without gates.
 pub(super) fn within_window(turn: &Turn<'_>, name: &RevisionName) -> bool {
     let stable = turn.state.stable.as_ref();
-    let others = latest(turn, crate::Record::is_promoted).filter(|other| Some(*other) != stable);
+    let others = latest(turn, Record::is_promoted).filter(|other| Some(*other) != stable);
     others
         .take(turn.plan.rollback_window)
         .any(|other| other == name)
@@ -32,7 +44,7 @@ pub(super) fn within_window(turn: &Turn<'_>, name: &RevisionName) -> bool {
 /// Revisions of one outcome, the latest first.
 fn latest<'a>(
     turn: &Turn<'a>,
-    outcome: fn(&crate::Record) -> bool,
+    outcome: fn(&Record) -> bool,
 ) -> impl Iterator<Item = &'a RevisionName> {
     let mut ended: Vec<(Option<Time>, &RevisionName)> = turn
         .world
@@ -51,6 +63,11 @@ fn retire(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revision) {
         return;
     }
     if within_window(turn, name) {
+        // Whoever goes back to it waits for nothing.
+        let service = revision.service.as_ref();
+        if service.is_some_and(|service| service.outdated) {
+            turn.effects.push(Effect::Expose(name.clone()));
+        }
         if revision
             .workload
             .as_ref()
@@ -99,7 +116,7 @@ fn is_remembered(turn: &Turn<'_>, name: &RevisionName) -> bool {
         .target
         .as_ref()
         .is_some_and(|target| target.revision == *name)
-        || latest(turn, crate::Record::is_rejected)
+        || latest(turn, Record::is_rejected)
             .take(REJECTIONS_KEPT)
             .any(|kept| kept == name)
 }
@@ -110,7 +127,8 @@ fn release_target(turn: &mut Turn<'_>) {
     if target.is_none_or(|target| target.replicas == 0) {
         return;
     }
-    let Some(left_at) = turn.state.target_left_at.filter(|_| serves_stable(turn)) else {
+    let is_safe = turn.world.blocked.is_none() && serves_stable(turn);
+    let Some(left_at) = turn.state.target_left_at.filter(|_| is_safe) else {
         return;
     };
     let until = drain::ends(turn, left_at);

@@ -6,6 +6,7 @@ use crate::decision::{Effect, Note, Routing};
 use crate::state::{Rollout, Stage};
 use crate::{Route, Weight};
 
+use super::contest;
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
@@ -36,17 +37,26 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     if !moves && routing.weights.keys().any(lacks) {
         return;
     }
+    if contest::holds_up(turn, &routing) {
+        return;
+    }
     if let Some(writer) = route.and_then(|route| route.foreign_writer.clone()) {
         turn.notes.push(Note::RouteRestored { writer });
     }
     turn.effects.push(Effect::Route(routing));
 }
 
-/// Whether the route needs no write. What we noted on it may be old, since a promotion moves nothing;
-/// but weights that somebody else wrote and an old note together would tell of what never was.
+/// Whether the route needs no write. Between rollouts what we noted on it may be old, since a promotion
+/// moves nothing; but weights that somebody else wrote and an old note together would tell of what never
+/// was, and no note at all tells nothing.
 fn says(route: &Route, routing: &Routing) -> bool {
     let noted = route.candidate == routing.candidate && route.step == routing.step;
-    let ours = route.foreign_writer.is_none() || noted;
+    let old = route.candidate.is_some() && routing.candidate.is_none();
+    let ours = if route.foreign_writer.is_some() {
+        noted
+    } else {
+        (noted && route.stable.is_some() == routing.stable.is_some()) || old
+    };
     ours && route.intact && route.weights == routing.weights
 }
 

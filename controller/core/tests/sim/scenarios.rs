@@ -98,6 +98,8 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["order", "abort"] => Event::Order(Verb::Abort, 0),
         ["order", "retry"] => Event::Order(Verb::Retry, 0),
         ["metrics", state] => Event::Metrics(*state == "on"),
+        ["waypoint", state] => Event::Waypoint(*state == "on"),
+        ["block", state] => Event::Block(*state == "on"),
         ["traffic", state] => Event::Traffic(*state == "on"),
         ["suspend", state] => Event::Suspend(*state == "on"),
         ["lose-status"] => Event::LoseStatus,
@@ -111,7 +113,8 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
 
 /// Looked at every 5 s, as by scrapes.
 fn wait(history: &mut History, seconds: u16) -> Result<(), String> {
-    let mut waits = (0..seconds / 5).map(|_| history.happen(Event::Wait(5)));
+    let part = seconds.clamp(1, 5);
+    let mut waits = (0..seconds / part).map(|_| history.happen(Event::Wait(part)));
     let waited = waits.try_for_each(|waited| waited);
     waited.map_err(|breach| breach.to_string())
 }

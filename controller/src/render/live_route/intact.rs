@@ -2,12 +2,15 @@
 
 use std::iter;
 
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
+use sluice_crds::annotations;
 
 use super::is_ours_alone;
 
-/// Whether the live routes are those rendered: the same routes, parents, rules, and ports of backends.
+/// Whether the live routes are those rendered: the same routes, labels, parents, rules, and ports of
+/// backends.
 ///
 /// The names and weights of backends may differ: the decision compares those. What the API server adds
 /// by default is no difference; what somebody else added is.
@@ -41,6 +44,9 @@ fn is_as_wanted(route: &DynamicObject, wanted: &Value) -> bool {
     let compare = Compare {
         any_default: is_ours_alone(route),
     };
+    if !is_marked(route, wanted) {
+        return false;
+    }
     let parents = (
         route.data.pointer("/spec/parentRefs"),
         wanted.pointer("/spec/parentRefs"),
@@ -55,6 +61,18 @@ fn is_as_wanted(route: &DynamicObject, wanted: &Value) -> bool {
     compare.covers(live_parents, wanted_parents)
         && rules.0.len() == rules.1.len()
         && iter::zip(rules.0, rules.1).all(|(live, wanted)| compare.rule(live, wanted))
+}
+
+/// Whether a route has all labels of ours, and notes at all. What they say is for the decision.
+fn is_marked(route: &DynamicObject, wanted: &Value) -> bool {
+    let labels = wanted
+        .pointer("/metadata/labels")
+        .and_then(Value::as_object);
+    let labelled = labels
+        .into_iter()
+        .flatten()
+        .all(|(name, value)| route.labels().get(name).map(String::as_str) == value.as_str());
+    labelled && route.annotations().contains_key(annotations::DECIDED_AT)
 }
 
 fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
