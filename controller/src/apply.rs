@@ -6,6 +6,7 @@
 pub mod configuration;
 pub mod effects;
 pub mod scene;
+pub mod settings;
 pub mod writer;
 
 pub use effects::run;

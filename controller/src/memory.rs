@@ -17,6 +17,7 @@ use crate::observe::kinds;
 use crate::observe::written::{Expected, Trace, Written, seen};
 use crate::parse;
 use crate::record::status::Due;
+use crate::render::kind::Optional;
 
 /// The longest pause between two tries.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
@@ -148,8 +149,14 @@ fn is_seen(caches: &Caches, written: &Written, trace: &Trace) -> bool {
         "PodTemplate" => seen(&caches.pod_templates, kinds::pod_template(), written, trace),
         "HTTPRoute" => seen(&caches.routes, kinds::http_route(), written, trace),
         "Service" => seen(&caches.services, (), written, trace),
-        // Copies of configuration: nothing is decided by them.
-        _ => true,
+        kind => match Optional::ALL.into_iter().find(|known| known.kind() == kind) {
+            Some(optional) => {
+                let store = caches.neighbours.store(optional);
+                store.is_none_or(|store| seen(store, optional.resource(), written, trace))
+            }
+            // Copies of configuration: nothing is decided by them.
+            None => true,
+        },
     }
 }
 

@@ -1,13 +1,16 @@
 //! The first stage of a reconcile: what is known of the cluster, from caches alone.
 //!
-//! [`kinds`] says what is watched and what of it is kept, [`caches`] keeps it, [`triggers`] tells
-//! which Canary a change concerns, [`observed`] collects what one Canary depends on, [`written`]
-//! knows whether the caches have seen our own writes.
+//! [`kinds`] says what is watched and what of it is kept, [`caches`] keeps it, [`optional`] does both
+//! for kinds that a cluster may lack, [`triggers`] tells which Canary a change concerns,
+//! [`observed`] and [`others`] collect what one Canary depends on, [`written`] knows whether the caches have seen our
+//! own writes.
 
 pub mod caches;
 pub mod kinds;
 pub mod labelled;
 pub mod observed;
+pub mod optional;
+pub mod others;
 pub mod triggers;
 pub mod written;
 

@@ -6,9 +6,12 @@
 
 pub mod acceptance;
 pub mod config;
+pub mod copies;
 mod hash;
 pub mod identity;
+pub mod kind;
 pub mod live_route;
+pub mod mentions;
 pub mod mesh;
 pub mod name;
 mod place;

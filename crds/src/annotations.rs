@@ -29,3 +29,6 @@ pub const DECIDED_AT: &str = "sluice.dev/decided-at";
 
 /// On the `HTTPRoute`: the step, from 1, whose weight the route carries; absent between rollouts.
 pub const STEP: &str = "sluice.dev/step";
+
+/// On a revision's copy of a `DestinationRule` or `BackendTLSPolicy`: hash of what was copied.
+pub const COPIED: &str = "sluice.dev/copied";

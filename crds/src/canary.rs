@@ -202,6 +202,8 @@ pub enum Waiver {
     ForeignRoute,
     /// Another Service selects the same pods.
     SharedPods,
+    /// Clients reach the pods without the waypoint: by an ingress, or from outside the mesh.
+    AroundWaypoint,
 }
 
 #[expect(

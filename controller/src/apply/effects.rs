@@ -8,6 +8,7 @@ use sluice_crds::{Canary, annotations, labels};
 
 use super::configuration;
 use super::scene::{EffectError, Scene};
+use super::settings;
 use super::writer::Writer;
 use crate::observe::kinds;
 use crate::render::{self, live_route, snapshot};
@@ -125,7 +126,8 @@ async fn expose(
         .into_iter()
         .find(|s| s.name_any() == revision.as_str());
     let object = render::service::service(namespace, name, revision, parent, live);
-    Ok(writer.apply(&service(), "Service", &object).await?)
+    writer.apply(&service(), "Service", &object).await?;
+    settings::copy(writer, scene.observed, revision).await
 }
 
 async fn run_pods(
@@ -250,9 +252,13 @@ async fn remove(
                 .iter()
                 .find(|service| service.name_any() == name);
             let uid = own.and_then(|service| service.uid());
+            // Without the Service nothing tells that they are there.
+            settings::sweep(writer, scene.observed, revision).await?;
             writer.delete(&service(), "Service", name, uid).await?;
         }
         Part::Snapshot => {
+            // Somebody may have deleted the Service and left these.
+            settings::sweep(writer, scene.observed, revision).await?;
             // The snapshot goes last: without it nothing knows whose the copies were.
             configuration::sweep(writer, scene, revision).await?;
             let uid = find(&scene.observed.snapshots, revision).and_then(kube::ResourceExt::uid);

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use futures::channel::mpsc::UnboundedSender;
 use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::DynamicObject;
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::ReconcileRequest;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 
 use super::kinds;
 use super::labelled::label;
+use super::optional::Neighbours;
 use super::triggers::{self, Concerns};
 
 /// Where requests to reconcile go.
@@ -50,6 +52,10 @@ pub struct Caches {
     pub pods: Store<Pod>,
     /// All `ConfigMap`s, their content reduced to a hash.
     pub config_maps: Store<ConfigMap>,
+    /// The labels of all namespaces, some of which are the mesh's.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// What there is of kinds that the cluster may lack.
+    pub neighbours: Neighbours,
     /// For each watch, whether it failed since it last listed all.
     failed: Vec<Arc<AtomicBool>>,
 }
@@ -94,6 +100,13 @@ impl Caches {
         let (pods, pod_watch) = cache(Api::all(client.clone()), ours(), kinds::trim_pod);
         let (config_maps, config_map_watch) =
             cache(Api::all(client.clone()), any(), kinds::trim_config_map);
+        let (namespaces, namespace_watch) =
+            cache(Api::all(client.clone()), any(), kinds::trim_namespace);
+        let mut tasks = JoinSet::new();
+        let neighbours = Neighbours::start(client, &mut tasks, {
+            let (queue, canaries) = (queue.clone(), canaries.clone());
+            move |concerns: &Concerns| ask(&queue, &canaries, concerns)
+        });
         let mut caches = Self {
             canaries,
             policies,
@@ -106,9 +119,10 @@ impl Caches {
             pods,
             config_maps,
             failed: Vec::new(),
+            namespaces,
+            neighbours,
         };
 
-        let mut tasks = JoinSet::new();
         let mut tell = Teller {
             queue: queue.clone(),
             canaries: caches.canaries.clone(),
@@ -133,9 +147,7 @@ impl Caches {
         tell.spawn(service_watch, |service: &Service| {
             Concerns::service(service)
         });
-        tell.spawn(route_watch, |route: &DynamicObject| {
-            Concerns::labelled(route, true)
-        });
+        tell.spawn(route_watch, triggers::routes());
         tell.spawn(slice_watch, |slice: &EndpointSlice| {
             Concerns::labelled(slice, false)
         });
@@ -143,6 +155,10 @@ impl Caches {
         tell.spawn(config_map_watch, |object: &ConfigMap| {
             Concerns::labelled(object, true)
         });
+        tell.spawn(
+            namespace_watch,
+            |namespace: &PartialObjectMeta<Namespace>| Concerns::Namespace(namespace.name_any()),
+        );
         (caches, tasks)
     }
 
@@ -172,7 +188,9 @@ impl Caches {
         self.routes.wait_until_ready().await.context(ENDED)?;
         self.slices.wait_until_ready().await.context(ENDED)?;
         self.pods.wait_until_ready().await.context(ENDED)?;
-        self.config_maps.wait_until_ready().await.context(ENDED)
+        self.config_maps.wait_until_ready().await.context(ENDED)?;
+        self.namespaces.wait_until_ready().await.context(ENDED)?;
+        self.neighbours.ready().await.context(ENDED)
     }
 }
 
@@ -220,8 +238,11 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn spawn<K>(&mut self, watch: Watch<K>, concerns: fn(&K) -> Concerns)
-    where
+    fn spawn<K>(
+        &mut self,
+        watch: Watch<K>,
+        mut concerns: impl FnMut(&K) -> Concerns + Send + 'static,
+    ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Hash + Eq + Clone + Send + Sync,
     {
@@ -241,12 +262,17 @@ impl Teller<'_> {
             .inspect_err(|error| tracing::warn!(%error, "a watch failed and is tried again"))
             .filter_map(|change| async { change.ok() });
         self.tasks.spawn(changes.for_each(move |object| {
-            for key in triggers::keys(&canaries, &concerns(&object)) {
-                // The receiver is gone only when the program ends.
-                let _ = queue.unbounded_send(ReconcileRequest::from(key));
-            }
+            ask(&queue, &canaries, &concerns(&object));
             std::future::ready(())
         }));
+    }
+}
+
+/// Asks for a reconcile of the Canaries that a change concerns.
+fn ask(queue: &Queue, canaries: &Store<Canary>, concerns: &Concerns) {
+    for key in triggers::keys(canaries, concerns) {
+        // The receiver is gone only when the program ends.
+        let _ = queue.unbounded_send(ReconcileRequest::from(key));
     }
 }
 

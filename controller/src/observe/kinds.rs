@@ -1,8 +1,9 @@
 //! What is watched, and what of each object is kept.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::ResourceExt as _;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::PartialObjectMeta;
 
 use crate::render::config;
 
@@ -35,6 +36,12 @@ fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource
 /// edits one by hand.
 pub fn trim(object: &mut DynamicObject) {
     object.managed_fields_mut().clear();
+}
+
+/// Keeps the labels of a namespace.
+pub fn trim_namespace(namespace: &mut PartialObjectMeta<Namespace>) {
+    namespace.managed_fields_mut().clear();
+    namespace.annotations_mut().clear();
 }
 
 /// Keeps of a Pod what tells whether it runs, and why not.

@@ -14,7 +14,11 @@ use sluice_crds::{Canary, PolicyKind, PolicyRef, PolicySpec, TargetKind, labels}
 use super::caches::{Caches, of_canary};
 use super::kinds;
 use super::labelled::label;
-use crate::render::config;
+use super::others::Others;
+use crate::render::copies::Setting;
+use crate::render::kind::Optional;
+use crate::render::mentions::Place;
+use crate::render::{config, name};
 
 /// What one Canary depends on, as last seen.
 pub struct Observed {
@@ -44,8 +48,12 @@ pub struct Observed {
     pub pods: Vec<Arc<Pod>>,
     /// Its routes.
     pub routes: Vec<Arc<DynamicObject>>,
-    /// Routes of others in the namespace.
-    pub other_routes: Vec<Arc<DynamicObject>>,
+    /// What others have that concerns the Service that clients call.
+    pub others: Others,
+    /// Its copies of what says how that Service is called.
+    pub copies: Vec<Setting>,
+    /// The labels of the namespace; `None` when it is not known.
+    pub namespace_labels: Option<BTreeMap<String, String>>,
     /// Content hashes of the namespace's `ConfigMap`s that a revision may hold a copy of.
     pub config_maps: BTreeMap<String, String>,
 }
@@ -75,10 +83,6 @@ impl Observed {
         let namespace = canary.namespace().unwrap_or_default();
         let name = canary.name_any();
         let beside = |labels: &BTreeMap<String, String>| label(labels, labels::CANARY).is_none();
-        // A route of another Canary is as foreign as any.
-        let of_others = |labels: &BTreeMap<String, String>| {
-            label(labels, labels::CANARY) != Some(name.as_str())
-        };
         let here = |own: Option<String>| own.as_deref() == Some(namespace.as_str());
         let parent = find(&caches.services, &namespace, parent_name(&canary), ());
         let others = |service: &Service| {
@@ -95,20 +99,23 @@ impl Observed {
                 kinds::content_hash(object.as_ref())?.to_owned(),
             ))
         };
+        let ours =
+            |route: &DynamicObject| is_own_route(route, &namespace, &name, parent.as_deref());
+        let routes = caches.routes.state_filter(ours);
         Self {
             policy: Policy::of(caches, &canary),
             target: target(caches, &canary, &namespace),
-            parent,
+            parent: parent.clone(),
             other_services: caches.services.state_filter(others),
             snapshots: of_canary(&caches.pod_templates, &namespace, &name),
             workloads: of_canary(&caches.deployments, &namespace, &name),
             services: of_canary(&caches.services, &namespace, &name),
             slices: of_canary(&caches.slices, &namespace, &name),
             pods: of_canary(&caches.pods, &namespace, &name),
-            routes: of_canary(&caches.routes, &namespace, &name),
-            other_routes: caches
-                .routes
-                .state_filter(|route| here(route.namespace()) && of_others(route.labels())),
+            others: Others::collect(caches, &Place::new(&namespace, parent_name(&canary)), &ours),
+            copies: copies(caches, &namespace, &name),
+            namespace_labels: namespace_labels(caches, &namespace),
+            routes,
             config_maps: config_maps.iter().filter_map(hash).collect(),
             canary,
             namespace,
@@ -136,6 +143,40 @@ pub fn parent_name(canary: &Canary) -> &str {
         .as_ref()
         .and_then(|service| service.name.as_deref());
     named.unwrap_or(&canary.spec.target_ref.name)
+}
+
+/// Whether a route is the Canary's: by its label, or, where somebody took that away, by its name.
+fn is_own_route(
+    route: &DynamicObject,
+    namespace: &str,
+    canary: &str,
+    parent: Option<&Service>,
+) -> bool {
+    let by_name = || {
+        let service = parent.map(kube::ResourceExt::name_any).unwrap_or_default();
+        let ports = parent.and_then(|parent| parent.spec.as_ref()?.ports.as_ref());
+        let mut ports = ports.into_iter().flatten();
+        ports.any(|port| name::route_name(&service, port.port) == route.name_any())
+    };
+    route.namespace().as_deref() == Some(namespace)
+        && label(route.labels(), labels::CANARY).map_or_else(by_name, |of| of == canary)
+}
+
+/// Everything of the kinds that are copied that is labelled as the Canary's.
+fn copies(caches: &Caches, namespace: &str, canary: &str) -> Vec<Setting> {
+    let of_kind = |kind: Optional| {
+        let store = caches.neighbours.store(kind);
+        let found = store.map(|store| of_canary(store, namespace, canary));
+        let found = found.unwrap_or_default().into_iter();
+        found.map(move |object| (kind, object))
+    };
+    let kinds = [Optional::DestinationRule, Optional::BackendTlsPolicy];
+    kinds.into_iter().flat_map(of_kind).collect()
+}
+
+fn namespace_labels(caches: &Caches, namespace: &str) -> Option<BTreeMap<String, String>> {
+    let found = caches.namespaces.get(&ObjectRef::new(namespace))?;
+    Some(found.labels().clone())
 }
 
 fn target(caches: &Caches, canary: &Canary, namespace: &str) -> Option<Arc<DynamicObject>> {

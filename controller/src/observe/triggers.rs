@@ -1,5 +1,7 @@
 //! Which Canaries a change concerns.
 
+use std::collections::{BTreeSet, HashMap};
+
 use k8s_openapi::api::core::v1::Service;
 use kube::api::DynamicObject;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -7,6 +9,7 @@ use kube::{Resource, ResourceExt as _};
 use sluice_crds::{Canary, CanaryPolicy, labels};
 
 use super::labelled::label;
+use crate::render::mentions;
 
 /// Which Canaries a change concerns.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +20,8 @@ pub enum Concerns {
     One(ObjectRef<Canary>),
     /// Every one of a namespace.
     Namespace(String),
+    /// Every one of several namespaces.
+    Namespaces(BTreeSet<String>),
     /// Those of a namespace whose target has this name.
     Target(String, String),
     /// Every one.
@@ -43,6 +48,18 @@ impl Concerns {
         }
     }
 
+    /// An object of others concerns its own namespace, and those that it names; ours its Canary.
+    #[must_use]
+    pub fn reaching(object: &DynamicObject, mut named: BTreeSet<String>) -> Self {
+        match Self::labelled(object, true) {
+            Self::Namespace(own) => {
+                named.insert(own);
+                Self::Namespaces(named)
+            }
+            known => known,
+        }
+    }
+
     /// A Deployment or `PodTemplate` is a revision's, or a target by its name.
     #[must_use]
     pub fn template(object: &DynamicObject) -> Self {
@@ -62,6 +79,22 @@ impl Concerns {
     }
 }
 
+/// What changes of routes concern. A route that names a Service of another namespace no more concerns
+/// that one a last time.
+pub fn routes() -> impl FnMut(&DynamicObject) -> Concerns + Send + 'static {
+    let mut reached: HashMap<ObjectRef<DynamicObject>, BTreeSet<String>> = HashMap::new();
+    move |route| {
+        let named = mentions::namespaces(route);
+        let key = ObjectRef::from_obj_with(route, super::kinds::http_route());
+        let mut all = reached.remove(&key).unwrap_or_default();
+        all.extend(named.iter().cloned());
+        if !named.is_empty() {
+            reached.insert(key, named);
+        }
+        Concerns::reaching(route, all)
+    }
+}
+
 /// The Canaries that a change concerns.
 #[must_use]
 pub fn keys(canaries: &Store<Canary>, concerns: &Concerns) -> Vec<ObjectRef<Canary>> {
@@ -73,6 +106,10 @@ pub fn keys(canaries: &Store<Canary>, concerns: &Concerns) -> Vec<ObjectRef<Cana
         Concerns::Namespace(namespace) => {
             canaries.state_filter(|canary| in_namespace(canary, namespace))
         }
+        Concerns::Namespaces(namespaces) => canaries.state_filter(|canary| {
+            let own = canary.namespace();
+            own.is_some_and(|own| namespaces.contains(&own))
+        }),
         Concerns::Target(namespace, name) => canaries.state_filter(|canary| {
             in_namespace(canary, namespace) && canary.spec.target_ref.name == *name
         }),

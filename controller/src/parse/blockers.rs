@@ -1,14 +1,17 @@
-//! What a person must mend before any traffic grows.
+//! What a person must mend before any traffic grows. A file for each kind of danger.
 
-use k8s_openapi::api::core::v1::Service;
-use kube::ResourceExt as _;
-use kube::api::DynamicObject;
-use serde_json::Value;
+mod around;
+mod controllers;
+mod pods;
+mod routes;
+mod virtual_services;
+
 use sluice_core::Blocked;
 use sluice_crds::{Reason, Waiver};
 
 use crate::observe::Observed;
 use crate::observe::observed::{Policy, parent_name};
+use crate::render::mentions::Place;
 use crate::render::service;
 
 use super::plan::PlanError;
@@ -22,8 +25,35 @@ pub fn find(observed: &Observed, plan: Result<(), &PlanError>) -> Option<Blocked
                 .map(|error| blocked(Reason::InvalidSpec, error.to_string()))
         })
         .or_else(|| parent(observed))
-        .or_else(|| foreign_route(observed))
-        .or_else(|| shared_pods(observed))
+        .or_else(|| danger(observed))
+}
+
+/// Something of others that a person may waive.
+fn danger(observed: &Observed) -> Option<Blocked> {
+    let service = Place::new(&observed.namespace, parent_name(&observed.canary));
+    let unless = |waiver: Waiver, find: &dyn Fn() -> Option<String>| {
+        let waived = observed.canary.spec.waivers.contains(&waiver);
+        let found = if waived { None } else { find() };
+        found.map(|message| (waiver, message))
+    };
+    let foreign = || {
+        routes::find(observed, &service)
+            .or_else(|| virtual_services::find(observed, &service))
+            .or_else(|| controllers::find(observed))
+    };
+    let around = || around::ingress(observed, &service).or_else(|| around::own_clients(observed));
+    let (waiver, message) = unless(Waiver::ForeignRoute, &foreign)
+        .or_else(|| unless(Waiver::SharedPods, &|| pods::find(observed)))
+        .or_else(|| unless(Waiver::AroundWaypoint, &around))?;
+    let reason = match waiver {
+        Waiver::ForeignRoute => Reason::ForeignRoute,
+        Waiver::SharedPods => Reason::SharedPods,
+        Waiver::AroundWaypoint => Reason::AroundWaypoint,
+    };
+    Some(blocked(
+        reason,
+        format!("{message}, or accept it by spec.waivers: [{waiver:?}]"),
+    ))
 }
 
 /// The policy's limit of rollouts at once is reached.
@@ -65,67 +95,4 @@ fn parent(observed: &Observed) -> Option<Blocked> {
         .unwrap_or_default();
     let (reason, message) = service::refusal(parent, unrouted)?;
     Some(blocked(reason, message))
-}
-
-/// Another route on the Service would take a share that we do not know of.
-fn foreign_route(observed: &Observed) -> Option<Blocked> {
-    if observed.canary.spec.waivers.contains(&Waiver::ForeignRoute) {
-        return None;
-    }
-    let parent = parent_name(&observed.canary);
-    let route = observed
-        .other_routes
-        .iter()
-        .find(|route| names_service(route, parent))?;
-    let message = format!(
-        "HTTPRoute {} is on Service {parent} as well: delete it, move its rules to spec.route, or \
-         accept it by spec.waivers: [ForeignRoute]",
-        route.name_any()
-    );
-    Some(blocked(Reason::ForeignRoute, message))
-}
-
-fn names_service(route: &DynamicObject, service: &str) -> bool {
-    let parents = route
-        .data
-        .pointer("/spec/parentRefs")
-        .and_then(Value::as_array);
-    parents.into_iter().flatten().any(|parent| {
-        let text = |field: &str| parent.get(field).and_then(Value::as_str);
-        text("kind") == Some("Service") && text("name") == Some(service)
-    })
-}
-
-/// Another Service on the same pods sends them requests past our route.
-fn shared_pods(observed: &Observed) -> Option<Blocked> {
-    if observed.canary.spec.waivers.contains(&Waiver::SharedPods) {
-        return None;
-    }
-    let labels = observed
-        .template()?
-        .pointer("/metadata/labels")?
-        .as_object()?;
-    let selects = |service: &Service| {
-        let selector = service
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.selector.as_ref());
-        selector.is_some_and(|selector| {
-            !selector.is_empty()
-                && selector.iter().all(|(name, value)| {
-                    labels.get(name).and_then(Value::as_str) == Some(value.as_str())
-                })
-        })
-    };
-    let other = observed
-        .other_services
-        .iter()
-        .find(|service| selects(service))?;
-    let message = format!(
-        "Service {} selects the same pods as {}: its callers reach every revision; change its \
-         selector, or accept it by spec.waivers: [SharedPods]",
-        other.name_any(),
-        parent_name(&observed.canary)
-    );
-    Some(blocked(Reason::SharedPods, message))
 }

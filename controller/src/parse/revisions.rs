@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
+use serde_json::Value;
 use sluice_core::{Revision, RevisionName};
 
 use crate::observe::Observed;
 use crate::observe::labelled::revision_of;
+use crate::observe::observed::parent_name;
+use crate::render::copies::{self, Setting};
+use crate::render::kind::Optional;
+use crate::render::mentions::Place;
 use crate::render::snapshot::{Snapshot, read_snapshot};
 use crate::render::{self, mesh};
 
@@ -65,8 +70,8 @@ pub fn parse(observed: &Observed, known: &Known<'_>) -> BTreeMap<RevisionName, R
         };
         if service.metadata.deletion_timestamp.is_none() {
             let endpoints = ready_endpoints(&observed.slices, &name);
-            revisions.entry(name).or_default().service =
-                Some(parse_service(service, observed, endpoints));
+            let parsed = parse_service(service, observed, &name, endpoints);
+            revisions.entry(name).or_default().service = Some(parsed);
         }
     }
     for pod in &observed.pods {
@@ -78,16 +83,38 @@ pub fn parse(observed: &Observed, known: &Known<'_>) -> BTreeMap<RevisionName, R
     revisions
 }
 
-fn parse_service(service: &Service, observed: &Observed, endpoints: u32) -> sluice_core::Service {
+fn parse_service(
+    service: &Service,
+    observed: &Observed,
+    revision: &RevisionName,
+    endpoints: u32,
+) -> sluice_core::Service {
     let (bound, problem) = mesh::waypoint_bound(service);
-    let parent = observed.parent.as_deref();
-    let outdated = parent.is_some_and(|parent| render::service::is_outdated(service, parent));
+    let outdated = observed.parent.as_deref().is_some_and(|parent| {
+        let (namespace, canary) = (&observed.namespace, &observed.name);
+        let wanted = render::service::service(namespace, canary, revision, parent, Some(service));
+        render::service::is_outdated(service, parent, &wanted)
+    });
+    let own = |live: &&Setting| revision_of(live.1.labels()).as_ref() == Some(revision);
+    let live: Vec<Setting> = observed.copies.iter().filter(own).cloned().collect();
     sluice_core::Service {
         bound,
-        outdated,
+        outdated: outdated || copies::is_outdated(&live, &wanted_copies(observed, revision)),
         endpoints,
         problem,
     }
+}
+
+/// The copies of what says how the Service is called that a revision is to have.
+#[must_use]
+pub fn wanted_copies(observed: &Observed, revision: &RevisionName) -> Vec<(Optional, Value)> {
+    let service = Place::new(&observed.namespace, parent_name(&observed.canary));
+    copies::copies(
+        &observed.name,
+        revision,
+        &service,
+        &observed.others.settings,
+    )
 }
 
 /// Endpoints that are ready: `conditions.ready` is also true for those that publish unready

@@ -22,8 +22,15 @@ pub fn parse(
     evidence: Evidence,
 ) -> World {
     let canary = &observed.canary;
-    let parent = observed.parent.as_deref().map(mesh::waypoint_bound);
-    let (bound, problem) = parent.unwrap_or((false, None));
+    let (bound, problem) = match observed.parent.as_deref() {
+        None => (false, None),
+        Some(parent) => {
+            let (bound, said) = mesh::waypoint_bound(parent);
+            let namespace = observed.namespace_labels.as_ref();
+            let advice = || mesh::advice(parent, namespace, said.as_deref());
+            (bound, (!bound).then(advice))
+        }
+    };
     let deleting = canary.metadata.deletion_timestamp.is_some();
     // Without the Service nobody calls the app any more: it was removed as well.
     let removed = deleting && observed.parent.is_none();

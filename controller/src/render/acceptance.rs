@@ -63,12 +63,7 @@ fn parent_state(route: &DynamicObject, parent: &Value, others_waived: bool) -> S
         .collect();
     if controllers.len() > 1 && !others_waived {
         let name = route.metadata.name.as_deref().unwrap_or_default();
-        let controllers: Vec<&str> = controllers.into_iter().collect();
-        return State::Problem(format!(
-            "HTTPRoute {name} is programmed by {}: each routes the Service in its own way, so leave \
-             one of them to it",
-            controllers.join(" and ")
-        ));
+        return State::Problem(two_are_one_too_many(name, &controllers));
     }
     let mut state = State::Unknown;
     for status in said {
@@ -79,6 +74,25 @@ fn parent_state(route: &DynamicObject, parent: &Value, others_waived: bool) -> S
         }
     }
     state
+}
+
+/// The controllers that program a route, if there is more than one.
+#[must_use]
+pub fn two_controllers(route: &DynamicObject) -> Option<BTreeSet<&str>> {
+    let said = list(&route.data, "/status/parents");
+    let controllers: BTreeSet<&str> = said.iter().filter_map(controller).collect();
+    (controllers.len() > 1).then_some(controllers)
+}
+
+/// Says so to a person.
+#[must_use]
+pub fn two_are_one_too_many(route: &str, controllers: &BTreeSet<&str>) -> String {
+    let controllers: Vec<&str> = controllers.iter().copied().collect();
+    format!(
+        "HTTPRoute {route} is programmed by {}: each routes the Service in its own way, so turn one of \
+         them off for Services and remove its entry from the route's status",
+        controllers.join(" and ")
+    )
 }
 
 fn controller(status: &Value) -> Option<&str> {

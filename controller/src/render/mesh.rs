@@ -1,6 +1,18 @@
-//! What the mesh says about a Service.
+//! What the mesh says about a Service, and what is said to the mesh.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Service;
+use serde_json::Value;
+
+/// Puts namespaces and pods into the mesh.
+pub const MODE_LABEL: &str = "istio.io/dataplane-mode";
+/// Sends ingress by the waypoint, on a Service or its namespace.
+pub const INGRESS_LABEL: &str = "istio.io/ingress-use-waypoint";
+const WAYPOINT_LABEL: &str = "istio.io/use-waypoint";
+const WAYPOINT_NAMESPACE_LABEL: &str = "istio.io/use-waypoint-namespace";
+
+type Labels = BTreeMap<String, String>;
 
 /// The one condition of Istio's that tells whether a waypoint serves a Service: an `HTTPRoute` is
 /// Accepted without one, too. It has no `observedGeneration`.
@@ -26,6 +38,69 @@ pub fn waypoint_bound(service: &Service) -> (bool, Option<String>) {
             Some(format!("{}: {}", condition.reason, condition.message)),
         ),
     }
+}
+
+/// Why no waypoint serves the users' Service, in the mesh's own words if it said any, and what to do.
+#[must_use]
+pub fn advice(service: &Service, namespace: Option<&Labels>, said: Option<&str>) -> String {
+    let labelled = label(Some(service), namespace, WAYPOINT_LABEL);
+    let place = |waypoint: &str| {
+        let own = service.metadata.namespace.as_deref().unwrap_or_default();
+        let namespace = label(Some(service), namespace, WAYPOINT_NAMESPACE_LABEL).unwrap_or(own);
+        format!("{namespace}/{waypoint}")
+    };
+    match (labelled, said) {
+        (None | Some("none"), said) => {
+            let said = said.map(|said| format!("{said}; ")).unwrap_or_default();
+            format!("{said}label the Service or its namespace {WAYPOINT_LABEL}: NAME of a waypoint")
+        }
+        (Some(waypoint), Some(said)) if said.starts_with("WaypointIsNotReady") => format!(
+            "{said}; see that Gateway {} exists and a pod of it is ready",
+            place(waypoint)
+        ),
+        (Some(waypoint), Some(said)) => {
+            format!("{said}; mend that at Gateway {}", place(waypoint))
+        }
+        (Some(waypoint), None) => format!(
+            "istiod has said nothing of Gateway {} yet; see that istiod runs and watches this namespace",
+            place(waypoint)
+        ),
+    }
+}
+
+/// The namespace of the waypoint, if the labels name another than the Service's own.
+#[must_use]
+pub fn waypoint_namespace<'a>(
+    service: Option<&'a Service>,
+    namespace: Option<&'a Labels>,
+) -> Option<&'a str> {
+    label(service, namespace, WAYPOINT_NAMESPACE_LABEL)
+}
+
+/// Whether ingress goes by the waypoint.
+#[must_use]
+pub fn ingress_uses_waypoint(service: Option<&Service>, namespace: Option<&Labels>) -> bool {
+    label(service, namespace, INGRESS_LABEL) == Some("true")
+}
+
+/// Whether the pods of a template are in the mesh: by their own label, else by their namespace's.
+#[must_use]
+pub fn is_ambient(template: Option<&Value>, namespace: &Labels) -> bool {
+    let own = template
+        .and_then(|template| template.get("metadata")?.get("labels")?.get(MODE_LABEL))
+        .and_then(Value::as_str);
+    let mode = own.or_else(|| namespace.get(MODE_LABEL).map(String::as_str));
+    mode == Some("ambient")
+}
+
+/// A label of a Service, else of its namespace.
+fn label<'a>(
+    service: Option<&'a Service>,
+    namespace: Option<&'a Labels>,
+    name: &str,
+) -> Option<&'a str> {
+    let own = service.and_then(|service| service.metadata.labels.as_ref()?.get(name));
+    own.or_else(|| namespace?.get(name)).map(String::as_str)
 }
 
 #[cfg(test)]
@@ -58,5 +133,44 @@ mod tests {
         );
         assert_eq!(waypoint_bound(&service("Other", "True")), (false, None));
         assert_eq!(waypoint_bound(&Service::default()), (false, None));
+    }
+
+    #[test]
+    fn the_advice_names_what_is_missing() {
+        let with = |labels: &Value| -> Service {
+            serde_json::from_value(json!({"metadata": {"namespace": "shop", "labels": labels}}))
+                .unwrap()
+        };
+        let bare = with(&json!({}));
+        assert!(
+            advice(&bare, None, None)
+                .contains("label the Service or its namespace istio.io/use-waypoint")
+        );
+        let named = with(&json!({WAYPOINT_LABEL: "wp"}));
+        let said = "WaypointIsNotReady: waypoint \"shop/wp\" is not ready";
+        let text = advice(&named, None, Some(said));
+        assert!(
+            text.starts_with(said) && text.contains("Gateway shop/wp exists"),
+            "{text}"
+        );
+        assert!(advice(&named, None, None).contains("istiod"));
+        let namespace = Labels::from([
+            (WAYPOINT_LABEL.to_owned(), "wp".to_owned()),
+            (WAYPOINT_NAMESPACE_LABEL.to_owned(), "infra".to_owned()),
+        ]);
+        let text = advice(&bare, Some(&namespace), Some("AttachmentDenied: no"));
+        assert!(text.contains("Gateway infra/wp"), "{text}");
+        let opted_out = with(&json!({WAYPOINT_LABEL: "none"}));
+        assert!(advice(&opted_out, Some(&namespace), None).contains("label the Service"));
+    }
+
+    #[test]
+    fn a_pods_own_label_goes_before_its_namespaces() {
+        let ambient = Labels::from([(MODE_LABEL.to_owned(), "ambient".to_owned())]);
+        let template = |mode: &str| json!({"metadata": {"labels": {MODE_LABEL: mode}}});
+        assert!(is_ambient(None, &ambient));
+        assert!(!is_ambient(Some(&template("none")), &ambient));
+        assert!(is_ambient(Some(&template("ambient")), &Labels::new()));
+        assert!(!is_ambient(None, &Labels::new()));
     }
 }

@@ -78,15 +78,22 @@ fn prefixed<'a>(
     entries.into_iter().flatten().filter(wanted).map(owned)
 }
 
-/// Whether a revision's Service lacks something of the parent's: a port, or a label of the mesh.
+/// Whether a revision's Service is not as it is `wanted`: it lacks a port of the parent's, a label or
+/// an annotation, or somebody changed its selector.
 #[must_use]
-pub fn is_outdated(live: &Service, parent: &Service) -> bool {
+pub fn is_outdated(live: &Service, parent: &Service, wanted: &Value) -> bool {
     let own: Vec<_> = ports(live).map(port).collect();
-    let labels = live.metadata.labels.as_ref();
-    let labelled =
-        |(key, value): (String, String)| labels.and_then(|labels| labels.get(&key)) == Some(&value);
+    let has = |own: Option<&BTreeMap<String, String>>, path: &str| {
+        let wanted = wanted.pointer(path).and_then(Value::as_object);
+        wanted.into_iter().flatten().all(|(key, value)| {
+            own.and_then(|own| own.get(key)).map(String::as_str) == value.as_str()
+        })
+    };
+    let selector = live.spec.as_ref().and_then(|spec| spec.selector.as_ref());
     wanted_ports(parent, Some(live)) != own
-        || !prefixed(parent.metadata.labels.as_ref(), MESH_LABELS).all(labelled)
+        || !has(live.metadata.labels.as_ref(), "/metadata/labels")
+        || !has(live.metadata.annotations.as_ref(), "/metadata/annotations")
+        || Some(&json!(selector)) != wanted.pointer("/spec/selector")
 }
 
 /// The parent's ports, with the target ports that `live` has already.

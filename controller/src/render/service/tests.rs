@@ -163,14 +163,18 @@ fn a_port_that_the_parent_got_is_missing_until_it_is_added() {
     let before = of(json!([port(80, 8080)]));
     let rendered = service("shop", "podinfo", &"podinfo-1".into(), &before, None);
     let live: Service = serde_json::from_value(rendered).unwrap();
-    assert!(!is_outdated(&live, &before));
+    let outdated = |live: &Service, parent: &Service| {
+        let wanted = service("shop", "podinfo", &"podinfo-1".into(), parent, Some(live));
+        is_outdated(live, parent, &wanted)
+    };
+    assert!(!outdated(&live, &before));
 
     // The pods of this revision go on listening where they did.
     let moved = of(json!([port(80, 9090)]));
-    assert!(!is_outdated(&live, &moved));
+    assert!(!outdated(&live, &moved));
 
     let wider = of(json!([port(80, 9090), port(81, 8081)]));
-    assert!(is_outdated(&live, &wider));
+    assert!(outdated(&live, &wider));
     let widened = service("shop", "podinfo", &"podinfo-1".into(), &wider, Some(&live));
     let targets = widened
         .pointer("/spec/ports")
@@ -184,5 +188,29 @@ fn a_port_that_the_parent_got_is_missing_until_it_is_added() {
         .collect();
     assert_eq!(targets, [json!(8080), json!(8081)]);
     let live: Service = serde_json::from_value(widened).unwrap();
-    assert!(!is_outdated(&live, &wider));
+    assert!(!outdated(&live, &wider));
+}
+
+#[test]
+fn what_somebody_took_away_by_hand_is_outdated() {
+    let parent = with_ports(&json!([{"port": 80}]));
+    let rendered = service("shop", "podinfo", &"podinfo-1".into(), &parent, None);
+    let live: Service = serde_json::from_value(rendered.clone()).unwrap();
+    assert!(!is_outdated(&live, &parent, &rendered));
+    let edits: [fn(&mut Service); 4] = [
+        |live| live.metadata.labels = None,
+        |live| live.metadata.annotations = None,
+        |live| live.spec.as_mut().unwrap().selector = None,
+        |live| live.spec.as_mut().unwrap().ports = None,
+    ];
+    for edit in edits {
+        let mut edited = live.clone();
+        edit(&mut edited);
+        assert!(is_outdated(&edited, &parent, &rendered), "{edited:?}");
+    }
+    // What others add is theirs.
+    let mut more = live;
+    let labels = more.metadata.labels.as_mut().unwrap();
+    labels.insert("team".to_owned(), "a".to_owned());
+    assert!(!is_outdated(&more, &parent, &rendered));
 }
