@@ -175,12 +175,7 @@ async fn steer(writer: &Writer, scene: &Scene<'_>, routing: &Routing) -> Result<
     }
     for route in &wanted {
         let name = route.pointer("/metadata/name").and_then(Value::as_str);
-        // Somebody may have taken our labels from it.
-        let mut live = scene
-            .observed
-            .routes
-            .iter()
-            .chain(&scene.observed.other_routes);
+        let mut live = scene.observed.routes.iter();
         let live = live.find(|live| live.metadata.name.as_deref() == name);
         let route = render::in_place_of(route, live.map(AsRef::as_ref));
         writer

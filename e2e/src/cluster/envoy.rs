@@ -36,6 +36,19 @@ impl Admin {
     }
 }
 
+impl Admin {
+    /// The cluster in force for a Service's port; `None` when there is none.
+    pub(super) async fn cluster(self, host: &str, port: u16) -> Result<Option<Value>> {
+        let path = "/config_dump?resource=dynamic_active_clusters&name_regex=inbound-vip.*";
+        let dump: Value = serde_json::from_str(&self.text(path).await?)?;
+        let found = list(&dump, "/configs").find(|config| {
+            let parts: Vec<&str> = text_at(config, "/cluster/name").split('|').collect();
+            matches!(parts.as_slice(), [_, p, "http", h] if *p == port.to_string() && *h == host)
+        });
+        Ok(found.and_then(|config| config.get("cluster")).cloned())
+    }
+}
+
 /// For each backend Service's name, its share of a route's requests, in percent.
 pub type Shares = BTreeMap<String, f64>;
 

@@ -135,6 +135,16 @@ impl Waypoint {
         self.admin().shares(&host, port).await
     }
 
+    /// How Envoy itself calls the pods of a Service's port now: its cluster, as in a configuration dump;
+    /// `None` when it has none.
+    ///
+    /// # Errors
+    /// If Envoy does not answer.
+    pub async fn cluster(&self, service: &str, port: u16) -> Result<Option<Value>> {
+        let host = format!("{service}.{}.svc.{TRUST_DOMAIN}", self.namespace);
+        self.admin().cluster(&host, port).await
+    }
+
     /// Waits until istiod says that this waypoint serves a Service: condition
     /// `istio.io/WaypointBound`.
     ///

@@ -4,6 +4,7 @@
 pub mod app;
 mod controller;
 mod look;
+mod neighbour;
 mod person;
 mod recording;
 mod scene;

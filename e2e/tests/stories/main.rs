@@ -8,14 +8,19 @@ mod adoption;
 mod bad_input;
 mod configuration;
 mod conversation;
+mod destination_rule;
 mod errors;
+mod foreign_edit;
 mod idle;
 mod latency;
 mod metrics_outage;
 mod never_ready;
 mod newer_template;
 mod no_traffic;
+mod no_waypoint;
+mod optional_kinds;
 mod orders;
+mod others_routes;
 mod policy;
 mod ports;
 mod promote;
@@ -96,6 +101,14 @@ const STORIES: &[Story] = &[
     story!(status_lost::a_rejection_stays, alone: true),
     story!(status_lost::in_a_step_no_traffic_moves, alone: true),
     story!(two_controllers::whatever_becomes_of_one_the_other_goes_on, alone: true),
+    story!(destination_rule::settings_of_the_service_hold_for_revisions),
+    story!(foreign_edit::a_person_is_put_back_and_named),
+    story!(foreign_edit::a_program_that_fights_makes_no_storm),
+    story!(no_waypoint::adoption_waits_for_one),
+    story!(no_waypoint::gone_in_mid_rollout_everything_stays),
+    story!(optional_kinds::a_kind_that_comes_later_is_found, alone: true),
+    story!(others_routes::adoption_stops_by_name_until_it_is_alone),
+    story!(others_routes::what_comes_later_is_told_and_takes_no_traffic),
     story!(writes::a_weight_step_costs_two_writes_and_no_read, alone: true),
 ];
 
