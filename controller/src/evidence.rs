@@ -5,7 +5,8 @@
 //! its way: `source` says what a source calls things, `query` asks for them, `fetch` sends that,
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
 //! grow, `balance` makes the counts of one rollout of them, `timeline` keeps them, `book` knows who
-//! wants what, [`Reader`] polls.
+//! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a second
+//! query of the same reading, through the same ledger.
 //!
 //! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
@@ -13,6 +14,7 @@
 mod answer;
 mod balance;
 mod book;
+mod callers;
 mod counters;
 mod fetch;
 mod ledger;
@@ -22,11 +24,14 @@ mod reader;
 mod source;
 mod timeline;
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Indicator, RevisionName, Slo};
 use sluice_crds::{Canary, Source};
 
+pub use callers::Workload;
 pub use reader::Reader;
 pub use source::{NoBucket, buckets_ms, check_threshold};
 
@@ -50,17 +55,27 @@ pub struct Subscription {
     pub candidate: RevisionName,
     /// What to count of each.
     pub slos: Vec<Slo>,
+    /// The waypoints of the Service. Whoever else connects to the candidate's pods goes around them;
+    /// nobody is looked for where this is empty.
+    pub waypoints: BTreeSet<Workload>,
 }
 
 impl Subscription {
-    /// Whether samples of one belong to the other as well: only the interval may differ.
+    /// Whether samples of one belong to the other as well: only the interval may differ, and whom to
+    /// expect.
     fn counts_like(&self, other: &Self) -> bool {
-        let interval = self.interval;
+        let (interval, waypoints) = (self.interval, self.waypoints.clone());
         *self
             == Self {
                 interval,
+                waypoints,
                 ..other.clone()
             }
+    }
+
+    /// The pods whose callers it needs, as a Service: a revision's Deployment has the same name.
+    fn called(&self) -> Option<Service> {
+        (!self.waypoints.is_empty()).then(|| self.service(&self.candidate))
     }
 
     /// The Services whose counters it needs.

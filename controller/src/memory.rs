@@ -149,6 +149,11 @@ fn is_seen(caches: &Caches, written: &Written, trace: &Trace) -> bool {
         "PodTemplate" => seen(&caches.pod_templates, kinds::pod_template(), written, trace),
         "HTTPRoute" => seen(&caches.routes, kinds::http_route(), written, trace),
         "Service" => seen(&caches.services, (), written, trace),
+        // Only pods that were seen are written to: one that is not there has gone since.
+        "Pod" => {
+            let key = ObjectRef::new(&written.name).within(&written.namespace);
+            caches.pods.get(&key).is_none() || seen(&caches.pods, (), written, trace)
+        }
         kind => match Optional::ALL.into_iter().find(|known| known.kind() == kind) {
             Some(optional) => {
                 let store = caches.neighbours.store(optional);

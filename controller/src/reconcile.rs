@@ -11,7 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use sluice_core::{Decision, Note, Time, World, decide};
-use sluice_crds::{Canary, CanaryStatus, PolicySpec};
+use sluice_crds::{Canary, CanaryStatus, PolicySpec, Waiver};
 
 use crate::apply::{self, EffectError, Scene, WriteError, Writer};
 use crate::evidence::Reader;
@@ -195,6 +195,11 @@ fn world(
     let mut evidence = context.reader.evidence(key);
     if sections(observed).metrics.is_none() {
         evidence.problem = Some(subscription::NO_ADDRESS.to_owned());
+    }
+    let waivers = &observed.canary.spec.waivers;
+    if waivers.contains(&Waiver::AroundWaypoint) {
+        // Accepted since they were seen.
+        evidence.callers.clear();
     }
     parse::world::parse(observed, scene.known, identified, blocked, route, evidence)
 }

@@ -1,11 +1,14 @@
 //! What a rollout wants measured.
 
-use sluice_core::State;
-use sluice_crds::{PolicySpec, Source};
+use std::collections::BTreeSet;
 
-use crate::evidence::Subscription;
+use sluice_core::State;
+use sluice_crds::{PolicySpec, Source, Waiver};
+
+use crate::evidence::{Subscription, Workload};
 use crate::observe::Observed;
 use crate::parse::plan;
+use crate::render::mesh;
 
 /// What to tell a person whose policy names no server.
 pub const NO_ADDRESS: &str = "spec.metrics.address is set neither in the Canary nor in its policy";
@@ -23,5 +26,27 @@ pub fn of(observed: &Observed, state: &State, sections: &PolicySpec) -> Option<S
         stable: state.stable.clone(),
         candidate: rollout.candidate.clone(),
         slos: rollout.plan.slos.clone(),
+        waypoints: waypoints(observed),
     })
+}
+
+/// Who may connect to pods; empty where that is nobody's concern, or not known.
+fn waypoints(observed: &Observed) -> BTreeSet<Workload> {
+    let waived = observed
+        .canary
+        .spec
+        .waivers
+        .contains(&Waiver::AroundWaypoint);
+    let Some(parent) = observed.parent.as_deref().filter(|_| !waived) else {
+        return BTreeSet::new();
+    };
+    let found = mesh::waypoints(
+        parent,
+        &observed.namespace,
+        observed.namespace_labels.as_ref(),
+    );
+    found
+        .into_iter()
+        .map(|(namespace, name)| Workload { namespace, name })
+        .collect()
 }

@@ -202,7 +202,7 @@ pub enum Waiver {
     ForeignRoute,
     /// Another Service selects the same pods.
     SharedPods,
-    /// Clients reach the pods without the waypoint: by an ingress, or from outside the mesh.
+    /// Clients reach pods around the waypoint, where no weight holds.
     AroundWaypoint,
 }
 

@@ -119,7 +119,7 @@ names! {
         ForeignRoute,
         /// Another Service selects the same pods.
         SharedPods,
-        /// Clients reach the pods without the waypoint, and so without the weights.
+        /// Clients reach pods around the waypoint, where no weight holds.
         AroundWaypoint,
         /// Somebody keeps writing our route.
         RouteContested,

@@ -17,3 +17,13 @@ pub const MANAGER: &str = "sluice";
 
 /// Keeps a Canary until its traffic has been handed back.
 pub const FINALIZER: &str = "sluice.dev/finalizer";
+
+/// The role of a pod, in strict mode: users' templates and the selector of their Service carry it with the
+/// value [`SERVING`], and Sluice keeps it on the pods of the revision that serves.
+pub const ROLE: &str = "sluice.dev/role";
+
+/// The value of [`ROLE`] on pods that serve.
+pub const SERVING: &str = "serving";
+
+/// The value of [`ROLE`] on pods that served, or were made to by somebody else.
+pub const STANDBY: &str = "standby";

@@ -4,7 +4,9 @@
 //! world, changes the state and asks for effects through [`turn::Turn`]; it never assumes that an
 //! effect asked for in the same decision has happened.
 
+mod admit;
 mod advance;
+mod around;
 mod choose;
 mod contest;
 mod drain;
@@ -54,6 +56,7 @@ pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision 
     drain::track(&mut turn);
     steer::run(&mut turn);
     size::run(&mut turn);
+    admit::run(&mut turn);
     retire::run(&mut turn);
     turn.end()
 }

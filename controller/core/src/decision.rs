@@ -59,6 +59,11 @@ pub enum Effect {
         /// Which part of it.
         part: Part,
     },
+    /// Put the role on every pod of a revision that lacks it, so that the Service that clients call selects
+    /// it.
+    Admit(RevisionName),
+    /// Take the role from every pod of a revision.
+    Dismiss(RevisionName),
     /// Let the Canary go.
     Release,
 }
@@ -69,7 +74,12 @@ impl Effect {
     #[must_use]
     pub fn is_repeated(&self) -> bool {
         match self {
-            Self::Expose(_) | Self::Run { .. } | Self::ScaleTarget(_) | Self::Remove { .. } => true,
+            Self::Expose(_)
+            | Self::Run { .. }
+            | Self::ScaleTarget(_)
+            | Self::Admit(_)
+            | Self::Dismiss(_)
+            | Self::Remove { .. } => true,
             Self::Claim
             | Self::Snapshot(_)
             | Self::Route(_)

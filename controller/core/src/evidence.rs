@@ -30,6 +30,18 @@ pub struct Evidence {
     pub stale_after: TimeDelta,
     /// Why there are no samples, verbatim from the source.
     pub problem: Option<String>,
+    /// Who connected to the candidate's pods himself, past the waypoint and its weights, since the
+    /// rollout is watched.
+    pub callers: Vec<Caller>,
+}
+
+/// A workload that connects to pods past the waypoint.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Caller {
+    /// Its name, for a person.
+    pub name: String,
+    /// When a new connection of it was last seen.
+    pub last_at: Time,
 }
 
 /// The counters at one scrape.

@@ -18,13 +18,15 @@ pub mod world;
 
 pub use decide::decide;
 pub use decision::{Decision, Effect, Note, Part, Routing};
-pub use evidence::{Counts, Evidence, Finding, Sample, Tally, Verdict};
+pub use evidence::{Caller, Counts, Evidence, Finding, Sample, Tally, Verdict};
 pub use plan::{Action, Indicator, Plan, Requirement, Slo, Step, Traffic};
 pub use revision::{Outcome, Record, RevisionName};
 pub use state::{Contest, Phase, Rollout, Stage, State};
 pub use waiting::Waiting;
 pub use weight::Weight;
-pub use world::{Blocked, Orders, Parent, Revision, Route, Service, Target, Workload, World};
+pub use world::{
+    Admission, Blocked, Orders, Parent, Revision, Route, Service, Target, Workload, World,
+};
 
 /// A point in time. The crate never asks for the present one: it is always given.
 pub type Time = chrono::DateTime<chrono::Utc>;

@@ -60,8 +60,8 @@ pub struct Rollout {
     pub proven_at: Option<Time>,
     /// When it last came closer to its end.
     pub progressed_at: Time,
-    /// Since when the present step has passed and only the next one's pods are missing. Not kept in
-    /// the status either.
+    /// Since when the present step has passed and only the next one's pods are missing; while somebody
+    /// else is waited for, now. Not kept in the status either.
     pub passed_at: Option<Time>,
     /// Since when the candidate is ready. Not kept in the status: losing it costs one settle time.
     pub ready_since: Option<Time>,
@@ -118,7 +118,7 @@ pub enum Phase {
     Waiting,
     /// A candidate has traffic and is judged.
     Progressing,
-    /// The verdict is inconclusive: the weight stays.
+    /// The verdict is inconclusive, or clients go around the waypoint: the weight stays.
     Holding,
     /// The candidate passed and takes all traffic.
     Promoting,

@@ -83,6 +83,18 @@ pub enum Waiting {
         /// Until then.
         until: Time,
     },
+    /// Somebody reaches the candidate past the waypoint, where no weight holds.
+    Around {
+        /// The candidate.
+        revision: RevisionName,
+        /// Who, by name.
+        callers: Vec<String>,
+        /// It goes on when no new connection was seen for so long.
+        calm: TimeDelta,
+    },
+    /// In strict mode: the pods of the revision that serves are to be endpoints of the Service that
+    /// clients call, before others cease to be.
+    Admission(RevisionName),
     /// The template in Git was rejected.
     Rejected {
         /// Which revision.
@@ -207,6 +219,22 @@ impl fmt::Display for Waiting {
                 f,
                 "the target keeps its pods until {} for open connections",
                 clock(*until)
+            ),
+            Self::Around {
+                revision,
+                callers,
+                calm,
+            } => write!(
+                f,
+                "{} connects to pods of {revision} around the waypoint, where no weight holds: let it call \
+                 the Service through the waypoint, select by sluice.dev/role: serving, or accept it by \
+                 spec.waivers: [AroundWaypoint]; goes on when no new connection is seen for {} s",
+                callers.join(", "),
+                calm.num_seconds()
+            ),
+            Self::Admission(revision) => write!(
+                f,
+                "waits for pods of {revision} among the endpoints of the Service that clients call"
             ),
             Self::Rejected { revision, reason } => write!(
                 f,

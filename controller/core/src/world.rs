@@ -72,6 +72,20 @@ pub struct Revision {
     pub service: Option<Service>,
     /// Pods that exist in any state, terminating ones too.
     pub pods: u32,
+    /// Those of them that the Service that clients call may select.
+    pub admission: Admission,
+}
+
+/// Pods of a revision by whether they carry the role that the Service that clients call selects in strict
+/// mode. Terminating ones are in neither part: no Service has them among its endpoints.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Admission {
+    /// Pods with the role.
+    pub admitted: u32,
+    /// Those of them that are ready.
+    pub ready: u32,
+    /// Pods without it.
+    pub outside: u32,
 }
 
 /// A revision's Deployment.
@@ -138,6 +152,8 @@ pub struct Parent {
     pub missing: bool,
     /// The mesh says that a waypoint serves it (`istio.io/WaypointBound`).
     pub bound: bool,
+    /// It selects by our role, so that whoever picks its endpoints himself reaches admitted pods alone.
+    pub strict: bool,
     /// What the mesh says is wrong, verbatim.
     pub problem: Option<String>,
 }

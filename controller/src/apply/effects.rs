@@ -1,5 +1,6 @@
 //! Effects become writes.
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
@@ -11,6 +12,8 @@ use super::scene::{EffectError, Scene};
 use super::settings;
 use super::writer::Writer;
 use crate::observe::kinds;
+use crate::observe::labelled::{label, revision_of};
+use crate::parse::revisions::is_live;
 use crate::render::{self, live_route, snapshot};
 
 /// Carries out effects in their order. One that the next decision asks for again holds up nothing when
@@ -67,6 +70,8 @@ async fn one(writer: &Writer, scene: &Scene<'_>, effect: &Effect) -> Result<(), 
             .await
         }
         Effect::Remove { revision, part } => remove(writer, scene, revision, *part).await,
+        Effect::Admit(revision) => role(writer, scene, revision, labels::SERVING).await,
+        Effect::Dismiss(revision) => role(writer, scene, revision, labels::STANDBY).await,
     }
 }
 
@@ -265,6 +270,35 @@ async fn remove(
     Ok(())
 }
 
+/// Gives every pod of a revision a role, and changes nothing else of it.
+///
+/// A value in place of no label: it takes the old one away, whoever else wrote that.
+async fn role(
+    writer: &Writer,
+    scene: &Scene<'_>,
+    revision: &RevisionName,
+    role: &str,
+) -> Result<(), EffectError> {
+    let own = scene.observed.pods.iter().filter(|pod| {
+        revision_of(pod.labels()).as_ref() == Some(revision) && is_live(pod.as_ref())
+    });
+    let serves = |pod: &Pod| label(pod.labels(), labels::ROLE) == Some(labels::SERVING);
+    let wanted = role == labels::SERVING;
+    for pod in own.filter(|pod| serves(pod.as_ref()) != wanted) {
+        // With its UID, a pod that is gone is a conflict, and is not made anew.
+        let patch = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": pod.name_any(), "uid": pod.uid(), "labels": {labels::ROLE: role}},
+        });
+        match writer.apply(&pods(), "Pod", &patch).await {
+            Err(error) if !error.is_gone() => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn find<'a>(
     objects: &'a [std::sync::Arc<DynamicObject>],
     revision: &RevisionName,
@@ -273,6 +307,11 @@ fn find<'a>(
         .iter()
         .map(AsRef::as_ref)
         .find(|object| object.name_any() == revision.as_str())
+}
+
+/// core/v1 Pod.
+fn pods() -> ApiResource {
+    ApiResource::erase::<Pod>(&())
 }
 
 /// core/v1 Service.

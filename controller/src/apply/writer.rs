@@ -51,6 +51,14 @@ impl WriteError {
     }
 }
 
+impl WriteError {
+    /// Whether the object is not there any more, or another one has its name.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self.source.as_ref(), kube::Error::Api(status) if matches!(status.code, 404 | 409))
+    }
+}
+
 /// Writes for one Canary. Each write is noted, so that nothing is decided before the caches show it.
 #[derive(Clone)]
 pub struct Writer {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Deserialize;
 
 use super::Service;
+use super::callers::{Caller, Workload};
 use super::counters::{Counters, Row};
 use super::problem::{Problem, short};
 use super::query::{Asked, LE, NAME, bucket, count, spellings};
@@ -63,6 +64,52 @@ pub(super) fn rows(
         reading.add(metric, value)?;
     }
     Ok(reading.rows())
+}
+
+/// The connections in an answer, by who opened them.
+pub(super) fn connections(
+    dialect: &Dialect,
+    workloads: &BTreeSet<Service>,
+    status: u16,
+    body: &[u8],
+) -> Result<Vec<Row>, Problem> {
+    let metric = &dialect.connections;
+    let mut rows = Vec::new();
+    for Element {
+        metric: mut labels,
+        value,
+    } in elements(status, body)?
+    {
+        let mut take = |label: &str| labels.remove(label).unwrap_or_default();
+        let service = Service {
+            namespace: take(metric.namespace),
+            name: take(metric.workload),
+        };
+        let origin = dialect.origin.iter().map(|label| take(label)).collect();
+        let workload = Workload {
+            namespace: take(metric.from_namespace),
+            name: take(metric.from_workload),
+        };
+        let principal = take(metric.from_principal);
+        let events = value.and_then(|(_, value)| events(&value));
+        if let Some(opened) = events.filter(|_| workloads.contains(&service)) {
+            // They tell one row from another.
+            labels.insert(metric.from_namespace.to_owned(), workload.namespace.clone());
+            labels.insert(metric.from_workload.to_owned(), workload.name.clone());
+            labels.insert(metric.from_principal.to_owned(), principal.clone());
+            let caller = Caller {
+                workload,
+                principal,
+            };
+            rows.push(Row {
+                service,
+                origin,
+                labels,
+                counters: Counters::Connections(caller, opened),
+            });
+        }
+    }
+    Ok(rows)
 }
 
 fn elements(status: u16, body: &[u8]) -> Result<Vec<Element>, Problem> {

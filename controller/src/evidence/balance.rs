@@ -86,6 +86,8 @@ fn counts(account: Option<&Account>, subscription: &Subscription) -> Counts {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::evidence::counters::{Counters, Row};
     use crate::evidence::source::{Labels, Outcome};
@@ -110,6 +112,7 @@ mod tests {
                 slo("availability", Indicator::Availability),
                 slo("latency", Indicator::Latency { threshold_ms: 250 }),
             ],
+            waypoints: BTreeSet::new(),
         }
     }
 

@@ -1,18 +1,19 @@
 //! Who wants what, and what each has got so far. No I/O and no clock.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use sluice_core::{Evidence, Sample, Time};
 
 use super::balance::balance;
+use super::callers::Caller;
 use super::ledger::Ledger;
 use super::problem::Problem;
 use super::query::Asked;
 use super::source::Dialect;
 use super::timeline::Timeline;
-use super::{Key, Subscription};
+use super::{Key, Service, Subscription};
 
 /// The shortest time between two readings of a group.
 const SHORTEST: Duration = Duration::from_millis(500);
@@ -43,6 +44,8 @@ struct Rollout {
     asked: bool,
     timeline: Timeline,
     problem: Option<String>,
+    /// Connections of everybody who went around the waypoint, and when a new one was seen last.
+    callers: BTreeMap<Caller, (u64, Time)>,
 }
 
 /// One reading: what to ask, and for whom.
@@ -50,6 +53,8 @@ struct Rollout {
 pub(super) struct Round {
     pub(super) dialect: &'static Dialect,
     pub(super) asked: Asked,
+    /// Whose callers to ask for.
+    pub(super) called: BTreeSet<Service>,
     members: Vec<(Key, u64)>,
 }
 
@@ -73,6 +78,7 @@ impl Book {
             asked: false,
             timeline: Timeline::default(),
             problem: None,
+            callers: BTreeMap::new(),
         };
         self.rollouts.insert(key, rollout);
         true
@@ -84,7 +90,12 @@ impl Book {
             return Evidence::default();
         };
         let interval = rollout.subscription.interval;
+        let callers = rollout.callers.iter().map(|(caller, (_, last_at))| {
+            let (name, last_at) = (caller.to_string(), *last_at);
+            sluice_core::Caller { name, last_at }
+        });
         Evidence {
+            callers: callers.collect(),
             candidate: Some(rollout.subscription.candidate.clone()),
             samples: rollout.timeline.samples().to_vec(),
             lag: interval,
@@ -119,15 +130,51 @@ impl Book {
             let round = round.get_or_insert_with(|| Round {
                 dialect: Dialect::of(rollout.subscription.source),
                 asked: Asked::default(),
+                called: BTreeSet::new(),
                 members: Vec::new(),
             });
             let subscription = &rollout.subscription;
             round.asked.services.extend(subscription.services());
             round.asked.thresholds.extend(subscription.thresholds());
+            round.called.extend(subscription.called());
             round.members.push((key.clone(), rollout.number));
             rollout.asked = true;
         }
         round
+    }
+
+    /// Notes who connected to candidates, by a reading that was begun at `started`; returns whose
+    /// candidate has a new connection around the waypoint.
+    pub(super) fn note_callers(
+        &mut self,
+        round: &Round,
+        started: Time,
+        ledger: &Ledger,
+    ) -> Vec<Key> {
+        let mut news = Vec::new();
+        for (key, number) in &round.members {
+            let rollout = self.rollouts.get_mut(key);
+            let Some(rollout) = rollout.filter(|rollout| rollout.number == *number) else {
+                continue;
+            };
+            let called = rollout.subscription.called();
+            let account = called.and_then(|service| ledger.account(&service));
+            let connections = account.iter().flat_map(|a| &a.events().connections);
+            let around = connections
+                .filter(|(caller, opened)| **opened > 0 && caller.is_around(&rollout.subscription));
+            let before = rollout.callers.clone();
+            for (caller, opened) in around {
+                let known = rollout.callers.entry(caller.clone());
+                let known = known.or_insert((0, started));
+                if *opened > known.0 {
+                    *known = (*opened, started);
+                }
+            }
+            if rollout.callers != before {
+                news.push(key.clone());
+            }
+        }
+        news
     }
 
     /// Ends a reading that was begun at `started`; returns who has something new to look at.
@@ -199,6 +246,9 @@ mod tests {
     use chrono::DateTime;
     use sluice_crds::Source;
 
+    use crate::evidence::Workload;
+    use crate::evidence::counters::{Counters, Row};
+
     const NOW: Time = DateTime::UNIX_EPOCH;
 
     fn key(name: &str) -> Key {
@@ -214,6 +264,14 @@ mod tests {
             stable: None,
             candidate: candidate.into(),
             slos: vec![],
+            waypoints: BTreeSet::from([waypoint()]),
+        }
+    }
+
+    fn waypoint() -> Workload {
+        Workload {
+            namespace: "shop".to_owned(),
+            name: "waypoint".to_owned(),
         }
     }
 
@@ -253,6 +311,56 @@ mod tests {
         assert_eq!(changed, [key("two")]);
         book.begin(&group).unwrap();
         assert_eq!(book.pace(&group), Some((Duration::from_secs(5), false)));
+    }
+
+    #[test]
+    fn only_new_connections_of_others_than_the_waypoint_count() {
+        let mut book = Book::default();
+        book.subscribe(key("one"), Some(subscription("web-b", 15)));
+        let round = book.begin(&group(&book)).unwrap();
+        let mut ledger = Ledger::default();
+        let mut read = |second: i64, counts: [(&str, u64); 2]| {
+            let row = |(name, opened): (&str, u64)| {
+                let workload = Workload {
+                    name: name.to_owned(),
+                    ..waypoint()
+                };
+                let principal = String::new();
+                Row {
+                    service: subscription("web-b", 15).service(&"web-b".into()),
+                    origin: vec!["ztunnel-1".to_owned()],
+                    labels: [("source_workload".to_owned(), name.to_owned())].into(),
+                    counters: Counters::Connections(
+                        Caller {
+                            workload,
+                            principal,
+                        },
+                        opened,
+                    ),
+                }
+            };
+            ledger.take(&round.called, counts.map(row).into());
+            let news = book.note_callers(&round, NOW + TimeDelta::seconds(second), &ledger);
+            let callers = book.evidence(&key("one")).callers;
+            let told = callers
+                .into_iter()
+                .map(|c| (c.name, (c.last_at - NOW).num_seconds()));
+            (news.len(), told.collect::<Vec<_>>())
+        };
+        let batch = |second| vec![("workload shop/batch".to_owned(), second)];
+        assert_eq!(
+            read(1, [("waypoint", 5), ("batch", 3)]),
+            (0, vec![]),
+            "from before"
+        );
+        assert_eq!(read(2, [("waypoint", 9), ("batch", 3)]), (0, vec![]));
+        assert_eq!(read(3, [("waypoint", 9), ("batch", 4)]), (1, batch(3)));
+        assert_eq!(read(4, [("waypoint", 12), ("batch", 4)]), (0, batch(3)));
+        assert_eq!(
+            read(5, [("waypoint", 2), ("batch", 1)]),
+            (1, batch(5)),
+            "a restart"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sluice_core::Tally;
 
 use super::Service;
+use super::callers::Caller;
 use super::source::{Labels, Outcome};
 
 /// One reading of counters that always grow together.
@@ -27,13 +28,15 @@ pub(super) enum Counters {
     Requests(Outcome, u64),
     /// Requests by duration: all, and for some thresholds in milliseconds those within it.
     Durations(u64, BTreeMap<u64, u64>),
+    /// Connections of one caller.
+    Connections(Caller, u64),
 }
 
 impl Counters {
-    /// Requests, if it counts those.
+    /// Requests or connections, if it counts those.
     pub(super) fn requests(&self) -> u64 {
         match self {
-            Self::Requests(_, requests) => *requests,
+            Self::Requests(_, events) | Self::Connections(_, events) => *events,
             Self::Durations(..) => 0,
         }
     }
@@ -43,6 +46,9 @@ impl Counters {
         match (self, before) {
             (Self::Requests(outcome, now), Self::Requests(_, before)) => {
                 Self::Requests(outcome, now.max(*before))
+            }
+            (Self::Connections(caller, now), Self::Connections(_, before)) => {
+                Self::Connections(caller, now.max(*before))
             }
             (Self::Durations(now, mut within), Self::Durations(before, within_before)) => {
                 for (ms, now) in &mut within {
@@ -60,6 +66,9 @@ impl Counters {
         match (self, before) {
             (Self::Requests(outcome, now), Self::Requests(_, before)) => {
                 Self::Requests(*outcome, now.saturating_sub(*before))
+            }
+            (Self::Connections(caller, now), Self::Connections(_, before)) => {
+                Self::Connections(caller.clone(), now.saturating_sub(*before))
             }
             (Self::Durations(now, within), Self::Durations(before, within_before)) => {
                 let growth = within.iter().filter_map(|(ms, now)| {
@@ -82,6 +91,8 @@ pub(super) struct Events {
     /// By threshold in milliseconds. Events without a bucket at a threshold are in no tally of it:
     /// neither fast nor slow.
     pub(super) within: BTreeMap<u64, Tally>,
+    /// Connections by who opened them.
+    pub(super) connections: BTreeMap<Caller, u64>,
 }
 
 impl Events {
@@ -92,6 +103,9 @@ impl Events {
             Counters::Requests(Outcome::Good, more) => add(&mut self.good, *more),
             Counters::Requests(Outcome::Bad, more) => add(&mut self.bad, *more),
             Counters::Requests(Outcome::Unanswered, more) => add(&mut self.unanswered, *more),
+            Counters::Connections(caller, more) => {
+                add(self.connections.entry(caller.clone()).or_default(), *more);
+            }
             Counters::Durations(all, within) => {
                 for (ms, fast) in within {
                     let tally = self.within.entry(*ms).or_default();

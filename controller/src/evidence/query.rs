@@ -58,6 +58,29 @@ pub(super) fn promql(dialect: &Dialect, asked: &Asked) -> String {
     format!("sum by ({by}) ({{{}}})", matchers.join(", "))
 }
 
+/// The query for who connects to these workloads, likewise.
+pub(super) fn connections(dialect: &Dialect, called: &BTreeSet<Service>) -> String {
+    let metric = &dialect.connections;
+    let by = dialect.origin.iter().copied().chain([
+        metric.namespace,
+        metric.workload,
+        metric.from_namespace,
+        metric.from_workload,
+        metric.from_principal,
+    ]);
+    let by = by.collect::<Vec<_>>().join(", ");
+    let only = metric.only.iter();
+    let only = only.map(|(label, value)| format!("{label}=\"{value}\""));
+    let namespaces: BTreeSet<_> = called.iter().map(|s| s.namespace.as_str()).collect();
+    let names: BTreeSet<_> = called.iter().map(|s| s.name.as_str()).collect();
+    let matchers = only.chain([
+        one_of(metric.namespace, namespaces.into_iter()),
+        one_of(metric.workload, names.into_iter()),
+    ]);
+    let matchers = matchers.collect::<Vec<_>>().join(", ");
+    format!("sum by ({by}) ({}{{{matchers}}})", metric.opened)
+}
+
 /// The metric with a histogram's buckets.
 pub(super) fn bucket(dialect: &Dialect) -> String {
     format!("{}_bucket", dialect.durations)
@@ -129,6 +152,19 @@ mod tests {
              istio_request_duration_milliseconds_count\", reporter=\"waypoint\", \
              destination_service_namespace=~\"bank|shop\", \
              destination_service_name=~\"api-c|web-a|web-b\", le=~\"|250|250\\\\.0\"})"
+        );
+    }
+
+    #[test]
+    fn one_query_asks_for_all_callers() {
+        let dialect = Dialect::of(Source::IstioWaypoint);
+        let called = asked(&[("shop", "web-b"), ("bank", "api-c")], &[]).services;
+        assert_eq!(
+            connections(dialect, &called),
+            "sum by (instance, pod, destination_workload_namespace, destination_workload, \
+             source_workload_namespace, source_workload, source_principal) \
+             (istio_tcp_connections_opened_total{reporter=\"destination\", \
+             destination_workload_namespace=~\"bank|shop\", destination_workload=~\"api-c|web-b\"})"
         );
     }
 

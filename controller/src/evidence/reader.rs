@@ -1,6 +1,6 @@
 //! Polling: one task per server and source, so that a hanging server delays only its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use super::book::{Book, Group, Round};
 use super::fetch::fetch;
 use super::ledger::Ledger;
 use super::problem::Problem;
-use super::query::promql;
+use super::query::{self, promql};
 use super::{Key, Subscription};
 
 /// How long a server may take: as long as an interval, within these.
@@ -133,7 +133,7 @@ impl Reader {
     /// Reads one group until it has no members.
     async fn poll(self, group: Group, changed: Arc<dyn Fn(Key) + Send + Sync>) {
         let mut news = self.shared.news.subscribe();
-        let mut ledger = Ledger::default();
+        let (mut ledger, mut connections) = (Ledger::default(), Ledger::default());
         let mut last: Option<Instant> = None;
         loop {
             news.mark_unchanged();
@@ -157,12 +157,42 @@ impl Reader {
             if let Err(problem) = &reading {
                 tracing::debug!(address = group.address, %problem, "reading the metrics failed");
             }
+            let called = self.called(&group, &round, interval, &mut connections);
+            if let Err(problem) = called.await {
+                // Without these metrics nobody is looked for.
+                tracing::debug!(address = group.address, %problem, "no callers are known");
+            }
             let reading = reading.as_ref().map(|()| &ledger);
-            let keys = self.shared.book.lock().end(round, started, reading);
+            let keys = {
+                let mut book = self.shared.book.lock();
+                let mut keys = book.note_callers(&round, started, &connections);
+                keys.extend(book.end(round, started, reading));
+                keys.into_iter().collect::<HashSet<_>>()
+            };
             for key in keys {
                 changed(key);
             }
         }
+    }
+
+    /// Books who connects to candidates, if anybody wants to know.
+    async fn called(
+        &self,
+        group: &Group,
+        round: &Round,
+        interval: Duration,
+        ledger: &mut Ledger,
+    ) -> Result<(), Problem> {
+        if round.called.is_empty() {
+            return Ok(());
+        }
+        let query = query::connections(round.dialect, &round.called);
+        let limit = interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        self.shared.queries.fetch_add(1, Ordering::Relaxed);
+        let (status, body) = fetch(&self.shared.http, &group.address, &query, limit).await?;
+        let rows = answer::connections(round.dialect, &round.called, status, &body)?;
+        ledger.take(&round.called, rows);
+        Ok(())
     }
 
     /// Books one reading into the ledger.

@@ -24,10 +24,31 @@ pub(super) struct Dialect {
     pub(super) service: &'static str,
     /// The labels that tell one process from another: the counters of a process restart together.
     pub(super) origin: &'static [&'static str],
+    /// Who connects to pods.
+    pub(super) connections: Connections,
     /// What became of a request: the first rule that fits; good if none does.
     rules: &'static [Rule],
     /// The bounds of the histogram's buckets that are whole milliseconds, rising.
     bounds_ms: &'static [u64],
+}
+
+/// How a source counts connections to pods, at the pods.
+#[derive(Debug)]
+pub(super) struct Connections {
+    /// A counter of connections.
+    pub(super) opened: &'static str,
+    /// Only series with these labels count.
+    pub(super) only: &'static [(&'static str, &'static str)],
+    /// The label with the namespace of the pods' workload.
+    pub(super) namespace: &'static str,
+    /// The label with its name.
+    pub(super) workload: &'static str,
+    /// The label with the namespace of the workload that connects.
+    pub(super) from_namespace: &'static str,
+    /// The label with its name.
+    pub(super) from_workload: &'static str,
+    /// The label with its identity in the mesh.
+    pub(super) from_principal: &'static str,
 }
 
 /// What became of a request.
@@ -65,6 +86,17 @@ const ISTIO_WAYPOINT: Dialect = Dialect {
     namespace: "destination_service_namespace",
     service: "destination_service_name",
     origin: &["instance", "pod"],
+    // Of the ztunnel of the pods' node. What it says of the destination's Service is a guess by port. A
+    // kubelet's probes go past it.
+    connections: Connections {
+        opened: "istio_tcp_connections_opened_total",
+        only: &[("reporter", "destination")],
+        namespace: "destination_workload_namespace",
+        workload: "destination_workload",
+        from_namespace: "source_workload_namespace",
+        from_workload: "source_workload",
+        from_principal: "source_principal",
+    },
     rules: &[
         Rule {
             when: &[("response_code", Is::OneOf(&["0"]))],

@@ -7,7 +7,7 @@ mod routes;
 mod virtual_services;
 
 use sluice_core::Blocked;
-use sluice_crds::{Reason, Waiver};
+use sluice_crds::{Reason, Waiver, labels};
 
 use crate::observe::Observed;
 use crate::observe::observed::{Policy, parent_name};
@@ -25,23 +25,33 @@ pub fn find(observed: &Observed, plan: Result<(), &PlanError>) -> Option<Blocked
                 .map(|error| blocked(Reason::InvalidSpec, error.to_string()))
         })
         .or_else(|| parent(observed))
+        .or_else(|| half_strict(observed))
         .or_else(|| danger(observed))
 }
 
 /// Something of others that a person may waive.
 fn danger(observed: &Observed) -> Option<Blocked> {
-    let service = Place::new(&observed.namespace, parent_name(&observed.canary));
+    let place = Place::new(&observed.namespace, parent_name(&observed.canary));
     let unless = |waiver: Waiver, find: &dyn Fn() -> Option<String>| {
         let waived = observed.canary.spec.waivers.contains(&waiver);
         let found = if waived { None } else { find() };
         found.map(|message| (waiver, message))
     };
     let foreign = || {
-        routes::find(observed, &service)
-            .or_else(|| virtual_services::find(observed, &service))
+        routes::find(observed, &place)
+            .or_else(|| virtual_services::find(observed, &place))
             .or_else(|| controllers::find(observed))
     };
-    let around = || around::ingress(observed, &service).or_else(|| around::own_clients(observed));
+    // In strict mode who goes around the waypoint reaches what serves, and nothing else.
+    let strict = service::selects_role(observed.parent.as_deref());
+    let around = || {
+        let ingress = if strict {
+            None
+        } else {
+            around::ingress(observed, &place)
+        };
+        ingress.or_else(|| around::own_clients(observed))
+    };
     let (waiver, message) = unless(Waiver::ForeignRoute, &foreign)
         .or_else(|| unless(Waiver::SharedPods, &|| pods::find(observed)))
         .or_else(|| unless(Waiver::AroundWaypoint, &around))?;
@@ -95,4 +105,22 @@ fn parent(observed: &Observed) -> Option<Blocked> {
         .unwrap_or_default();
     let (reason, message) = service::refusal(parent, unrouted)?;
     Some(blocked(reason, message))
+}
+
+/// The Service selects by role, and the target's own pods lack it: nobody would reach them when they serve.
+fn half_strict(observed: &Observed) -> Option<Blocked> {
+    let own = observed.template()?.pointer("/metadata/labels");
+    let role = own.and_then(|labels| labels.get(labels::ROLE)?.as_str());
+    let selects = service::selects_role(observed.parent.as_deref());
+    if !selects || role == Some(labels::SERVING) {
+        return None;
+    }
+    let message = format!(
+        "Service {} selects pods by {}: {}, and the template of {} lacks that label: add it there as well",
+        parent_name(&observed.canary),
+        labels::ROLE,
+        labels::SERVING,
+        observed.canary.spec.target_ref.name
+    );
+    Some(blocked(Reason::InvalidSpec, message))
 }

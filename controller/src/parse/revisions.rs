@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 use serde_json::Value;
-use sluice_core::{Revision, RevisionName};
+use sluice_core::{Admission, Revision, RevisionName};
+use sluice_crds::labels;
 
 use crate::observe::Observed;
-use crate::observe::labelled::revision_of;
+use crate::observe::labelled::{label, revision_of};
 use crate::observe::observed::parent_name;
 use crate::render::copies::{self, Setting};
 use crate::render::kind::Optional;
@@ -78,9 +79,39 @@ pub fn parse(observed: &Observed, known: &Known<'_>) -> BTreeMap<RevisionName, R
         if let Some(name) = revision_of(pod.labels()) {
             let revision = revisions.entry(name).or_default();
             revision.pods = revision.pods.saturating_add(1);
+            count(&mut revision.admission, pod);
         }
     }
     revisions
+}
+
+fn count(admission: &mut Admission, pod: &Pod) {
+    if !is_live(pod) {
+        return;
+    }
+    let add = |sum: &mut u32| *sum = sum.saturating_add(1);
+    if label(pod.labels(), labels::ROLE) != Some(labels::SERVING) {
+        add(&mut admission.outside);
+        return;
+    }
+    add(&mut admission.admitted);
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    if conditions
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    {
+        add(&mut admission.ready);
+    }
+}
+
+/// Whether a pod may be an endpoint, now or later: it is not on its way out, and has not ended.
+#[must_use]
+pub fn is_live(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn parse_service(

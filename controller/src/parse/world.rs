@@ -6,7 +6,7 @@ use sluice_core::{Blocked, Evidence, Orders, Parent, Route, Routing, World};
 use sluice_crds::{Waiver, annotations, labels};
 
 use crate::observe::Observed;
-use crate::render::{acceptance, live_route, mesh};
+use crate::render::{acceptance, live_route, mesh, service};
 
 use super::revisions::{self, Known};
 use super::target::{self, Identified};
@@ -53,11 +53,20 @@ pub fn parse(
         parent: Parent {
             missing: observed.parent.is_none(),
             bound,
+            strict: is_strict(observed),
             problem,
         },
         evidence,
         orders: orders(observed),
     }
+}
+
+/// Whether pods are to carry their role: the Service's selector asks for it, or is about to, since the
+/// target's template has it. So a Service that takes it over in a second push never is without endpoints.
+fn is_strict(observed: &Observed) -> bool {
+    let role = |name: &str| observed.template()?.pointer(name)?.as_str();
+    service::selects_role(observed.parent.as_deref())
+        || role("/metadata/labels/sluice.dev~1role") == Some(labels::SERVING)
 }
 
 fn orders(observed: &Observed) -> Orders {

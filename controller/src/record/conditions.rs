@@ -90,6 +90,7 @@ fn is_stalled(waiting: Option<&Waiting>) -> bool {
         Some(
             Waiting::TargetMissing
             | Waiting::Contested { .. }
+            | Waiting::Around { .. }
             | Waiting::Evidence { overdue: true, .. },
         ) => true,
         _ => false,
@@ -147,7 +148,10 @@ fn reason(waiting: &Waiting) -> String {
         Waiting::Suspended => Reason::Suspended,
         Waiting::TargetMissing => Reason::TargetNotFound,
         Waiting::TargetUnsettled => Reason::TargetNotReady,
-        Waiting::Creating(_) | Waiting::Pods { .. } => Reason::RevisionNotReady,
+        Waiting::Creating(_) | Waiting::Pods { .. } | Waiting::Admission(_) => {
+            Reason::RevisionNotReady
+        }
+        Waiting::Around { .. } => Reason::AroundWaypoint,
         Waiting::Mesh { .. } => Reason::WaypointNotBound,
         Waiting::Settle { .. } | Waiting::RouteAcceptance { .. } => Reason::RouteNotAccepted,
         Waiting::Share { .. } | Waiting::Measuring => Reason::WeightNotProven,

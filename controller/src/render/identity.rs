@@ -5,17 +5,22 @@ use serde_json::{Value, json};
 use super::config::Config;
 use super::hash;
 
+/// The label of strict mode: to switch that on or off starts no rollout.
+const ROLE: &str = "/metadata/labels/sluice.dev~1role";
+
 /// Selectors for which nothing written and `{}` differ: none against all.
 const SELECTORS: [&str; 3] = ["labelSelector", "namespaceSelector", "selector"];
 
-/// The template without what makes no difference: nulls, empty maps and lists, the creation time, and
-/// the fields of `ignore` (JSON pointers into the template).
+/// The template without what makes no difference: nulls, empty maps and lists, the creation time, the
+/// label of strict mode, and the fields of `ignore` (JSON pointers into the template).
 ///
 /// `kubectl.kubernetes.io/restartedAt` stays: a restart is a change.
 #[must_use]
 pub fn identity(template: &Value, ignore: &[String]) -> Value {
     let mut template = template.clone();
     remove(&mut template, "/metadata/creationTimestamp");
+    // Strict mode is about who reaches the pods, not about what they are.
+    remove(&mut template, ROLE);
     for pointer in ignore {
         remove(&mut template, pointer);
     }
@@ -88,6 +93,8 @@ fn prune(value: &mut Value) {
 mod tests {
     #![allow(clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+    use sluice_crds::labels;
+
     use super::*;
 
     fn template() -> Value {
@@ -115,6 +122,18 @@ mod tests {
         });
         assert!(same(&stored, &template(), &[]));
         assert_eq!(template_hash(&stored, &[]), template_hash(&template(), &[]));
+    }
+
+    #[test]
+    fn strict_mode_makes_no_difference() {
+        let mut strict = template();
+        strict["metadata"]["labels"][labels::ROLE] = json!(labels::SERVING);
+        assert!(same(&strict, &template(), &[]));
+        assert_eq!(template_hash(&strict, &[]), template_hash(&template(), &[]));
+        strict["metadata"]["labels"] = json!({labels::ROLE: labels::SERVING});
+        let mut bare = template();
+        bare["metadata"]["labels"] = json!({});
+        assert!(same(&strict, &bare, &[]), "an empty map is left");
     }
 
     #[test]

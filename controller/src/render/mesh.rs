@@ -9,8 +9,13 @@ use serde_json::Value;
 pub const MODE_LABEL: &str = "istio.io/dataplane-mode";
 /// Sends ingress by the waypoint, on a Service or its namespace.
 pub const INGRESS_LABEL: &str = "istio.io/ingress-use-waypoint";
+/// Names the Gateway of a Service's waypoint, on the Service or its namespace; `none` for none.
 const WAYPOINT_LABEL: &str = "istio.io/use-waypoint";
+/// The namespace of that Gateway, where it is another.
 const WAYPOINT_NAMESPACE_LABEL: &str = "istio.io/use-waypoint-namespace";
+/// The same two for the next version of a waypoint (Istio 1.31).
+const NEXT_WAYPOINT_LABEL: &str = "istio.io/use-waypoint-canary";
+const NEXT_WAYPOINT_NAMESPACE_LABEL: &str = "istio.io/use-waypoint-canary-namespace";
 
 type Labels = BTreeMap<String, String>;
 
@@ -103,6 +108,29 @@ fn label<'a>(
     own.or_else(|| namespace?.get(name)).map(String::as_str)
 }
 
+/// Namespace and name of each Gateway that is a waypoint of a Service in `namespace`, whose own labels are
+/// `namespace_labels`.
+#[must_use]
+pub fn waypoints(
+    service: &Service,
+    namespace: &str,
+    namespace_labels: Option<&Labels>,
+) -> Vec<(String, String)> {
+    let own = service.metadata.labels.as_ref();
+    let waypoint = |[name, elsewhere]: [&str; 2]| {
+        let mut labels = own.into_iter().chain(namespace_labels);
+        let labels = labels.find(|labels| labels.contains_key(name))?;
+        let namespace = labels.get(elsewhere).map_or(namespace, String::as_str);
+        let name = labels.get(name).filter(|name| *name != "none")?;
+        Some((namespace.to_owned(), name.clone()))
+    };
+    let labels = [
+        [WAYPOINT_LABEL, WAYPOINT_NAMESPACE_LABEL],
+        [NEXT_WAYPOINT_LABEL, NEXT_WAYPOINT_NAMESPACE_LABEL],
+    ];
+    labels.into_iter().filter_map(waypoint).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -172,5 +200,38 @@ mod tests {
         assert!(!is_ambient(Some(&template("none")), &ambient));
         assert!(is_ambient(Some(&template("ambient")), &Labels::new()));
         assert!(!is_ambient(None, &Labels::new()));
+    }
+
+    #[test]
+    fn a_services_own_waypoint_goes_before_its_namespaces() {
+        let labels = |pairs: &[(&str, &str)]| {
+            let owned = pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            owned.collect::<BTreeMap<_, _>>()
+        };
+        let of = |own: &[(&str, &str)], around: &[(&str, &str)]| {
+            let mut service = Service::default();
+            service.metadata.labels = Some(labels(own));
+            let found = waypoints(&service, "shop", Some(&labels(around)));
+            found
+                .into_iter()
+                .map(|(namespace, name)| format!("{namespace}/{name}"))
+                .collect::<Vec<_>>()
+        };
+        let shared = [
+            ("istio.io/use-waypoint", "shared"),
+            ("istio.io/use-waypoint-namespace", "mesh"),
+        ];
+        let none: [&str; 0] = [];
+        assert_eq!(of(&[], &[]), none);
+        assert_eq!(of(&[], &shared), ["mesh/shared"]);
+        assert_eq!(
+            of(&[("istio.io/use-waypoint", "own")], &shared),
+            ["shop/own"]
+        );
+        assert_eq!(of(&[("istio.io/use-waypoint", "none")], &shared), none);
+        let next = [("istio.io/use-waypoint-canary", "next")];
+        assert_eq!(of(&next, &shared), ["mesh/shared", "shop/next"]);
     }
 }

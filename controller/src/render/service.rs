@@ -127,6 +127,14 @@ fn ports(service: &Service) -> impl Iterator<Item = &ServicePort> {
         .flat_map(|spec| spec.ports.iter().flatten())
 }
 
+/// Whether a Service selects by the role of strict mode: its endpoints are admitted pods alone.
+#[must_use]
+pub fn selects_role(service: Option<&Service>) -> bool {
+    let selector = service.and_then(|service| service.spec.as_ref()?.selector.as_ref());
+    let role = selector.and_then(|selector| selector.get(labels::ROLE));
+    role.is_some_and(|role| role == labels::SERVING)
+}
+
 /// The ports that the route is about: all but those named in `unrouted`.
 pub fn routed_ports<'a>(
     parent: &'a Service,

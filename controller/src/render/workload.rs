@@ -66,6 +66,8 @@ fn pod_template(canary: &str, snapshot: &Snapshot<'_>) -> Value {
         metadata.remove("creationTimestamp");
         let mut pod_labels = take(&mut metadata, "labels");
         pod_labels.remove(POD_TEMPLATE_HASH);
+        // Put on pods one by one, while their revision serves.
+        pod_labels.remove(labels::ROLE);
         pod_labels.insert(labels::CANARY.to_owned(), canary.into());
         pod_labels.insert(
             labels::REVISION.to_owned(),
@@ -100,6 +102,7 @@ mod tests {
                     "app": "podinfo",
                     "app.kubernetes.io/instance": "shop",
                     "pod-template-hash": "6d5c7",
+                    "sluice.dev/role": "serving",
                 },
                 "annotations": {"sidecar.istio.io/inject": "false"},
             },

@@ -7,6 +7,7 @@ use crate::plan::Action;
 use crate::state::{Rollout, Stage};
 use crate::waiting::Waiting;
 
+use super::around;
 use super::end;
 use super::prove::{is_measured, is_proven, unbound, unsettle};
 use super::turn::Turn;
@@ -29,13 +30,22 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         return;
     }
     obey_promote(turn, &mut rollout);
+    let around = around::callers(turn, &rollout);
+    if let Some(waiting) = &around {
+        turn.wait(waiting.clone());
+    }
     let aim = aim(turn, &mut rollout);
     turn.aim = aim.1;
     track_readiness(turn, &mut rollout);
     if aim.1 > rollout.weight {
-        match obstacle(turn, &rollout) {
-            Some(waiting) => turn.wait(waiting),
-            None => grow(turn, &mut rollout, aim),
+        if around.is_some() {
+            // Nobody is to blame for the time until a person mends it.
+            rollout.passed_at = Some(turn.now);
+        } else {
+            match obstacle(turn, &rollout) {
+                Some(waiting) => turn.wait(waiting),
+                None => grow(turn, &mut rollout, aim),
+            }
         }
     } else if rollout.stage == Stage::Promote && is_proven(turn, &mut rollout) {
         if is_measured(turn, &rollout) {
@@ -272,6 +282,7 @@ fn deadline(turn: &mut Turn<'_>, mut rollout: Rollout) {
         Some(
             Waiting::Blocked { .. }
             | Waiting::Mesh { revision: None, .. }
+            | Waiting::Around { .. }
             | Waiting::Contested { .. },
         ) => {
             let half = rollout.plan.progress_deadline / 2;

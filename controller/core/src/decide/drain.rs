@@ -3,6 +3,7 @@
 use crate::waiting::Waiting;
 use crate::{Revision, RevisionName, Time};
 
+use super::admit;
 use super::turn::Turn;
 
 /// Notes since when every revision that serves nobody does so.
@@ -13,7 +14,8 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     // It may have had traffic until the last write, whatever an older state says.
     let written_at = world.route.as_ref().map(|r| r.written_at.min(turn.now));
     for (name, revision) in &world.revisions {
-        if in_force && is_left(turn, name, revision) && world.weight(name).is_zero() {
+        let left = is_left(turn, name, revision) && !admit::is_held(turn, name, revision);
+        if in_force && left && world.weight(name).is_zero() {
             let since = turn.state.draining.entry(name.clone());
             let since = since.or_insert(turn.now);
             *since = written_at.map_or(*since, |at| at.max(*since));
@@ -65,6 +67,12 @@ pub(super) fn any_left(turn: &Turn<'_>) -> bool {
 pub(super) fn is_over(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revision) -> bool {
     if !is_left(turn, name, revision) {
         return true;
+    }
+    if let Some(stable) = turn.state.stable.clone()
+        && admit::is_held(turn, name, revision)
+    {
+        turn.wait(Waiting::Admission(stable));
+        return false;
     }
     let Some(since) = turn.state.draining.get(name).copied() else {
         let problem = turn.world.route.as_ref().and_then(|r| r.problem.clone());

@@ -5,7 +5,7 @@ use crate::waiting::Waiting;
 use crate::{State, Target, Weight};
 
 use super::turn::Turn;
-use super::{drain, retire};
+use super::{admit, drain, retire};
 
 pub(super) fn run(turn: &mut Turn<'_>) {
     if !turn.world.claimed {
@@ -47,6 +47,7 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
         turn.effects.push(Effect::Route(routing));
     }
     drain::track(turn);
+    admit::run(turn);
     // The parent's selector matches every revision's pods: without the route they would serve too.
     let others_gone = remove_others(turn, &stable);
     if target.revision != stable || !target.scalable {

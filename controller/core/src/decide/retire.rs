@@ -4,6 +4,7 @@ use crate::decision::{Effect, Part};
 use crate::waiting::Waiting;
 use crate::{Record, Revision, RevisionName, Time};
 
+use super::admit;
 use super::drain;
 use super::turn::Turn;
 
@@ -155,6 +156,7 @@ fn serves_stable(turn: &Turn<'_>) -> bool {
     let workload = revision.and_then(|revision| revision.workload.as_ref());
     route.accepted
         && route.intact
+        && admit::is_covered(turn)
         && !route.weight(stable).is_zero()
         && turn.world.parent.bound
         && workload.is_some_and(|w| w.ready >= turn.desired().max(1))

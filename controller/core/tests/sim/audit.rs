@@ -1,4 +1,4 @@
-//! The seven invariants, checked after every decision, every write and every tick.
+//! The invariants, checked after every decision, every write and every tick.
 //!
 //! What is checked here is worked out from the writes alone, not from what `decide` says of itself.
 
@@ -6,6 +6,7 @@ mod evidence;
 mod judged;
 mod removal;
 mod repetition;
+mod roles;
 mod traffic;
 mod writes;
 
@@ -65,6 +66,8 @@ pub(crate) struct Facts {
     promoted: BTreeSet<RevisionName>,
     /// Revisions whose gates a person skipped.
     skipped: BTreeSet<RevisionName>,
+    /// Revisions whose pods were admitted when they might be.
+    admitted: BTreeSet<RevisionName>,
 }
 
 /// One decision, and all that it was made of.
@@ -144,6 +147,8 @@ impl Audit {
             evidence::conclusive(&look),
             judged::check(&look),
             writes::check(&look),
+            roles::check(&look),
+            roles::nobody_around(&look),
         ];
         for result in found {
             self.note(now, result);
@@ -159,6 +164,9 @@ impl Audit {
         match effect {
             Effect::Route(routing) => self.facts.routed(routing, now),
             Effect::Unroute => self.facts.ours.clear(),
+            Effect::Admit(name) if roles::is_judged(&self.facts, &cluster.world, name) => {
+                self.facts.admitted.insert(name.clone());
+            }
             Effect::Remember { revision, record } if record.is_promoted() => {
                 self.facts.promoted.insert(revision.clone());
             }
@@ -182,6 +190,8 @@ impl Audit {
             self.facts.serves(cluster.in_force.keys(), cluster.now);
         }
         let found = traffic::backends_have_pods(world);
+        self.note(cluster.now, found);
+        let found = roles::unjudged_stay_out(&self.facts, world);
         self.note(cluster.now, found);
     }
 }

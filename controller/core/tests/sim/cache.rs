@@ -98,6 +98,7 @@ impl Cache {
                 Kind::Workloads => {
                     revision.workload.clone_from(&real.workload);
                     revision.pods = real.pods;
+                    revision.admission = real.admission;
                 }
                 _ => revision.service.clone_from(&real.service),
             }
@@ -116,7 +117,7 @@ fn kind_of(effect: &Effect) -> Kind {
         Effect::Claim | Effect::Release => Kind::Canary,
         Effect::Snapshot(_) | Effect::Remember { .. } => Kind::Snapshots,
         Effect::Expose(_) => Kind::Services,
-        Effect::Run { .. } => Kind::Workloads,
+        Effect::Run { .. } | Effect::Admit(_) | Effect::Dismiss(_) => Kind::Workloads,
         Effect::Route(_) | Effect::Unroute => Kind::Route,
         Effect::ScaleTarget(_) => Kind::Target,
         Effect::Remove { part, .. } => match part {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta};
 use sluice_core::{
-    Effect, Parent, Part, Record, Revision, RevisionName, Route, Routing, Service, Target, Time,
-    Weight, Workload, World,
+    Admission, Caller, Effect, Parent, Part, Record, Revision, RevisionName, Route, Routing,
+    Service, Target, Time, Weight, Workload, World,
 };
 
 use crate::metrics::Meter;
@@ -28,6 +28,8 @@ pub(crate) struct Surroundings {
     pub(crate) incident: bool,
     /// Something that one template alone needs is broken.
     pub(crate) broken: Option<u8>,
+    /// A client picks pods itself.
+    pub(crate) around: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +49,7 @@ impl Default for Surroundings {
             traffic: true,
             incident: false,
             broken: None,
+            around: false,
         }
     }
 }
@@ -89,6 +92,7 @@ impl Cluster {
                 parent: Parent {
                     missing: false,
                     bound: true,
+                    strict: false,
                     problem: None,
                 },
                 target: Some(Target {
@@ -169,6 +173,7 @@ impl Cluster {
                 }
                 _ => (revision.workload, revision.pods) = (None, 0),
             }
+            follow_pods(revision);
             if let Some(service) = &mut revision.service {
                 service.endpoints = revision.workload.as_ref().map_or(0, |w| w.ready);
                 service.bound |= mesh;
@@ -214,6 +219,7 @@ impl Cluster {
         if self.surroundings.metrics {
             evidence.problem = None;
             self.meter.sample(self.now, evidence);
+            call_around(&mut self.world, self.surroundings.around, self.now);
         } else {
             evidence.problem = Some("connection refused".to_owned());
         }
@@ -262,6 +268,16 @@ impl Cluster {
                 target.settled = target.ready == *replicas;
             }
             Effect::Remove { revision, part } => self.remove(revision, *part),
+            Effect::Admit(name) => {
+                let revision = revisions.get_mut(name).ok_or("no pods")?;
+                revision.admission.admitted += std::mem::take(&mut revision.admission.outside);
+                follow_pods(revision);
+            }
+            Effect::Dismiss(name) => {
+                let revision = revisions.get_mut(name).ok_or("no pods")?;
+                revision.admission.outside += std::mem::take(&mut revision.admission.admitted);
+                follow_pods(revision);
+            }
             Effect::Release => self.gone = true,
         }
         Ok(())
@@ -284,6 +300,41 @@ impl Cluster {
         if revision.record.is_none() && revision.service.is_none() && revision.workload.is_none() {
             self.world.revisions.remove(name);
         }
+    }
+}
+
+/// New pods come without the role.
+fn follow_pods(revision: &mut Revision) {
+    let workload = revision.workload.clone().unwrap_or_default();
+    let (live, ready) = if workload.going {
+        (0, 0)
+    } else {
+        (workload.replicas, workload.ready)
+    };
+    let admitted = revision.admission.admitted.min(live);
+    revision.admission = Admission {
+        admitted,
+        ready: admitted.min(ready),
+        outside: live - admitted,
+    };
+}
+
+/// A client that picks pods itself connects to the candidate's, where a Service has them as endpoints.
+fn call_around(world: &mut World, around: bool, now: Time) {
+    let evidence = &mut world.evidence;
+    let candidate = evidence.candidate.as_ref();
+    let revision = candidate.and_then(|name| world.revisions.get(name));
+    let reached = revision.is_some_and(|revision| {
+        let ready = revision.workload.as_ref().map_or(0, |w| w.ready);
+        (if world.parent.strict {
+            revision.admission.ready
+        } else {
+            ready
+        }) > 0
+    });
+    if around && reached {
+        let name = "batch".to_owned();
+        evidence.callers = vec![Caller { name, last_at: now }];
     }
 }
 

@@ -65,6 +65,7 @@ impl Controller {
         }
         cache.catch_up();
         cluster.world.evidence.samples.clear();
+        cluster.world.evidence.callers.clear();
     }
 
     /// The same, and somebody wiped the status.

@@ -1,7 +1,7 @@
 //! What happens to a Canary, in any order.
 
 use chrono::TimeDelta;
-use sluice_core::{Blocked, RevisionName, Route, Weight, World};
+use sluice_core::{Admission, Blocked, RevisionName, Route, Weight, World};
 
 use crate::cache::Kind;
 use crate::cluster::{BAD, CRASHING, Cluster, Pods};
@@ -31,6 +31,10 @@ pub(crate) enum Event {
     Order(Verb, u8),
     Suspend(bool),
     Block(bool),
+    /// The Service that clients call selects by role.
+    Strict(bool),
+    /// A client picks pods itself.
+    Around(bool),
     Delete,
     DeleteTarget,
     /// Somebody else writes the route.
@@ -81,7 +85,9 @@ impl Event {
         let flag = !what.is_multiple_of(3);
         let version = what % 6;
         match kind {
-            0..110 => Self::Wait(WAITS[usize::from(what % 8)]),
+            0..106 => Self::Wait(WAITS[usize::from(what % 8)]),
+            106..108 => Self::Strict(flag),
+            108..110 => Self::Around(flag),
             110..134 => Self::Push(version),
             134..140 => Self::Configure(what % 3),
             140..144 => Self::Scale(u32::from(version) + 1),
@@ -141,6 +147,7 @@ impl Event {
             Self::Metrics(up) => surroundings.metrics = up,
             Self::Traffic(on) => surroundings.traffic = on,
             Self::Incident(on) => surroundings.incident = on,
+            Self::Around(on) => surroundings.around = on,
             Self::EditRoute(edit) => edit_route(cluster, edit),
             Self::DeleteRoute => {
                 cluster.world.route = None;
@@ -167,6 +174,11 @@ impl Event {
                 if let Some(revision) = world.revisions.values_mut().nth(index.into()) {
                     if let Some(workload) = &mut revision.workload {
                         workload.ready = 0;
+                        // What replaces them lacks what was put on them.
+                        revision.admission = Admission {
+                            outside: workload.replicas,
+                            ..Admission::default()
+                        };
                     }
                     if let Some(service) = &mut revision.service {
                         service.endpoints = 0;
@@ -183,6 +195,7 @@ impl Event {
                 }
             }
             Self::Suspend(on) => world.suspended = on,
+            Self::Strict(on) => world.parent.strict = on,
             Self::Block(on) => {
                 world.blocked = on.then(|| Blocked {
                     reason: "OtherRoute".to_owned(),

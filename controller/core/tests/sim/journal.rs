@@ -73,6 +73,8 @@ fn brief(effect: &Effect) -> String {
             Part::Service => format!("delete Service {revision}"),
             Part::Snapshot => format!("forget {revision}"),
         },
+        Effect::Admit(name) => format!("admit the pods of {name}"),
+        Effect::Dismiss(name) => format!("dismiss the pods of {name}"),
         Effect::Release => "remove the finalizer".to_owned(),
     }
 }

@@ -42,6 +42,7 @@ impl Meter {
         if evidence.candidate.as_ref() != candidate || self.stable != state.stable {
             evidence.candidate = candidate.cloned();
             evidence.samples.clear();
+            evidence.callers.clear();
             self.stable.clone_from(&state.stable);
         }
     }

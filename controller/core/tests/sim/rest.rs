@@ -44,6 +44,20 @@ pub(crate) fn check(cluster: &Cluster, last: Option<&Decision>) -> Result<(), (u
             return Err((4, "the target keeps its pods at rest".to_owned()));
         }
     }
+    if world.parent.strict && stable.is_some() {
+        let admitted = |(name, revision): (&RevisionName, &Revision)| {
+            let admission = revision.admission;
+            let wrong = if stable == Some(name) {
+                admission.outside
+            } else {
+                admission.admitted
+            };
+            (wrong > 0).then(|| format!("{name} at rest: {admission:?}"))
+        };
+        if let Some(wrong) = world.revisions.iter().find_map(admitted) {
+            return Err((9, wrong));
+        }
+    }
     for (name, revision) in &world.revisions {
         if stable != Some(name) && is_left_over(cluster, name, revision) {
             return Err((4, format!("{name} is left over: {revision:?}")));

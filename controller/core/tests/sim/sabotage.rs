@@ -331,3 +331,43 @@ fn scaling_the_target_early_breaks_7() {
         decision
     });
 }
+
+#[test]
+fn growing_while_somebody_calls_around_breaks_9() {
+    caught(9, |plan, state, world, now| {
+        let mut world = world.clone();
+        world.evidence.callers.clear();
+        decide(plan, state, &world, now)
+    });
+}
+
+#[test]
+fn admitting_a_candidate_breaks_9() {
+    caught(9, |plan, state, world, now| {
+        let mut decision = decide(plan, state, world, now);
+        if let Some(rollout) = decision
+            .state
+            .rollout
+            .as_ref()
+            .filter(|_| world.parent.strict)
+        {
+            let candidate = rollout.candidate.clone();
+            decision.effects.push(Effect::Admit(candidate));
+        }
+        decision
+    });
+}
+
+#[test]
+fn dismissing_before_others_are_admitted_breaks_9() {
+    caught(9, |plan, state, world, now| {
+        let mut world = world.clone();
+        if let Some(stable) = &state.stable
+            && let Some(revision) = world.revisions.get_mut(stable)
+        {
+            revision.admission.admitted += std::mem::take(&mut revision.admission.outside);
+            revision.admission.ready = revision.admission.admitted;
+        }
+        decide(plan, state, &world, now)
+    });
+}

@@ -101,6 +101,8 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["waypoint", state] => Event::Waypoint(*state == "on"),
         ["block", state] => Event::Block(*state == "on"),
         ["traffic", state] => Event::Traffic(*state == "on"),
+        ["strict", state] => Event::Strict(*state == "on"),
+        ["around", state] => Event::Around(*state == "on"),
         ["suspend", state] => Event::Suspend(*state == "on"),
         ["lose-status"] => Event::LoseStatus,
         ["delete"] => Event::Delete,

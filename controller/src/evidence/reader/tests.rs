@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::Duration;
 
@@ -80,6 +81,7 @@ fn subscription(address: &str, candidate: &str, interval: TimeDelta) -> Subscrip
             objective_ppm: None,
             indicator: Indicator::Availability,
         }],
+        waypoints: BTreeSet::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::observe::Observed;
 use crate::observe::observed::parent_name;
+use crate::render::service;
 
 /// What to mend, if there is one.
 pub(super) fn find(observed: &Observed) -> Option<String> {
@@ -18,12 +19,14 @@ pub(super) fn find(observed: &Observed) -> Option<String> {
             .spec
             .as_ref()
             .and_then(|spec| spec.selector.as_ref());
-        selector.is_some_and(|selector| {
-            !selector.is_empty()
-                && selector.iter().all(|(name, value)| {
-                    labels.get(name).and_then(Value::as_str) == Some(value.as_str())
-                })
-        })
+        // By role it reaches what serves, and nothing else.
+        !service::selects_role(Some(service))
+            && selector.is_some_and(|selector| {
+                !selector.is_empty()
+                    && selector.iter().all(|(name, value)| {
+                        labels.get(name).and_then(Value::as_str) == Some(value.as_str())
+                    })
+            })
     };
     let mut others = observed.other_services.iter();
     let other = others.find(|service| selects(service))?;
