@@ -8,6 +8,7 @@
 //! | `PORTS` | comma-separated ports, default 8080; 0 picks a free one |
 //! | `GREETING` | put into every answer |
 //! | `GREETING_FILE` | file with the greeting when `GREETING` is not set, default `/etc/config/greeting`; re-read each second |
+//! | `CONNECTIONS_TO` | abstract Unix datagram socket that is told `POD_IP PEER_IP` of every connection accepted |
 //! | `POD_ROOT` | where the container's mounts are: `GREETING_FILE` is looked up below it |
 //!
 //! | Path | Answer |

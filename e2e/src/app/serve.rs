@@ -3,6 +3,10 @@
 use std::{
     env,
     net::{IpAddr, Ipv4Addr},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     process,
     sync::{
         Arc,
@@ -54,13 +58,19 @@ pub async fn run() -> Result<()> {
         process::exit(1);
     }
     let graceful = Arc::new(GracefulShutdown::new());
+    let telemetry = Arc::new(telemetry()?);
     let mut listeners = JoinSet::new();
     for port in ports()? {
         let listener = TcpListener::bind((address, port))
             .await
             .with_context(|| format!("listening on {address}:{port}"))?;
         println!("listening on {}", listener.local_addr()?);
-        listeners.spawn(accept(listener, Arc::clone(&app), Arc::clone(&graceful)));
+        listeners.spawn(accept(
+            listener,
+            Arc::clone(&app),
+            Arc::clone(&graceful),
+            Arc::clone(&telemetry),
+        ));
     }
     terminate.recv().await;
     tokio::time::sleep(LINGER).await;
@@ -97,11 +107,37 @@ fn ports() -> Result<Vec<u16>> {
     parsed.with_context(|| format!("PORTS {ports:?}"))
 }
 
-async fn accept(listener: TcpListener, app: Arc<App>, graceful: Arc<GracefulShutdown>) {
-    let port = listener.local_addr().map_or(0, |address| address.port());
+/// Where to tell of connections, if anybody listens.
+fn telemetry() -> Result<Option<UnixDatagram>> {
+    let Some(name) = var("CONNECTIONS_TO") else {
+        return Ok(None);
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    let address = SocketAddr::from_abstract_name(name.as_bytes())?;
+    socket
+        .connect_addr(&address)
+        .with_context(|| format!("CONNECTIONS_TO {name:?}"))?;
+    Ok(Some(socket))
+}
+
+async fn accept(
+    listener: TcpListener,
+    app: Arc<App>,
+    graceful: Arc<GracefulShutdown>,
+    telemetry: Arc<Option<UnixDatagram>>,
+) {
+    let own = listener.local_addr();
+    let port = own.as_ref().map_or(0, std::net::SocketAddr::port);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => serve(stream, port, &app, &graceful),
+            Ok((stream, peer)) => {
+                if let (Some(telemetry), Ok(own)) = (telemetry.as_ref(), &own) {
+                    // A lost message is one connection uncounted, and no reason not to serve.
+                    let _ = telemetry.send(format!("{} {}", own.ip(), peer.ip()).as_bytes());
+                }
+                serve(stream, port, &app, &graceful);
+            }
             // Out of file descriptors, most likely: connections will close.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }

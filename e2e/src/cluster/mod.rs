@@ -17,6 +17,7 @@ mod sds;
 mod timing;
 mod waypoint;
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,6 +44,7 @@ pub use prometheus::Prometheus;
 pub use relay::Relay;
 pub use timing::Timing;
 use timing::Timings;
+pub(crate) use waypoint::METRICS_PORT;
 pub use waypoint::{HBONE_PORT, Waypoint};
 
 /// Everybody in this group may do everything.
@@ -271,10 +273,7 @@ impl Cluster {
     /// # Errors
     /// If its listeners do not come up; the error quotes the end of Envoy's log.
     pub async fn waypoint(&self, namespace: &str, name: &str) -> Result<Waypoint> {
-        let n = self.waypoints.fetch_add(1, Ordering::Relaxed);
-        let ip = WAYPOINTS
-            .nth(n)
-            .context("no address is left for a waypoint")?;
+        let ip = self.address()?;
         let run = &self.files.run;
         let place = (namespace, name);
         let waypoint = Waypoint::launch(self.client(), &self.tools, run, place, ip).await?;
@@ -282,6 +281,23 @@ impl Cluster {
             .scrape(namespace, waypoint.pod(), ip)
             .await?;
         Ok(waypoint)
+    }
+
+    /// Makes the Pod of a client that the harness itself is; returns the address to connect from. So the
+    /// mesh knows whose connections these are.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn client_pod(&self, namespace: &str, name: &str) -> Result<Ipv4Addr> {
+        let ip = self.address()?;
+        waypoint::client_pod(&self.client, namespace, name, ip).await?;
+        Ok(ip)
+    }
+
+    /// An address for one that is no pod of the node's.
+    fn address(&self) -> Result<Ipv4Addr> {
+        let n = self.waypoints.fetch_add(1, Ordering::Relaxed);
+        WAYPOINTS.nth(n).context("no address is left")
     }
 
     /// Stops scraping a waypoint and kills it. Its objects go with its namespace.

@@ -1,7 +1,7 @@
-//! Prometheus: scrapes the waypoints every second, and takes OTLP.
+//! Prometheus: scrapes the waypoints and the node's ztunnel every second, and takes OTLP.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::build::Tools;
 use crate::process::{Launch, Process};
+use crate::sandbox::PODS;
 
 /// Where it answers, inside the sandbox.
 const URL: &str = "http://127.0.0.1:9090";
@@ -46,9 +47,13 @@ impl Prometheus {
     pub(super) async fn launch(tools: &Tools, run: &Path) -> Result<Self> {
         let config = run.join("prometheus.yaml");
         let targets_file = run.join("targets.json");
+        let node = PODS.nth(1).context("the address range is empty")?;
+        let ztunnel = SocketAddr::from((node, super::waypoint::METRICS_PORT));
         fs::write(
             &config,
-            CONFIG.replace("${TARGETS}", &targets_file.display().to_string()),
+            CONFIG
+                .replace("${TARGETS}", &targets_file.display().to_string())
+                .replace("${ZTUNNEL}", &ztunnel.to_string()),
         )
         .context("writing Prometheus' configuration")?;
         fs::write(&targets_file, "[]")?;

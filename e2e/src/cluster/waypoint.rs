@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::apply::apply;
@@ -24,7 +24,7 @@ use crate::process::{Launch, Process, until};
 /// Port of HBONE: HTTP/2 `CONNECT` over mTLS.
 pub const HBONE_PORT: u16 = 15008;
 /// Port of `/stats/prometheus`, and of the rest of Envoy's admin pages.
-pub(super) const METRICS_PORT: u16 = 15020;
+pub(crate) const METRICS_PORT: u16 = 15020;
 /// The node that waypoints' pods are bound to. No agent runs there.
 pub(super) const NODE: &str = "waypoints";
 
@@ -224,6 +224,31 @@ impl Waypoint {
             .context("writing the waypoint pod's status")?;
         Ok(())
     }
+}
+
+/// A Pod behind which the harness itself stands: it has an address, and runs nothing.
+pub(super) async fn client_pod(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    ip: Ipv4Addr,
+) -> Result<()> {
+    let pod = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {
+            "nodeName": NODE,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "client", "image": "client"}],
+        },
+    }))?;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let made = pods.create(&PostParams::default(), &pod).await;
+    made.with_context(|| format!("the Pod of client {name}"))?;
+    let status = pod_status(ip, true);
+    pods.patch_status(name, &PatchParams::default(), &Patch::Merge(&status))
+        .await
+        .with_context(|| format!("the status of client {name}"))?;
+    Ok(())
 }
 
 fn pod_status(ip: Ipv4Addr, ready: bool) -> Value {

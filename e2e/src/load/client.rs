@@ -1,6 +1,7 @@
 //! One client: a keep-alive connection, a request at a time, and the rule of when to try again.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_util::io::InspectReader;
@@ -63,10 +64,17 @@ pub(super) struct Client {
     slot: usize,
     limit: Duration,
     connection: Option<Connection>,
+    /// Connections so far.
+    opened: usize,
 }
+
+/// Requests on a connection to an endpoint of the client's choice, so that it meets all of them soon.
+const ON_ONE_ENDPOINT: usize = 10;
 
 #[derive(Debug)]
 struct Connection {
+    /// Whom to, if the client chose, and for how many requests more.
+    choice: Option<(SocketAddr, usize)>,
     sender: SendRequest<Empty<Bytes>>,
     /// Bytes received on it: whether any byte of an answer arrived decides on a repeat.
     received: Arc<AtomicU64>,
@@ -96,6 +104,7 @@ impl Client {
             slot,
             limit: spec.timeout,
             connection: None,
+            opened: 0,
         }
     }
 
@@ -129,7 +138,7 @@ impl Client {
 
     async fn attempt(&mut self) -> Result<Answer, Broken> {
         let mut reused = None;
-        if let Some(mut connection) = self.connection.take() {
+        if let Some(mut connection) = self.connection.take().filter(|open| self.stays(open)) {
             // False if the server closed it or said `Connection: close`: no client uses it again.
             if connection.sender.ready().await.is_ok() {
                 reused = Some(connection);
@@ -166,6 +175,9 @@ impl Client {
                 format!("{status}, then {:#}", anyhow::Error::new(error)),
             )
         })?;
+        if let Some((_, left)) = &mut connection.choice {
+            *left -= 1;
+        }
         self.connection = Some(connection);
         let body = body.to_bytes();
         // A proxy's own answers are not the app's, and name no version.
@@ -185,12 +197,39 @@ impl Client {
         })
     }
 
-    async fn connect(&self) -> Result<Connection> {
+    /// Whether the client would use a connection again.
+    fn stays(&self, connection: &Connection) -> bool {
+        match (&self.target, &connection.choice) {
+            (Target::Endpoints { of, .. }, Some((endpoint, left))) => {
+                *left > 0 && of.borrow().contains(endpoint)
+            }
+            _ => true,
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Connection> {
+        self.opened += 1;
         match &self.target {
             Target::Direct(address) => {
                 let stream = TcpStream::connect(address).await.context("connecting")?;
                 stream.set_nodelay(true)?;
                 handshake(stream).await
+            }
+            Target::Endpoints { from, of } => {
+                let turn = self.slot + self.opened;
+                let endpoint = {
+                    let endpoints = of.borrow();
+                    let turn = turn.checked_rem(endpoints.len());
+                    turn.and_then(|turn| endpoints.get(turn).copied())
+                };
+                let endpoint = endpoint.context("the Service has no endpoints")?;
+                let socket = TcpSocket::new_v4()?;
+                socket.bind(SocketAddr::from((*from, 0)))?;
+                let stream = socket.connect(endpoint).await.context("connecting")?;
+                stream.set_nodelay(true)?;
+                let mut connection = handshake(stream).await?;
+                connection.choice = Some((endpoint, ON_ONE_ENDPOINT));
+                Ok(connection)
             }
             Target::Waypoint {
                 address,
@@ -218,5 +257,9 @@ async fn handshake(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> 
     let (sender, connection) = http1::handshake(TokioIo::new(counted)).await?;
     // Its errors reach the request under way; it ends with its sender.
     tokio::spawn(connection);
-    Ok(Connection { sender, received })
+    Ok(Connection {
+        choice: None,
+        sender,
+        received,
+    })
 }

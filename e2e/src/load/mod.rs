@@ -22,7 +22,12 @@ mod report;
 pub mod stats;
 mod tls;
 
-use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use rustls::ClientConfig;
@@ -50,6 +55,14 @@ pub const RECENT: Duration = Duration::from_secs(5);
 pub enum Target {
     /// Plain HTTP/1.1 to an address, past the mesh.
     Direct(SocketAddr),
+    /// Plain HTTP/1.1 to endpoints that the client picks itself: connections go round, end after a few
+    /// requests, and leave an endpoint that is none any more.
+    Endpoints {
+        /// The client's own address.
+        from: Ipv4Addr,
+        /// The endpoints of the moment.
+        of: watch::Receiver<Vec<SocketAddr>>,
+    },
     /// HBONE to a waypoint.
     Waypoint {
         /// The waypoint's IP, port 15008.

@@ -50,6 +50,7 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, stopped: CancellationToken) {
         agent.kubelet.config.name.clone(),
     );
     agent.tasks.spawn(heartbeat);
+    agent.tasks.spawn(agent.kubelet.ztunnel.run());
     loop {
         tokio::select! {
             event = events.try_next() => match event {
@@ -102,6 +103,7 @@ impl Agent {
     }
 
     async fn seen(&mut self, pod: Pod) {
+        self.kubelet.ztunnel.learn(&pod);
         let (label, manager) = MANAGED_BY_MESH;
         if pod
             .labels()

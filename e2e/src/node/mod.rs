@@ -22,6 +22,7 @@
 //!   and Events are not there. `preStop` is honoured if it is a `sleep`.
 //! - The back-off of a crashing container starts at 1 s instead of 10 s and ends at 16 s.
 //! - The scheduler knows one node: it looks at the node selector and at CPU requests, no more.
+//! - It is ztunnel as well, as far as that counts connections to pods: see [`ztunnel`].
 //! - Pods of waypoints (label `gateway.istio.io/managed`) are left alone: their Envoy is started
 //!   by whoever makes the Gateway.
 
@@ -38,6 +39,7 @@ mod slot;
 mod status;
 mod view;
 mod volume;
+mod ztunnel;
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
@@ -48,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::{PODS, Range};
 use address::Addresses;
+use ztunnel::Ztunnel;
 
 /// What a node needs to know.
 #[derive(Debug, Clone)]
@@ -98,7 +101,9 @@ impl Node {
             .nth(1)
             .context("the address range is empty")?;
         object::register(&client, &config.name, address).await?;
+        let ztunnel = Ztunnel::open(&config.name, address)?;
         let kubelet = Kubelet {
+            ztunnel,
             addresses: Addresses::after(address, config.addresses),
             address,
             client,
@@ -130,4 +135,5 @@ struct Kubelet {
     /// The node's own address.
     address: Ipv4Addr,
     addresses: Addresses,
+    ztunnel: Ztunnel,
 }

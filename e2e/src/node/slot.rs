@@ -62,6 +62,7 @@ impl Slot {
         Command::new(&self.kubelet.config.app)
             .env_clear()
             .envs(variables)
+            .env("CONNECTIONS_TO", self.kubelet.ztunnel.socket())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -15,6 +15,8 @@ pub struct App {
     pub ports: Vec<u16>,
     /// Content of a mounted `ConfigMap` with a greeting.
     pub greeting: Option<String>,
+    /// Template and selector carry the role of strict mode.
+    pub strict: bool,
 }
 
 impl App {
@@ -27,6 +29,7 @@ impl App {
             replicas: None,
             ports: vec![8080],
             greeting: None,
+            strict: false,
         }
     }
 
@@ -56,6 +59,11 @@ impl App {
             .replicas
             .map(|n| format!("\n  replicas: {n}"))
             .unwrap_or_default();
+        let role = if self.strict {
+            ", sluice.dev/role: serving"
+        } else {
+            ""
+        };
         let container_ports: Vec<_> = self
             .ports
             .iter()
@@ -87,7 +95,7 @@ metadata: {{name: {name}, namespace: {namespace}, labels: {{app: {name}}}}}
 spec:{replicas}
   selector: {{matchLabels: {{app: {name}}}}}
   template:
-    metadata: {{labels: {{app: {name}}}}}
+    metadata: {{labels: {{app: {name}{role}}}}}
     spec:{volumes}
       terminationGracePeriodSeconds: 10
       containers:
@@ -100,7 +108,7 @@ apiVersion: v1
 kind: Service
 metadata: {{name: {name}, namespace: {namespace}}}
 spec:
-  selector: {{app: {name}}}
+  selector: {{app: {name}{role}}}
   ports: [{}]
 ",
             container_ports.join(", "),

@@ -3,6 +3,7 @@
 
 pub mod app;
 mod controller;
+mod direct;
 mod look;
 mod neighbour;
 mod person;
@@ -23,6 +24,7 @@ use crate::paths;
 
 pub use app::App;
 pub use controller::{Controller, SECOND, Second, USER};
+pub use direct::{Direct, Sight};
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
 pub use recording::{Recording, Seen, Split};

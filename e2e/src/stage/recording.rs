@@ -48,7 +48,7 @@ pub struct Split {
 
 impl<T: Clone + Send + 'static> Recording<T> {
     /// Returns when the watch has seen what is there already.
-    async fn start<K>(
+    pub(super) async fn start<K>(
         api: Api<K>,
         config: watcher::Config,
         mut see: impl FnMut(Event<K>) -> Option<T> + Send + 'static,

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "a failed expectation is a failed story")]
 
 mod adoption;
+mod around_waypoint;
 mod bad_input;
 mod configuration;
 mod conversation;
@@ -74,6 +75,8 @@ macro_rules! story {
 const STORIES: &[Story] = &[
     story!(adoption::comes_and_goes_without_a_failed_request),
     story!(adoption::removed_with_its_app_nothing_stays),
+    story!(around_waypoint::a_client_around_it_is_named_and_holds_the_rollout),
+    story!(around_waypoint::in_strict_mode_only_what_serves_is_reached, alone: true),
     story!(bad_input::the_api_server_says_what_is_wrong),
     story!(bad_input::the_condition_says_what_is_wrong),
     story!(configuration::a_new_text_passes_the_gates_and_goes_back_at_once),
