@@ -152,7 +152,7 @@ fn passed(turn: &mut Turn<'_>, rollout: &mut Rollout, step: usize) -> bool {
     let first = evidence.samples.first().filter(|_| step.is_gated());
     let baked = first.map_or(proven_at, |first| first.at.max(proven_at)) + step.bake();
     let covered = !step.is_gated()
-        || evidence.is_stale(turn.now)
+        || evidence.is_stale(turn.now) && evidence.was_read()
         || evidence.samples.last().is_some_and(|last| last.at >= baked)
             && is_measured(turn, rollout);
     if turn.now < baked || !covered {

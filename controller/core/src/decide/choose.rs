@@ -36,15 +36,20 @@ fn tell_blocker(turn: &mut Turn<'_>) -> bool {
 }
 
 /// A candidate whose snapshot says that it was rejected is none: the verdict is written before the
-/// traffic moves, and a crash may have come between.
+/// traffic moves and before the status tells of it, and a crash or a refused write may have come between.
 fn drop_rejected(turn: &mut Turn<'_>) {
     let Some(rollout) = &turn.state.rollout else {
         return;
     };
-    let record = turn.world.record(&rollout.candidate);
+    let revision = rollout.candidate.clone();
     // Where there is no stable one yet, nothing else may have pods for what it serves.
     let can_go = turn.state.stable.is_some() || rollout.weight.is_zero();
-    if can_go && record.is_some_and(Record::is_rejected) {
+    let record = turn.world.record(&revision);
+    if let Some(record) = record.filter(|record| can_go && record.is_rejected()) {
+        turn.notes.push(Note::Rejected {
+            revision,
+            reason: record.reason.clone(),
+        });
         turn.state.rollout = None;
     }
 }

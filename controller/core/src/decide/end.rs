@@ -1,5 +1,6 @@
 //! The two ends of a rollout.
 
+use crate::RevisionName;
 use crate::decision::{Effect, Note};
 use crate::revision::{Outcome, Record};
 use crate::state::Rollout;
@@ -20,6 +21,11 @@ pub(super) fn promote(turn: &mut Turn<'_>, rollout: &Rollout) {
         revision: revision.clone(),
         record,
     });
+    take_over(turn, revision);
+}
+
+/// The rollout ends with its candidate as the stable revision.
+pub(super) fn take_over(turn: &mut Turn<'_>, revision: RevisionName) {
     turn.notes.push(match turn.state.stable {
         None => Note::Adopted(revision.clone()),
         Some(_) => Note::Promoted(revision.clone()),

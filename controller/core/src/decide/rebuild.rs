@@ -7,10 +7,12 @@
 use crate::state::{Rollout, Stage};
 use crate::{Record, RevisionName, Route, State, Weight, World};
 
+use super::end;
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
     let world = turn.world;
+    end_promoted(turn);
     if turn.state == State::default() {
         from_world(turn);
     } else if let Some(route) = &world.route
@@ -29,6 +31,19 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     }
     resume(turn);
     adopt_size(turn);
+}
+
+/// A candidate whose snapshot says that it was promoted in this rollout is the stable one: the verdict is
+/// written before the status tells of it, and a crash may have come between.
+fn end_promoted(turn: &mut Turn<'_>) {
+    let Some(rollout) = &turn.state.rollout else {
+        return;
+    };
+    let revision = rollout.candidate.clone();
+    let record = turn.world.record(&revision);
+    if record.is_some_and(|r| r.is_promoted() && r.at > Some(rollout.started_at)) {
+        end::take_over(turn, revision);
+    }
 }
 
 /// Where nothing else says how many pods serve, the target does, before it is scaled to nothing.

@@ -46,6 +46,12 @@ impl Evidence {
             .is_none_or(|last| now - last.at > self.stale_after)
     }
 
+    /// Whether the source was asked at all. For a moment after a start it was not: silence proves nothing.
+    #[must_use]
+    pub fn was_read(&self) -> bool {
+        !self.samples.is_empty() || self.problem.is_some()
+    }
+
     fn from(&self, base: Option<&Sample>) -> Window {
         let (Some(base), Some(last)) = (base, self.samples.last()) else {
             return Window::default();

@@ -1,7 +1,9 @@
 //! The controller around `decide`: it applies effects one by one, remembers what was decided once all
 //! are done, and may crash between any two writes.
 
-use sluice_core::{Decision, Effect, Plan, State, Time, World};
+use std::collections::BTreeSet;
+
+use sluice_core::{Decision, Effect, Note, Plan, RevisionName, State, Time, World};
 
 use crate::audit::Audit;
 use crate::cache::Cache;
@@ -27,6 +29,8 @@ pub(crate) struct Controller {
     /// The same in the Canary's status.
     status: State,
     fault: Option<(Fault, u8)>,
+    /// Revisions whose verdict is written, and which no status tells of yet.
+    pub(crate) untold: BTreeSet<RevisionName>,
     pub(crate) last: Option<Decision>,
 }
 
@@ -41,6 +45,7 @@ impl Controller {
             memory: State::default(),
             status: State::default(),
             fault: None,
+            untold: BTreeSet::new(),
             last: None,
         }
     }
@@ -71,6 +76,8 @@ impl Controller {
     /// The same, and somebody wiped the status.
     pub(crate) fn forget(&mut self, cluster: &mut Cluster, cache: &mut Cache) {
         self.status = State::default();
+        // With it went all that it could tell.
+        self.untold.clear();
         self.restart(cluster, cache);
     }
 
@@ -125,6 +132,7 @@ impl Controller {
                 Ok(()) => {
                     cache.wrote(effect);
                     audit.wrote(effect, cluster);
+                    self.judged(effect);
                 }
                 // A verdict that cannot be written must not keep the traffic where it is.
                 Err(_) if matches!(effect, Effect::Remember { .. }) => forgotten = true,
@@ -145,7 +153,28 @@ impl Controller {
             self.memory.clone_from(&decision.state);
             self.status.clone_from(&decision.state);
         }
+        for note in &decision.notes {
+            if let Note::Adopted(revision)
+            | Note::Promoted(revision)
+            | Note::Rejected { revision, .. } = note
+            {
+                self.untold.remove(revision);
+            }
+        }
         changed || !decision.effects.is_empty()
+    }
+
+    fn judged(&mut self, effect: &Effect) {
+        if let Effect::Remember { revision, record } = effect {
+            // Of a rollout that no status tells of, its end need not be told.
+            let rollout = self.status.rollout.as_ref();
+            let known = rollout.is_some_and(|rollout| rollout.candidate == *revision);
+            if known && record.outcome.is_some() {
+                self.untold.insert(revision.clone());
+            } else {
+                self.untold.remove(revision);
+            }
+        }
     }
 
     fn strikes(&mut self) -> Option<Fault> {

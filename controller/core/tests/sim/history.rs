@@ -142,6 +142,11 @@ impl History {
             };
             if calm == 3 {
                 let last = last.cloned();
+                let untold = &self.controller.untold;
+                if !untold.is_empty() {
+                    let what = format!("the verdict on {untold:?} was never told");
+                    return self.found(Err((4, what)));
+                }
                 return self.found(crate::rest::check(&self.cluster, last.as_ref()));
             }
         }

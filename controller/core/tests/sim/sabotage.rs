@@ -283,6 +283,18 @@ fn failing_on_silence_breaks_5() {
 }
 
 #[test]
+fn telling_a_verdict_only_with_its_write_breaks_4() {
+    caught(4, |plan, state, world, now| {
+        let mut decision = decide(plan, state, world, now);
+        let is_verdict = |effect: &Effect| matches!(effect, Effect::Remember { .. });
+        if !decision.effects.iter().any(is_verdict) {
+            decision.notes.clear();
+        }
+        decision
+    });
+}
+
+#[test]
 fn forgetting_a_rejection_breaks_6() {
     caught(6, |plan, state, world, now| {
         let mut world = world.clone();
