@@ -12,6 +12,11 @@ pub struct Args {
     #[arg(long, env = "SLUICE_ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
     pub admin_address: SocketAddr,
 
+    /// Watch and act in this namespace alone; what is shared by the cluster is still read. All
+    /// namespaces unless given.
+    #[arg(long, env = "SLUICE_NAMESPACE")]
+    pub namespace: Option<String>,
+
     /// Namespace of the Lease by which one of several processes is chosen to act.
     #[arg(long, env = "POD_NAMESPACE", default_value = "sluice-system")]
     pub lease_namespace: String,

@@ -9,26 +9,35 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use kube::runtime::reflector::ObjectRef;
-use sluice_core::{Decision, Plan, State, Time};
-use sluice_crds::{Canary, CanaryStatus, PolicyRef, PolicySpec};
+use sluice_core::{Decision, Note, Plan, State, Time};
+use sluice_crds::{Canary, CanaryStatus, HistoryEntry, PolicyRef, PolicySpec};
 
 use crate::observe::caches::Caches;
 use crate::observe::kinds;
-use crate::observe::written::{Expected, Trace, Written, seen};
+use crate::observe::written::{Expected, Sight, Trace, Written, look};
 use crate::parse;
-use crate::record::status::Due;
+use crate::record::status::{self, Due};
 use crate::render::kind::Optional;
 
-/// The longest pause between two tries.
+/// The longest pause between two tries of what the API server refused: it needs a person.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// The same where the API server did not answer, or was not able to: a rollback may wait for its return.
+const LONGEST_OUTAGE_RETRY: Duration = Duration::from_secs(5);
 
 type Key = ObjectRef<Canary>;
+
+/// Failures of one kind in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Failures {
+    refused: bool,
+    count: u32,
+}
 
 /// What is remembered of all Canaries.
 #[derive(Default)]
 pub struct Memories {
     canaries: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
-    failures: Mutex<HashMap<Key, u32>>,
+    failures: Mutex<HashMap<Key, Failures>>,
     rolling: Mutex<HashMap<Key, PolicyRef>>,
 }
 
@@ -45,13 +54,22 @@ impl Memories {
         lock(&self.rolling).remove(key);
     }
 
-    /// Notes a failure; returns the pause before the next try.
-    pub fn failed(&self, key: &Key) -> Duration {
+    /// Notes a failure; returns the pause before the next try. `refused`: the API server was asked and
+    /// said no.
+    pub fn failed(&self, key: &Key, refused: bool) -> Duration {
         let mut failures = lock(&self.failures);
-        let count = failures.entry(key.clone()).or_default();
-        *count = count.saturating_add(1);
-        let pause = Duration::from_millis(100).saturating_mul(1 << (*count).min(10));
-        pause.min(LONGEST_RETRY)
+        let known = failures.entry(key.clone()).or_default();
+        // After its return an API server refuses everything for a moment, until it knows the rights.
+        if known.refused != refused {
+            *known = Failures { refused, count: 0 };
+        }
+        known.count = known.count.saturating_add(1);
+        let pause = Duration::from_millis(100).saturating_mul(1 << known.count.min(10));
+        pause.min(if refused {
+            LONGEST_RETRY
+        } else {
+            LONGEST_OUTAGE_RETRY
+        })
     }
 
     /// Forgets earlier failures.
@@ -106,6 +124,8 @@ pub struct Memory {
     pub expected: Arc<Mutex<Expected>>,
     /// Words that are held back.
     pub words: Words,
+    /// What happened and is not told yet.
+    pub news: News,
     recalled: bool,
     plan: Option<Plan>,
 }
@@ -121,8 +141,15 @@ impl Memory {
     }
 
     /// Remembers a decision whose effects are all done.
-    pub fn adopt(&mut self, decision: &Decision, pinned: Option<PolicySpec>, plan: Plan) {
+    pub fn adopt(
+        &mut self,
+        decision: &Decision,
+        pinned: Option<PolicySpec>,
+        plan: Plan,
+        now: Time,
+    ) {
         self.state = decision.state.clone();
+        self.news.add(&decision.notes, now);
         self.pinned = pinned;
         self.plan = Some(plan);
     }
@@ -138,30 +165,56 @@ impl Memory {
     /// Whether the caches have yet to show one of our writes.
     #[must_use]
     pub fn is_behind(&self, caches: &Caches) -> bool {
-        lock(&self.expected).pending(|written, trace| is_seen(caches, written, trace))
+        lock(&self.expected).pending(|written, trace| sight(caches, written, trace))
     }
 }
 
-fn is_seen(caches: &Caches, written: &Written, trace: &Trace) -> bool {
+fn sight(caches: &Caches, written: &Written, trace: &Trace) -> Sight {
     match written.kind {
-        "Canary" => seen(&caches.canaries, (), written, trace),
-        "Deployment" => seen(&caches.deployments, kinds::deployment(), written, trace),
-        "PodTemplate" => seen(&caches.pod_templates, kinds::pod_template(), written, trace),
-        "HTTPRoute" => seen(&caches.routes, kinds::http_route(), written, trace),
-        "Service" => seen(&caches.services, (), written, trace),
+        "Canary" => look(&caches.canaries, (), written, trace),
+        "Deployment" => look(&caches.deployments, kinds::deployment(), written, trace),
+        "PodTemplate" => look(&caches.pod_templates, kinds::pod_template(), written, trace),
+        "HTTPRoute" => look(&caches.routes, kinds::http_route(), written, trace),
+        "Service" => look(&caches.services, (), written, trace),
         // Only pods that were seen are written to: one that is not there has gone since.
-        "Pod" => {
-            let key = ObjectRef::new(&written.name).within(&written.namespace);
-            caches.pods.get(&key).is_none() || seen(&caches.pods, (), written, trace)
-        }
+        "Pod" => match look(&caches.pods, (), written, trace) {
+            Sight::Missing => Sight::Seen,
+            sight => sight,
+        },
         kind => match Optional::ALL.into_iter().find(|known| known.kind() == kind) {
             Some(optional) => {
                 let store = caches.neighbours.store(optional);
-                store.is_none_or(|store| seen(store, optional.resource(), written, trace))
+                let look = |store| look(store, optional.resource(), written, trace);
+                store.map_or(Sight::Seen, look)
             }
             // Copies of configuration: nothing is decided by them.
-            None => true,
+            None => Sight::Seen,
         },
+    }
+}
+
+/// What happened and is not told yet. A write that fails must not lose it. Neither does a crash: as long
+/// as the status knows of the rollout, its end is told anew.
+#[derive(Debug, Default)]
+pub struct News {
+    /// To be published as Events.
+    pub events: Vec<Note>,
+    /// To be added to the status's history, oldest first.
+    pub ended: Vec<HistoryEntry>,
+}
+
+impl News {
+    /// As much as is kept: an API server that takes no Events at all must not fill the memory.
+    const MOST: usize = 50;
+
+    fn add(&mut self, notes: &[Note], now: Time) {
+        self.events.extend_from_slice(notes);
+        self.ended
+            .extend(notes.iter().filter_map(|note| status::history(note, now)));
+        let surplus = self.events.len().saturating_sub(Self::MOST);
+        self.events.drain(..surplus);
+        let surplus = self.ended.len().saturating_sub(CanaryStatus::MAX_HISTORY);
+        self.ended.drain(..surplus);
     }
 }
 
@@ -250,14 +303,18 @@ mod tests {
     #[test]
     fn tries_get_rarer_up_to_a_limit() {
         let memories = Memories::default();
-        let pauses: Vec<_> = (0..12).map(|_| memories.failed(&key("a", "one"))).collect();
-        assert!(
-            pauses.is_sorted() && pauses.first() < pauses.last(),
-            "{pauses:?}"
-        );
-        assert_eq!(pauses.last(), Some(&LONGEST_RETRY));
-        memories.succeeded(&key("a", "one"));
-        assert_eq!(pauses.first(), Some(&memories.failed(&key("a", "one"))));
+        for (refused, longest) in [(true, LONGEST_RETRY), (false, LONGEST_OUTAGE_RETRY)] {
+            let fail = || memories.failed(&key("a", "one"), refused);
+            let pauses: Vec<_> = (0..12).map(|_| fail()).collect();
+            assert!(
+                pauses.is_sorted() && pauses.first() < pauses.last(),
+                "{pauses:?}"
+            );
+            assert_eq!(pauses.last(), Some(&longest));
+            memories.succeeded(&key("a", "one"));
+            assert_eq!(pauses.first(), Some(&fail()));
+            memories.succeeded(&key("a", "one"));
+        }
     }
 
     #[test]

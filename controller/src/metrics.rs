@@ -25,6 +25,8 @@ pub enum Outcome {
     Outrun,
     /// A write failed.
     Failed,
+    /// The API server had asked for silence.
+    Silent,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]

@@ -11,9 +11,10 @@ pub mod labelled;
 pub mod observed;
 pub mod optional;
 pub mod others;
+mod pauses;
 pub mod triggers;
 pub mod written;
 
-pub use caches::Caches;
+pub use caches::{Caches, Scope};
 pub use observed::Observed;
 pub use written::Written;

@@ -14,6 +14,7 @@ use sluice_core::{Decision, Note, Time, World, decide};
 use sluice_crds::{Canary, CanaryStatus, PolicySpec, Waiver};
 
 use crate::apply::{self, EffectError, Scene, WriteError, Writer};
+use crate::client::Silence;
 use crate::evidence::Reader;
 use crate::memory::{Memories, Memory};
 use crate::metrics::{Metrics, Outcome};
@@ -30,10 +31,15 @@ const BEHIND: Duration = Duration::from_millis(500);
 /// How soon to ask again for a place among the rollouts of a policy.
 const PLACE_POLL: TimeDelta = TimeDelta::seconds(5);
 
+/// How soon to try again to publish an Event that was not taken.
+const UNTOLD: TimeDelta = TimeDelta::seconds(5);
+
 /// What every reconcile shares.
 pub struct Context {
     /// For writes, and the rare read of what no cache keeps.
     pub client: Client,
+    /// Until when the API server asked that client to be silent.
+    pub silence: Silence,
     /// What is known of the cluster.
     pub caches: Caches,
     /// What the metrics say.
@@ -57,11 +63,25 @@ pub enum Error {
     Status(#[from] WriteError),
 }
 
+impl Error {
+    /// Whether the API server was asked and said no.
+    fn is_refused(&self) -> bool {
+        match self {
+            Self::Effect(error) => error.is_refused(),
+            Self::Status(error) => error.refusal().is_some(),
+        }
+    }
+}
+
 /// Looks at a Canary once.
 ///
 /// # Errors
 /// When something could not be written; nothing is remembered then, and it is decided again.
 pub async fn reconcile(canary: Arc<Canary>, context: Arc<Context>) -> Result<Action, Error> {
+    if let Some(left) = context.silence.left() {
+        context.metrics.reconciled(Outcome::Silent);
+        return Ok(Action::requeue(left));
+    }
     let key = ObjectRef::from_obj(canary.as_ref());
     let memory = context.memories.of(&key);
     let mut memory = memory.lock().await;
@@ -151,7 +171,7 @@ async fn look(
         }
         other => other?,
     };
-    memory.adopt(&decision, pinned.clone(), plan);
+    memory.adopt(&decision, pinned.clone(), plan, now);
     match (&decision.state.rollout, &observed.policy) {
         (Some(_), Policy::Found { reference, .. }) => context.memories.hold(key, reference),
         (Some(_), Policy::BuiltIn | Policy::Missing(_)) => {}
@@ -159,7 +179,10 @@ async fn look(
     }
 
     // Record.
-    event::publish(&context.recorder, &observed.canary, &decision.notes).await;
+    if !observed.canary.spec.suspend {
+        let news = &mut memory.news.events;
+        event::publish(&context.recorder, &observed.canary, news).await;
+    }
     context
         .metrics
         .decided(&observed.namespace, &observed.name, &decision);
@@ -248,7 +271,7 @@ fn route_template(
     }
 }
 
-/// Writes the status if it is due; tells for how long its words are held back.
+/// Writes the status if it is due; tells how soon there is more to tell.
 async fn record(
     writer: &Writer,
     observed: &Observed,
@@ -258,19 +281,27 @@ async fn record(
     refused: Option<String>,
     now: Time,
 ) -> Result<Option<TimeDelta>, WriteError> {
-    let told = status::Told { decision, refused };
+    let told = status::Told {
+        decision,
+        refused,
+        ended: &memory.news.ended,
+    };
     let next = status::of(observed, &told, memory.pinned.as_ref(), stored, now);
     let suspended = observed.canary.spec.suspend;
     let released = decision.effects.contains(&sluice_core::Effect::Release);
     let due = status::due(decision, stored, &next);
+    if due == status::Due::Never {
+        memory.news.ended.clear();
+    }
+    let untold = (!memory.news.events.is_empty()).then_some(UNTOLD);
     let Some(wait) = memory.words.wait(due, now).filter(|_| !released) else {
-        return Ok(None);
+        return Ok(untold);
     };
     if suspended {
         return Ok(None);
     }
     if wait > TimeDelta::zero() {
-        return Ok(Some(wait));
+        return Ok(Some(untold.map_or(wait, |untold| untold.min(wait))));
     }
     let object = json!({
         "apiVersion": "sluice.dev/v1alpha1",
@@ -282,7 +313,8 @@ async fn record(
         .apply_status(&ApiResource::erase::<Canary>(&()), "Canary", &object)
         .await?;
     memory.words.written();
-    Ok(None)
+    memory.news.ended.clear();
+    Ok(untold)
 }
 
 fn action(decision: &Decision, held_back: Option<TimeDelta>, now: Time) -> Action {
@@ -328,7 +360,7 @@ pub fn retry(canary: &Canary, error: &Error, context: &Context) -> Action {
         tracing::info!(%error, canary = %key, "left to whoever holds the lease");
         return Action::await_change();
     }
-    let delay = context.memories.failed(&key);
+    let delay = context.memories.failed(&key, error.is_refused());
     tracing::warn!(%error, canary = %key, ?delay, "reconcile failed and is tried again");
     Action::requeue(delay)
 }

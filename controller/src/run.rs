@@ -17,13 +17,13 @@ use tokio::task::JoinSet;
 
 use crate::admin;
 use crate::args::Args;
-use crate::client;
+use crate::client::{self, Silence};
 use crate::evidence::Reader;
 use crate::lease::{self, Fence, Nomination};
 use crate::memory::Memories;
 use crate::metrics::Metrics;
-use crate::observe::Caches;
 use crate::observe::caches::Queue;
+use crate::observe::{Caches, Scope};
 use crate::reconcile::{self, Context};
 
 /// Reconciles that run at once. Each is mostly waiting for the API server.
@@ -43,7 +43,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .context("no way to reach the API server")?;
     let (nomination, fence) = Nomination::new();
-    let client = client::for_requests(&config, &fence)?;
+    let silence = Silence::default();
+    let client = client::for_requests(&config, &fence, &silence)?;
     let watches = client::for_watches(&config, &fence)?;
 
     let admin = admin::serve(
@@ -55,7 +56,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut admin = tokio::spawn(admin);
     let (queue, requests) = mpsc::unbounded();
     let started = Instant::now();
-    let cluster = Cluster::watch(&watches, &queue).await?;
+    let cluster = Cluster::watch(&watches, args.namespace.as_deref(), &queue).await?;
     tracing::info!(after = ?started.elapsed(), "the caches are filled");
     ready.send_replace(true);
 
@@ -71,7 +72,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let program = Program {
         fence,
         client,
+        silence,
         watches,
+        namespace: args.namespace,
         http: http_client()?,
         queue,
         metrics,
@@ -101,8 +104,12 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn watch(client: &Client, queue: &Queue) -> anyhow::Result<Self> {
-        let (caches, watches) = Caches::start(client, queue);
+    async fn watch(
+        client: &Client,
+        namespace: Option<&str>,
+        queue: &Queue,
+    ) -> anyhow::Result<Self> {
+        let (caches, watches) = Caches::start(&Scope { client, namespace }, queue);
         caches.ready().await?;
         Ok(Self { caches, watches })
     }
@@ -112,7 +119,9 @@ impl Cluster {
 struct Program {
     fence: Fence,
     client: Client,
+    silence: Silence,
     watches: Client,
+    namespace: Option<String>,
     http: reqwest::Client,
     queue: Queue,
     metrics: Metrics,
@@ -151,7 +160,7 @@ impl Program {
             // Nothing is to be decided by what another changed since. A full look costs no more than a
             // start does.
             let renewed = tokio::select! {
-                renewed = Cluster::watch(&self.watches, &self.queue) => renewed,
+                renewed = Cluster::watch(&self.watches, self.namespace.as_deref(), &self.queue) => renewed,
                 () = self.fence.closed() => return Ok(()),
             };
             *cluster = renewed?;
@@ -165,6 +174,7 @@ impl Program {
         let context = Arc::new(Context {
             recorder: Recorder::new(self.client.clone(), reporter),
             client: self.client.clone(),
+            silence: self.silence.clone(),
             caches: cluster.caches.clone(),
             reader: reader.clone(),
             memories: Memories::default(),

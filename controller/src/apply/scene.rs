@@ -24,6 +24,12 @@ impl EffectError {
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Write(error) if error.is_conflict())
     }
+
+    /// Whether the API server was asked and said no.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Write(error) if error.refusal().is_some())
+    }
 }
 
 /// What the effects are about.

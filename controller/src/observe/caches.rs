@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use futures::channel::mpsc::UnboundedSender;
 use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::DynamicObject;
+use kube::api::{ApiResource, DynamicObject};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::ReconcileRequest;
 use kube::runtime::reflector::store::Writer;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 use super::kinds;
 use super::labelled::label;
 use super::optional::Neighbours;
+use super::pauses::Pauses;
 use super::triggers::{self, Concerns};
 
 /// Where requests to reconcile go.
@@ -60,6 +62,36 @@ pub struct Caches {
     failed: Vec<Arc<AtomicBool>>,
 }
 
+/// What is watched: one namespace, or all of them.
+pub struct Scope<'a> {
+    /// Watches.
+    pub client: &'a Client,
+    /// The one namespace, if it is one.
+    pub namespace: Option<&'a str>,
+}
+
+impl Scope<'_> {
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        let client = self.client.clone();
+        match self.namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
+        }
+    }
+
+    fn dynamic(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        let client = self.client.clone();
+        match self.namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, resource),
+            None => Api::all_with(client, resource),
+        }
+    }
+}
+
 /// One watch that has not started yet.
 struct Watch<K: Resource + Clone + 'static>
 where
@@ -74,36 +106,34 @@ where
 impl Caches {
     /// Starts every watch. Each change asks for a reconcile of the Canaries that it concerns. The
     /// tasks end when the set is dropped.
-    pub fn start(client: &Client, queue: &Queue) -> (Self, JoinSet<()>) {
+    pub fn start(scope: &Scope<'_>, queue: &Queue) -> (Self, JoinSet<()>) {
         let ours = || watcher::Config::default().labels(labels::REVISION);
         let any = watcher::Config::default;
-        let (canaries, canary_watch) = cache(Api::<Canary>::all(client.clone()), any(), |object| {
+        let (canaries, canary_watch) = cache(scope.api::<Canary>(), any(), |object| {
             object.managed_fields_mut().clear();
         });
-        let (policies, policy_watch) =
-            cache(Api::<CanaryPolicy>::all(client.clone()), any(), |_| ());
+        let (policies, policy_watch) = cache(scope.api::<CanaryPolicy>(), any(), |_| ());
         let (cluster_policies, cluster_policy_watch) = cache(
-            Api::<ClusterCanaryPolicy>::all(client.clone()),
+            Api::<ClusterCanaryPolicy>::all(scope.client.clone()),
             any(),
             |_| (),
         );
         let (deployments, deployment_watch) =
-            dynamic_cache(client, &kinds::deployment(), kinds::trim);
+            dynamic_cache(scope, &kinds::deployment(), kinds::trim);
         let (pod_templates, pod_template_watch) =
-            dynamic_cache(client, &kinds::pod_template(), kinds::trim);
-        let (routes, route_watch) = dynamic_cache(client, &kinds::http_route(), |_| ());
-        let (services, service_watch) =
-            cache(Api::<Service>::all(client.clone()), any(), |service| {
-                service.managed_fields_mut().clear();
-            });
-        let (slices, slice_watch) = cache(Api::all(client.clone()), ours(), |_| ());
-        let (pods, pod_watch) = cache(Api::all(client.clone()), ours(), kinds::trim_pod);
-        let (config_maps, config_map_watch) =
-            cache(Api::all(client.clone()), any(), kinds::trim_config_map);
+            dynamic_cache(scope, &kinds::pod_template(), kinds::trim);
+        let (routes, route_watch) = dynamic_cache(scope, &kinds::http_route(), |_| ());
+        let (services, service_watch) = cache(scope.api::<Service>(), any(), |service| {
+            service.managed_fields_mut().clear();
+        });
+        let (slices, slice_watch) = cache(scope.api(), ours(), |_| ());
+        let (pods, pod_watch) = cache(scope.api(), ours(), kinds::trim_pod);
+        let (config_maps, config_map_watch) = cache(scope.api(), any(), kinds::trim_config_map);
         let (namespaces, namespace_watch) =
-            cache(Api::all(client.clone()), any(), kinds::trim_namespace);
+            cache(Api::all(scope.client.clone()), any(), kinds::trim_namespace);
         let mut tasks = JoinSet::new();
-        let neighbours = Neighbours::start(client, &mut tasks, {
+        // Of all namespaces: a Gateway may be anywhere, and so may a route on a Service of ours.
+        let neighbours = Neighbours::start(scope.client, &mut tasks, {
             let (queue, canaries) = (queue.clone(), canaries.clone());
             move |concerns: &Concerns| ask(&queue, &canaries, concerns)
         });
@@ -212,12 +242,12 @@ where
 }
 
 fn dynamic_cache(
-    client: &Client,
-    resource: &kube::api::ApiResource,
+    scope: &Scope<'_>,
+    resource: &ApiResource,
     trim: fn(&mut DynamicObject),
 ) -> (Store<DynamicObject>, Watch<DynamicObject>) {
     let writer = Writer::new(resource.clone());
-    let api = Api::all_with(client.clone(), resource);
+    let api = scope.dynamic(resource);
     (
         writer.as_reader(),
         Watch {
@@ -251,7 +281,7 @@ impl Teller<'_> {
         self.failed.push(Arc::clone(&failed));
         let changes = watcher(watch.api, watch.config)
             .modify(watch.trim)
-            .default_backoff()
+            .backoff(Pauses::default())
             .inspect(move |event| match event {
                 Err(_) => failed.store(true, Ordering::Relaxed),
                 Ok(watcher::Event::InitDone) => failed.store(false, Ordering::Relaxed),

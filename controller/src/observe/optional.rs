@@ -17,6 +17,7 @@ use kube::runtime::{WatchStreamExt as _, reflector};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::task::JoinSet;
 
+use super::pauses::Pauses;
 use super::triggers::Concerns;
 use crate::render::kind::Optional;
 use crate::render::mentions;
@@ -124,7 +125,7 @@ impl<T: Fn(&Concerns)> Follower<T> {
         let api = Api::all_with(self.client.clone(), &self.kind.resource());
         let events = watcher(api, watcher::Config::default())
             .modify(trim)
-            .default_backoff();
+            .backoff(Pauses::default());
         pin_mut!(events);
         let mut before = Vec::new();
         while let Some(event) = events.next().await {

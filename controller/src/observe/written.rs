@@ -14,6 +14,10 @@ use kube::{Resource, ResourceExt as _};
 
 /// After so long a write counts as seen: somebody may have deleted the object at once.
 const GIVE_UP: Duration = Duration::from_secs(5);
+/// The same where the cache still shows an older version: then its watch is broken, as for some seconds
+/// after the API server's return. What is decided without our own verdict starts a rejected revision
+/// anew; what is never decided leaves a bad one where it is.
+const GIVE_UP_ON_WATCH: Duration = Duration::from_secs(30);
 
 /// Identifies one object of ours.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -47,16 +51,33 @@ impl Expected {
         self.0.insert(written, (trace, Instant::now()));
     }
 
-    /// Forgets what `seen` says is seen; tells whether anything is left.
-    pub fn pending(&mut self, seen: impl Fn(&Written, &Trace) -> bool) -> bool {
-        self.0
-            .retain(|written, (trace, at)| at.elapsed() < GIVE_UP && !seen(written, trace));
+    /// Forgets what `look` says is seen, and what was waited for in vain; tells whether anything is left.
+    pub fn pending(&mut self, look: impl Fn(&Written, &Trace) -> Sight) -> bool {
+        self.0.retain(|written, (trace, at)| {
+            let patience = match look(written, trace) {
+                Sight::Seen => return false,
+                Sight::Missing => GIVE_UP,
+                Sight::Older => GIVE_UP_ON_WATCH,
+            };
+            at.elapsed() < patience
+        });
         !self.0.is_empty()
     }
 }
 
-/// Whether a cache shows what a write left behind.
-pub fn seen<K>(store: &Store<K>, kind: K::DynamicType, written: &Written, trace: &Trace) -> bool
+/// What a cache shows of a write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sight {
+    /// What it left behind, or something newer.
+    Seen,
+    /// An older version of the object.
+    Older,
+    /// Not what it left behind, and it may never be.
+    Missing,
+}
+
+/// What a cache shows of a write.
+pub fn look<K>(store: &Store<K>, kind: K::DynamicType, written: &Written, trace: &Trace) -> Sight
 where
     K: Resource + Clone + 'static,
     K::DynamicType: Hash + Eq + Clone,
@@ -64,15 +85,53 @@ where
     let key = ObjectRef::new_with(&written.name, kind).within(&written.namespace);
     let cached = store.get(&key);
     let version = |object: &K| object.resource_version()?.parse::<u64>().ok();
-    match trace {
-        Trace::Version(written) => {
-            cached.is_some_and(|object| version(&object).is_none_or(|cached| cached >= *written))
+    match (trace, cached) {
+        (Trace::Version(_), None) => Sight::Missing,
+        (Trace::Version(written), Some(object)) => {
+            if version(&object).is_none_or(|cached| cached >= *written) {
+                Sight::Seen
+            } else {
+                Sight::Older
+            }
         }
-        Trace::Since(old) => {
-            cached.is_none_or(|object| version(&object).is_none_or(|cached| cached > *old))
+        (Trace::Since(_) | Trace::Gone(_), None) => Sight::Seen,
+        (Trace::Since(old), Some(object)) => {
+            if version(&object).is_none_or(|cached| cached > *old) {
+                Sight::Seen
+            } else {
+                Sight::Missing
+            }
         }
-        Trace::Gone(uid) => cached.is_none_or(|object| {
-            object.meta().deletion_timestamp.is_some() || object.uid().as_deref() != Some(uid)
-        }),
+        (Trace::Gone(uid), Some(object)) => {
+            let going = object.meta().deletion_timestamp.is_some();
+            if going || object.uid().as_deref() != Some(uid) {
+                Sight::Seen
+            } else {
+                Sight::Missing
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_watch_is_waited_for_longer_than_an_object_that_may_be_gone() {
+        let long_ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
+        let pending = |seconds, sight| {
+            let written = Written {
+                kind: "PodTemplate",
+                namespace: "shop".to_owned(),
+                name: "podinfo-1".to_owned(),
+            };
+            let at = long_ago(seconds).unwrap_or_else(Instant::now);
+            let mut expected = Expected([(written, (Trace::Version(7), at))].into());
+            expected.pending(|_, _| sight)
+        };
+        assert!(!pending(0, Sight::Seen));
+        assert!(pending(0, Sight::Missing) && !pending(6, Sight::Missing));
+        assert!(pending(6, Sight::Older) && !pending(31, Sight::Older));
     }
 }

@@ -8,15 +8,27 @@ use sluice_crds::Canary;
 /// The longest note that the API takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
 
-/// Publishes what happened. An Event that is not taken is logged: no rollout waits for it.
-pub async fn publish(recorder: &Recorder, canary: &Canary, notes: &[Note]) {
-    for note in notes {
-        let event = event(note);
+/// Publishes what happened, and keeps in `notes` what was not taken, to be tried again. No rollout waits
+/// for it, and what is refused for good is only logged.
+pub async fn publish(recorder: &Recorder, canary: &Canary, notes: &mut Vec<Note>) {
+    let mut left = Vec::new();
+    for note in notes.drain(..) {
+        let event = event(&note);
         tracing::info!(reason = event.reason, note = event.note, "event");
-        if let Err(error) = recorder.publish(&event, &canary.object_ref(&())).await {
+        let published = recorder.publish(&event, &canary.object_ref(&())).await;
+        if let Err(error) = published {
             tracing::warn!(%error, reason = event.reason, "an Event was not taken");
+            if !is_refused(&error) {
+                left.push(note);
+            }
         }
     }
+    *notes = left;
+}
+
+/// Whether another try would be refused as well.
+fn is_refused(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code) && !matches!(status.code, 409 | 429))
 }
 
 fn event(note: &Note) -> Event {

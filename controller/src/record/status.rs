@@ -21,6 +21,8 @@ pub struct Told<'a> {
     pub decision: &'a Decision,
     /// The API server's words, where it refused a write.
     pub refused: Option<String>,
+    /// Rollouts that ended and are in no status yet, oldest first.
+    pub ended: &'a [HistoryEntry],
 }
 
 /// The status of a decision.
@@ -54,9 +56,10 @@ pub fn of(
         let taken_over = decision.state.stable.is_some();
         adoption.scaled_down = taken_over && target.is_none_or(|n| n.as_u64() == Some(0));
     }
-    for note in &decision.notes {
-        if let Some(entry) = history(note, now) {
-            status.history.insert(0, entry);
+    for entry in told.ended {
+        // A write whose answer was lost may have brought it there.
+        if !status.history.contains(entry) {
+            status.history.insert(0, entry.clone());
         }
     }
     status.history.truncate(CanaryStatus::MAX_HISTORY);
@@ -185,7 +188,9 @@ fn evidence(finding: &sluice_core::Finding) -> Evidence {
     }
 }
 
-fn history(note: &Note, at: Time) -> Option<HistoryEntry> {
+/// What the history keeps of a note.
+#[must_use]
+pub fn history(note: &Note, at: Time) -> Option<HistoryEntry> {
     let (revision, outcome, reason) = match note {
         Note::Adopted(revision) => (revision, Outcome::Promoted, "took over from the target"),
         Note::Promoted(revision) => (revision, Outcome::Promoted, "took all requests"),
