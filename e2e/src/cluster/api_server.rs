@@ -72,7 +72,7 @@ impl Files {
         group: Option<&str>,
     ) -> Result<PathBuf> {
         let leaf = Credentials::Certificate(authority.user(user, group)?);
-        kubeconfig::write(&self.pki, user, ADDRESS, authority.ca_pem(), &leaf)
+        kubeconfig::write(&self.pki, user, &url(), authority.ca_pem(), &leaf)
     }
 }
 
@@ -100,17 +100,70 @@ pub(super) async fn start_etcd(tools: &Tools, files: &Files) -> Result<Process> 
     Ok(etcd)
 }
 
+/// The API server's URL inside the sandbox.
+pub(super) fn url() -> String {
+    format!("https://{ADDRESS}")
+}
+
+/// A plain HTTP client that trusts the API server.
+pub(super) fn http_client(authority: &Authority) -> Result<reqwest::Client> {
+    let ca = reqwest::Certificate::from_pem(authority.ca_pem().as_bytes())?;
+    Ok(reqwest::Client::builder()
+        .tls_certs_only([ca])
+        .no_proxy()
+        .build()?)
+}
+
+/// An API server that stories may stop and start.
+#[derive(Debug)]
+pub struct ApiServer {
+    process: Process,
+    // Not the Kubernetes client, which logs an error for every refusal.
+    http: reqwest::Client,
+}
+
+impl ApiServer {
+    /// Kills it, as a lost machine would. What it stored stays in etcd.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub async fn stop(&self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Starts it again and waits until all its start hooks ran.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub async fn start(&self) -> Result<()> {
+        self.process.restart().await?;
+        self.ready().await
+    }
+
+    pub(super) async fn alive(&self) -> Result<()> {
+        self.process.alive().await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.process
+            .ready(START, async || {
+                let answer = self.http.get(format!("{}/readyz", url())).send().await?;
+                answer.error_for_status()?;
+                Ok(())
+            })
+            .await
+    }
+}
+
 /// Starts the API server; it is ready when all its start hooks ran.
 pub(super) async fn start_api_server(
     tools: &Tools,
     files: &Files,
     authority: &Authority,
-) -> Result<Process> {
-    let ca = reqwest::Certificate::from_pem(authority.ca_pem().as_bytes())?;
-    // Not the Kubernetes client, which logs an error for every refusal.
-    let http = reqwest::Client::builder().tls_certs_only([ca]).build()?;
+) -> Result<ApiServer> {
+    let http = http_client(authority)?;
     let pki = |flag: &str, name: &str| format!("--{flag}={}", files.pki.join(name).display());
-    let server = Launch::new("kube-apiserver", &tools.kube_apiserver, &files.run)
+    let process = Launch::new("kube-apiserver", &tools.kube_apiserver, &files.run)
         .arg(format!("--etcd-servers={ETCD}"))
         .arg(format!("--secure-port={}", ADDRESS.port()))
         .arg(format!("--advertise-address={ADVERTISED}"))
@@ -135,15 +188,8 @@ pub(super) async fn start_api_server(
         ])
         .args(["--enable-priority-and-fairness=false", "--profiling=false"])
         .start()?;
-    server
-        .ready(START, async || {
-            http.get(format!("https://{ADDRESS}/readyz"))
-                .send()
-                .await?
-                .error_for_status()?;
-            Ok(())
-        })
-        .await?;
+    let server = ApiServer { process, http };
+    server.ready().await?;
     Ok(server)
 }
 

@@ -9,7 +9,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 
-use super::api_server::{self, Files};
+use super::api_server::{self, ApiServer, Files};
 use super::timing::Timings;
 use super::{MASTERS, definitions, istiod, waypoint};
 use crate::build::Tools;
@@ -23,6 +23,13 @@ pub(super) async fn client(kubeconfig: &Path) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
+/// What is started first.
+pub(super) struct ControlPlane {
+    pub(super) api_server: ApiServer,
+    /// etcd, the controllers, istiod.
+    pub(super) others: Vec<Process>,
+}
+
 /// etcd, then the API server, then all that needs it at once.
 pub(super) async fn start(
     tools: &Tools,
@@ -30,12 +37,12 @@ pub(super) async fn start(
     authority: &Authority,
     client: &Client,
     timings: &Timings,
-) -> Result<Vec<Process>> {
+) -> Result<ControlPlane> {
     let etcd = timings
         .time("etcd", api_server::start_etcd(tools, files))
         .await?;
-    let api = api_server::start_api_server(tools, files, authority);
-    let api = timings.time("kube-apiserver", api).await?;
+    let api_server = api_server::start_api_server(tools, files, authority);
+    let api_server = timings.time("kube-apiserver", api_server).await?;
     let kubeconfig = |user: &str| files.kubeconfig(authority, user, Some(MASTERS));
     let controllers = api_server::start_controllers(
         tools,
@@ -52,7 +59,10 @@ pub(super) async fn start(
         timings.time("node and namespace", cluster_objects(client)),
         timings.time("istiod", istiod::ready(&istiod)),
     )?;
-    Ok(vec![etcd, api, controllers, istiod])
+    Ok(ControlPlane {
+        api_server,
+        others: vec![etcd, controllers, istiod],
+    })
 }
 
 /// The namespace of istiod, and the node of the waypoints: the controller of endpoints leaves out

@@ -1,7 +1,6 @@
 //! Kubeconfigs for the people and programs of a cluster; certificates lie beside them.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -16,11 +15,11 @@ pub(super) enum Credentials {
     Token(String),
 }
 
-/// Writes `folder/NAME.kubeconfig` for the API server at `server`.
+/// Writes `folder/NAME.kubeconfig` for the API server at the URL `server`.
 pub(super) fn write(
     folder: &Path,
     name: &str,
-    server: SocketAddr,
+    server: &str,
     ca_pem: &str,
     credentials: &Credentials,
 ) -> Result<PathBuf> {
@@ -38,7 +37,7 @@ pub(super) fn write(
         }),
     };
     let cluster = json!({
-        "server": format!("https://{server}"),
+        "server": server,
         "certificate-authority": place(".ca.crt", ca_pem)?,
     });
     let config = json!({

@@ -9,6 +9,7 @@ pub mod audit;
 mod control_plane;
 mod definitions;
 mod envoy;
+mod gate;
 mod istiod;
 mod kubeconfig;
 mod prometheus;
@@ -35,10 +36,12 @@ use crate::certs::Authority;
 use crate::paths;
 use crate::process::{Process, until};
 use crate::sandbox::{Door, WAYPOINTS};
+pub use api_server::ApiServer;
 use api_server::Files;
 pub use apply::Answered;
 pub use audit::Audit;
 pub use envoy::Shares;
+pub use gate::{Gate, Refusal, Write};
 use kubeconfig::Credentials;
 pub use prometheus::Prometheus;
 pub use relay::Relay;
@@ -53,7 +56,8 @@ const MASTERS: &str = "system:masters";
 pub const ADMIN: &str = "admin";
 /// Waypoints' addresses start here; those before are the cluster's own.
 const FIRST_WAYPOINT: u32 = 10;
-const NAMESPACE_READY: Duration = Duration::from_secs(20);
+/// Long, because controllers come back slowly after an outage of the API server.
+const NAMESPACE_READY: Duration = Duration::from_mins(1);
 /// How long a token of [`Cluster::kubeconfig_for_service_account`] lives, in seconds.
 const TOKEN_SECONDS: i64 = 24 * 3600;
 
@@ -65,6 +69,7 @@ pub struct Cluster {
     admin_config: PathBuf,
     client: Client,
     prometheus: Prometheus,
+    api_server: ApiServer,
     parts: Vec<Process>,
     waypoints: AtomicU32,
     timings: Vec<Timing>,
@@ -86,7 +91,7 @@ impl Cluster {
         let admin_config = files.kubeconfig(&authority, ADMIN, Some(MASTERS))?;
         let client = control_plane::client(&admin_config).await?;
 
-        let (prometheus, parts, ()) = tokio::try_join!(
+        let (prometheus, control_plane, ()) = tokio::try_join!(
             timings.time("prometheus", Prometheus::launch(&tools, &run)),
             control_plane::start(&tools, &files, &authority, &client, &timings),
             timings.time("SDS server", sds::start(Arc::clone(&authority))),
@@ -100,7 +105,8 @@ impl Cluster {
             admin_config,
             client,
             prometheus,
-            parts,
+            api_server: control_plane.api_server,
+            parts: control_plane.others,
             waypoints,
             timings,
         })
@@ -142,6 +148,12 @@ impl Cluster {
         Audit::new(self.files.audit.clone())
     }
 
+    /// The API server, to stop and start it.
+    #[must_use]
+    pub fn api_server(&self) -> &ApiServer {
+        &self.api_server
+    }
+
     /// Prometheus, to stop and start it.
     #[must_use]
     pub fn prometheus(&self) -> &Prometheus {
@@ -180,7 +192,7 @@ impl Cluster {
         let token = self.token(namespace, name).await?;
         let file = format!("{namespace}-{name}");
         let ca = self.authority.ca_pem();
-        kubeconfig::write(&self.files.pki, &file, api_server::ADDRESS, ca, &token)
+        kubeconfig::write(&self.files.pki, &file, &api_server::url(), ca, &token)
     }
 
     /// Lays a [`Relay`] to the API server for one service account.
@@ -191,7 +203,10 @@ impl Cluster {
         let token = self.token(namespace, account).await?;
         let file = format!("relay-{namespace}-{account}");
         let (pki, ca) = (&self.files.pki, self.authority.ca_pem());
-        Relay::start(|address| kubeconfig::write(pki, &file, address, ca, &token)).await
+        Relay::start(|address| {
+            kubeconfig::write(pki, &file, &format!("https://{address}"), ca, &token)
+        })
+        .await
     }
 
     async fn token(&self, namespace: &str, name: &str) -> Result<Credentials> {
@@ -214,6 +229,27 @@ impl Cluster {
         Ok(Credentials::Token(token))
     }
 
+    /// Opens a [`Gate`] to the API server for one service account, and writes the kubeconfig that leads
+    /// through it.
+    ///
+    /// # Errors
+    /// If there is no such account, or no port is left.
+    pub async fn gate(&self, namespace: &str, account: &str, name: &str) -> Result<Gate> {
+        let token = self.token(namespace, account).await?;
+        let http = api_server::http_client(&self.authority)?;
+        Gate::open_at(http, |address| {
+            let (server, ca) = (format!("http://{address}"), self.authority.ca_pem());
+            kubeconfig::write(
+                &self.files.pki,
+                &format!("gate-{name}"),
+                &server,
+                ca,
+                &token,
+            )
+        })
+        .await
+    }
+
     /// Lets the machine outside reach the API server, and writes `target/e2e/kubeconfig` for it.
     ///
     /// # Errors
@@ -223,7 +259,13 @@ impl Cluster {
         door.lead_to(api_server::ADDRESS)?;
         let leaf = Credentials::Certificate(self.authority.user(ADMIN, Some(MASTERS))?);
         let ca = self.authority.ca_pem();
-        let written = kubeconfig::write(&self.files.pki, "outside", address, ca, &leaf)?;
+        let written = kubeconfig::write(
+            &self.files.pki,
+            "outside",
+            &format!("https://{address}"),
+            ca,
+            &leaf,
+        )?;
         let path = paths::cache().join("kubeconfig");
         std::fs::copy(&written, &path).with_context(|| format!("writing {}", path.display()))?;
         Ok(path)
@@ -325,6 +367,7 @@ impl Cluster {
     /// # Errors
     /// As said.
     pub async fn alive(&self) -> Result<()> {
+        self.api_server.alive().await?;
         for part in &self.parts {
             part.alive().await?;
         }

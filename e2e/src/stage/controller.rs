@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 
 use super::ADMIN;
-use crate::cluster::{Cluster, Relay};
+use crate::cluster::{Cluster, Gate, Relay};
 use crate::process::{Launch, Process};
 
 /// Sluice, as the audit log names it.
@@ -68,6 +68,56 @@ subjects:
     format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {placed}\n")
         + &binding("ClusterRoleBinding", "ClusterRole", &named)
         + &binding("RoleBinding", "Role", &placed)
+}
+
+/// A Sluice that watches one namespace alone, and reaches the API server through a gate. Several run side
+/// by side, as long as the stage's own does not run.
+pub struct Gated {
+    /// The gate.
+    pub gate: Gate,
+    /// The controller behind it.
+    pub controller: Controller,
+}
+
+impl Gated {
+    pub(super) async fn start(
+        cluster: &Cluster,
+        program: &Path,
+        (namespace, admin): (&str, SocketAddr),
+    ) -> Result<Self> {
+        cluster.apply(&lease_rights(namespace)).await?;
+        let gate = cluster.gate(NAMESPACE, ACCOUNT, namespace).await?;
+        let launch = launch(cluster, program, &format!("sluice-{namespace}"), admin)
+            .args(["--namespace", namespace])
+            // Each leads by a lease of its own.
+            .args(["--lease-namespace", namespace])
+            .env("KUBECONFIG", gate.kubeconfig());
+        let controller = Controller::launch(launch, admin).await?;
+        Ok(Self { gate, controller })
+    }
+}
+
+/// What the manifests grant for the lease, in another namespace.
+fn lease_rights(namespace: &str) -> String {
+    let metadata = format!("{{name: sluice-lease, namespace: {namespace}}}");
+    let role = "{apiGroup: rbac.authorization.k8s.io, kind: Role, name: sluice-lease}";
+    format!(
+        "apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {metadata}
+rules:
+- {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}}
+- {{apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [sluice],
+   verbs: [get, list, watch, update]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {metadata}
+roleRef: {role}
+subjects:
+- {{kind: ServiceAccount, name: {ACCOUNT}, namespace: {NAMESPACE}}}
+"
+    )
 }
 
 fn launch(cluster: &Cluster, program: &Path, name: &str, admin: SocketAddr) -> Launch {

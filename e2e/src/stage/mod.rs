@@ -14,6 +14,7 @@ mod witness;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 
@@ -23,7 +24,7 @@ use crate::node::{self, Node};
 use crate::paths;
 
 pub use app::App;
-pub use controller::{Controller, SECOND, Second, USER};
+pub use controller::{Controller, Gated, SECOND, Second, USER};
 pub use direct::{Direct, Sight};
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
@@ -40,6 +41,7 @@ pub struct Stage {
     /// The cluster.
     pub cluster: Cluster,
     sluice: PathBuf,
+    gated: AtomicU16,
 }
 
 impl Stage {
@@ -62,6 +64,7 @@ impl Stage {
             _node: node,
             cluster,
             sluice: programs.sluice.clone(),
+            gated: AtomicU16::new(1),
         })
     }
 
@@ -71,6 +74,16 @@ impl Stage {
     /// When it does not become ready.
     pub async fn second(&self) -> Result<Second> {
         Second::start(&self.cluster, &self.sluice).await
+    }
+
+    /// A Sluice for one namespace alone, behind a gate.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn gated(&self, namespace: &str) -> Result<Gated> {
+        let number = self.gated.fetch_add(1, Ordering::Relaxed);
+        let admin = SocketAddr::new(ADMIN.ip(), ADMIN.port() + number);
+        Gated::start(&self.cluster, &self.sluice, (namespace, admin)).await
     }
 
     /// A namespace of its own, with a waypoint.

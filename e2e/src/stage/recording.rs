@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures::StreamExt as _;
@@ -16,10 +17,13 @@ use serde::de::DeserializeOwned;
 use sluice_crds::{Canary, labels};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::look::{http_route, is_ready};
 use super::{Scene, weights};
+
+/// Between tries of a watch that failed.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// What a watch saw, oldest first. Dropping it ends the watch.
 #[derive(Debug)]
@@ -62,7 +66,13 @@ impl<T: Clone + Send + 'static> Recording<T> {
         let written = Arc::clone(&seen);
         let mut watch = JoinSet::new();
         watch.spawn(async move {
-            let changes = watcher(api, config).filter_map(|change| ready(change.ok()));
+            let changes = watcher(api, config).filter_map(async |change| {
+                if change.is_err() {
+                    // Soon again, not at once: the API server may be gone on purpose.
+                    sleep(RETRY).await;
+                }
+                change.ok()
+            });
             changes
                 .for_each(|change| {
                     let complete = matches!(change, Event::InitDone);
