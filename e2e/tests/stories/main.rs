@@ -6,10 +6,12 @@
 
 mod adoption;
 mod around_waypoint;
+mod api_outage;
 mod bad_input;
 mod configuration;
 mod conversation;
 mod destination_rule;
+mod crash;
 mod errors;
 mod foreign_edit;
 mod idle;
@@ -77,12 +79,15 @@ const STORIES: &[Story] = &[
     story!(adoption::removed_with_its_app_nothing_stays),
     story!(around_waypoint::a_client_around_it_is_named_and_holds_the_rollout),
     story!(around_waypoint::in_strict_mode_only_what_serves_is_reached, alone: true),
+    story!(api_outage::a_rollout_outlasts_a_minute_without_the_api_server, alone: true),
+    story!(api_outage::refused_writes_change_nothing_but_the_time, alone: true),
     story!(bad_input::the_api_server_says_what_is_wrong),
     story!(bad_input::the_condition_says_what_is_wrong),
     story!(configuration::a_new_text_passes_the_gates_and_goes_back_at_once),
     story!(configuration::a_stable_pod_that_restarts_keeps_its_text),
     story!(configuration::alone_it_waits_for_the_rollout_under_way),
     story!(conversation::kubectl_alone_tells_the_story),
+    story!(crash::after_any_write_the_end_is_the_same, alone: true),
     story!(errors::a_failing_version_is_rolled_back_and_stays_away, alone: true),
     story!(idle::fifty_canaries_ask_for_nothing, alone: true),
     story!(latency::a_slow_version_is_rolled_back, alone: true),
@@ -102,7 +107,7 @@ const STORIES: &[Story] = &[
     story!(revert::under_load),
     story!(revert::without_traffic_and_without_metrics, alone: true),
     story!(status_lost::a_rejection_stays, alone: true),
-    story!(status_lost::in_a_step_no_traffic_moves, alone: true),
+    story!(status_lost::at_every_step_no_traffic_moves, alone: true),
     story!(two_controllers::whatever_becomes_of_one_the_other_goes_on, alone: true),
     story!(destination_rule::settings_of_the_service_hold_for_revisions),
     story!(foreign_edit::a_person_is_put_back_and_named),
@@ -121,7 +126,7 @@ fn main() -> ExitCode {
         return libtest_mimic::run(&arguments, trials(&Arc::default())).exit_code();
     }
     tracing_subscriber::fmt()
-        .with_env_filter("warn")
+        .with_env_filter("warn,kube_client=off")
         .with_writer(std::io::stderr)
         .init();
     sandbox::run(
