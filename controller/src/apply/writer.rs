@@ -174,8 +174,9 @@ impl Writer {
             ..DeleteParams::default()
         };
         let deleted = self.api(resource).delete(name, &params).await;
-        let gone =
-            matches!(&deleted, Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409));
+        // A conflict is none: whether it is a namesake or a quarrel inside the API server, it is looked at
+        // again, or the object would stay with nobody to come back for it.
+        let gone = matches!(&deleted, Err(kube::Error::Api(status)) if status.code == 404);
         if !gone {
             self.counted("delete", resource, name, deleted)?;
         }
