@@ -5,13 +5,13 @@
 #![allow(clippy::expect_used, reason = "a failed expectation is a failed story")]
 
 mod adoption;
-mod around_waypoint;
 mod api_outage;
+mod around_waypoint;
 mod bad_input;
 mod configuration;
 mod conversation;
-mod destination_rule;
 mod crash;
+mod destination_rule;
 mod errors;
 mod foreign_edit;
 mod idle;
