@@ -126,6 +126,8 @@ pub struct Memory {
     pub words: Words,
     /// What happened and is not told yet.
     pub news: News,
+    /// Why the API server did not take what was to be written last.
+    pub refused: Option<String>,
     recalled: bool,
     plan: Option<Plan>,
 }

@@ -22,7 +22,7 @@ use crate::observe::observed::Policy;
 use crate::observe::{Caches, Observed};
 use crate::parse::revisions::Known;
 use crate::parse::{self, Identified};
-use crate::record::{event, status};
+use crate::record::{conditions, event, status};
 use crate::subscription;
 
 /// How soon to look again when the caches lag behind our last write; usually their change comes first.
@@ -56,8 +56,13 @@ pub struct Context {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An effect could not be carried out.
-    #[error(transparent)]
-    Effect(#[from] EffectError),
+    #[error("{source}")]
+    Effect {
+        /// Why.
+        source: EffectError,
+        /// When the decision wants to look again, whatever the failure: a deadline counts on.
+        wake: Option<Duration>,
+    },
     /// The status could not be written.
     #[error(transparent)]
     Status(#[from] WriteError),
@@ -67,7 +72,7 @@ impl Error {
     /// Whether the API server was asked and said no.
     fn is_refused(&self) -> bool {
         match self {
-            Self::Effect(error) => error.is_refused(),
+            Self::Effect { source, .. } => source.refusal().is_some(),
             Self::Status(error) => error.refusal().is_some(),
         }
     }
@@ -135,13 +140,16 @@ async fn look(
         identified: identified.as_ref(),
         route: route.as_ref(),
     };
-    let world = world(
-        context,
-        key,
-        &scene,
-        parsed.as_ref().map(|_| ()).err(),
-        identified.as_ref(),
-    );
+    let world = World {
+        refused: memory.refused.take(),
+        ..world(
+            context,
+            key,
+            &scene,
+            parsed.as_ref().map(|_| ()).err(),
+            identified.as_ref(),
+        )
+    };
 
     // Decide.
     let mut decision = decide(&plan, &memory.state, &world, now);
@@ -165,12 +173,20 @@ async fn look(
         context.metrics.clone(),
     );
     let refused = match apply::run(&writer, &scene, &decision.effects).await {
+        Ok(refused) => refused,
         Err(error) if error.is_conflict() => {
             tracing::info!(%error, "decided anew");
             return Ok((Outcome::Outrun, Action::requeue(BEHIND)));
         }
-        other => other?,
+        Err(source) => {
+            memory.refused = source.refusal();
+            if let Some(words) = &memory.refused {
+                tell_refusal(&writer, &observed, &stored, words, now).await?;
+            }
+            return Err(Error::Effect { source, wake: None });
+        }
     };
+    memory.refused = refused.iter().find_map(EffectError::refusal);
     memory.adopt(&decision, pinned.clone(), plan, now);
     match (&decision.state.rollout, &observed.policy) {
         (Some(_), Policy::Found { reference, .. }) => context.memories.hold(key, reference),
@@ -188,13 +204,14 @@ async fn look(
         .decided(&observed.namespace, &observed.name, &decision);
     let wanted = subscription::of(&observed, &memory.state, &sections);
     context.reader.subscribe(key.clone(), wanted);
-    let told = refused.first().map(ToString::to_string);
+    let told = memory.refused.clone();
     let wait = record(&writer, &observed, &decision, memory, &stored, told, now).await?;
-    if let Some(error) = refused.into_iter().next() {
-        return Err(error.into());
+    let wake = wake(&decision, wait, now);
+    if let Some(source) = refused.into_iter().next() {
+        return Err(Error::Effect { source, wake });
     }
     let idle = decision.effects.is_empty();
-    let action = action(&decision, wait, now);
+    let action = wake.map_or_else(Action::await_change, Action::requeue);
     Ok((
         if idle {
             Outcome::Idle
@@ -303,30 +320,54 @@ async fn record(
     if wait > TimeDelta::zero() {
         return Ok(Some(untold.map_or(wait, |untold| untold.min(wait))));
     }
-    let object = json!({
-        "apiVersion": "sluice.dev/v1alpha1",
-        "kind": "Canary",
-        "metadata": {"name": observed.canary.name_any()},
-        "status": next,
-    });
-    writer
-        .apply_status(&ApiResource::erase::<Canary>(&()), "Canary", &object)
-        .await?;
+    write_status(writer, observed, &next).await?;
     memory.words.written();
     memory.news.ended.clear();
     Ok(untold)
 }
 
-fn action(decision: &Decision, held_back: Option<TimeDelta>, now: Time) -> Action {
+/// How long to sleep, unless something changes before.
+fn wake(decision: &Decision, held_back: Option<TimeDelta>, now: Time) -> Option<Duration> {
     let wake = decision.wake_at.map(|at| at - now);
-    match [wake, held_back].into_iter().flatten().min() {
-        // A moment more: a timer that fires early would decide nothing and sleep again.
-        Some(delta) => {
-            let delta = delta.to_std().unwrap_or_default();
-            Action::requeue(delta + Duration::from_millis(5))
-        }
-        None => Action::await_change(),
+    let delta = [wake, held_back].into_iter().flatten().min()?;
+    // A moment more: a timer that fires early would decide nothing and sleep again.
+    Some(delta.to_std().unwrap_or_default() + Duration::from_millis(5))
+}
+
+/// Puts the API server's words into the status as it is: what was decided is not remembered.
+async fn tell_refusal(
+    writer: &Writer,
+    observed: &Observed,
+    stored: &CanaryStatus,
+    words: &str,
+    now: Time,
+) -> Result<(), WriteError> {
+    let generation = observed.canary.metadata.generation;
+    let conditions = conditions::refused(&stored.conditions, words, generation, now);
+    if conditions == stored.conditions {
+        return Ok(());
     }
+    let next = CanaryStatus {
+        conditions,
+        ..stored.clone()
+    };
+    write_status(writer, observed, &next).await
+}
+
+async fn write_status(
+    writer: &Writer,
+    observed: &Observed,
+    status: &CanaryStatus,
+) -> Result<(), WriteError> {
+    let object = json!({
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "Canary",
+        "metadata": {"name": observed.canary.name_any()},
+        "status": status,
+    });
+    writer
+        .apply_status(&ApiResource::erase::<Canary>(&()), "Canary", &object)
+        .await
 }
 
 /// Gives rollouts that are under way as the program starts their places, before any other can take
@@ -352,8 +393,15 @@ pub fn resume(context: &Context) {
 pub fn retry(canary: &Canary, error: &Error, context: &Context) -> Action {
     let key = ObjectRef::from_obj(canary);
     let fenced = match error {
-        Error::Effect(EffectError::Write(error)) | Error::Status(error) => error.is_fenced(),
-        Error::Effect(EffectError::Gone(_)) => false,
+        Error::Effect {
+            source: EffectError::Write(error),
+            ..
+        }
+        | Error::Status(error) => error.is_fenced(),
+        Error::Effect {
+            source: EffectError::Gone(_),
+            ..
+        } => false,
     };
     if fenced {
         // Another process goes on, or this one in its next term.
@@ -361,6 +409,12 @@ pub fn retry(canary: &Canary, error: &Error, context: &Context) -> Action {
         return Action::await_change();
     }
     let delay = context.memories.failed(&key, error.is_refused());
+    let delay = match error {
+        Error::Effect {
+            wake: Some(wake), ..
+        } => delay.min(*wake),
+        Error::Effect { wake: None, .. } | Error::Status(_) => delay,
+    };
     tracing::warn!(%error, canary = %key, ?delay, "reconcile failed and is tried again");
     Action::requeue(delay)
 }

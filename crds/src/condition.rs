@@ -82,6 +82,10 @@ names! {
         TargetNotReady,
         /// Pods of a revision are not ready.
         RevisionNotReady,
+        /// The revision that serves has no ready pod: the weights stay.
+        StableNotReady,
+        /// `spec.replicas` is 0: nothing new is brought to users.
+        ScaledToZero,
         /// The mesh has not taken the route, or not the present one.
         RouteNotAccepted,
         /// No waypoint serves the Service or a revision of it.

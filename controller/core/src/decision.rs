@@ -74,14 +74,14 @@ impl Effect {
     #[must_use]
     pub fn is_repeated(&self) -> bool {
         match self {
-            Self::Expose(_)
+            Self::Snapshot(_)
+            | Self::Expose(_)
             | Self::Run { .. }
             | Self::ScaleTarget(_)
             | Self::Admit(_)
             | Self::Dismiss(_)
             | Self::Remove { .. } => true,
             Self::Claim
-            | Self::Snapshot(_)
             | Self::Route(_)
             | Self::Unroute
             | Self::Remember { .. }

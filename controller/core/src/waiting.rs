@@ -24,7 +24,21 @@ pub enum Waiting {
     /// The target's own rollout is not complete.
     TargetUnsettled,
     /// A revision's objects are being made.
-    Creating(RevisionName),
+    Creating {
+        /// Which one's.
+        revision: RevisionName,
+        /// What is in the way, verbatim.
+        problem: Option<String>,
+    },
+    /// The revision that serves has no ready pod: nobody moves traffic in such a moment.
+    StableNotReady {
+        /// Which one.
+        revision: RevisionName,
+        /// Why, verbatim.
+        problem: Option<String>,
+    },
+    /// The Canary is scaled to 0: what is not asked to run is not brought to users.
+    ScaledToZero(RevisionName),
     /// A revision's pods are not all ready.
     Pods {
         /// Which one.
@@ -143,7 +157,21 @@ impl fmt::Display for Waiting {
                     "waits until the target's own rollout is complete, then adopts it"
                 )
             }
-            Self::Creating(revision) => write!(f, "the objects of {revision} are being made"),
+            Self::Creating { revision, problem } => write!(
+                f,
+                "the objects of {revision} are being made{}",
+                because(problem.as_ref())
+            ),
+            Self::StableNotReady { revision, problem } => write!(
+                f,
+                "no pod of {revision}, which serves, is ready{}; the weights stay until one is, or \
+                 until the annotation sluice.dev/promote orders the candidate all requests",
+                because(problem.as_ref())
+            ),
+            Self::ScaledToZero(revision) => write!(
+                f,
+                "spec.replicas is 0: {revision} is brought to users once it is more"
+            ),
             Self::Pods {
                 revision,
                 ready,

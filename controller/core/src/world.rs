@@ -29,6 +29,8 @@ pub struct World {
     pub evidence: Evidence,
     /// What a person ordered.
     pub orders: Orders,
+    /// Why the API server did not take what was to be written last, verbatim.
+    pub refused: Option<String>,
 }
 
 /// Why nothing may grow, in words for a person.

@@ -25,10 +25,13 @@ impl EffectError {
         matches!(self, Self::Write(error) if error.is_conflict())
     }
 
-    /// Whether the API server was asked and said no.
+    /// What the API server said, when it is no matter of waiting.
     #[must_use]
-    pub fn is_refused(&self) -> bool {
-        matches!(self, Self::Write(error) if error.refusal().is_some())
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Write(error) => error.refusal(),
+            Self::Gone(_) => None,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::observe::written::{Expected, Trace};
 
 /// Why a write failed: what was to be written, and what the API server said.
 #[derive(Debug, thiserror::Error)]
-#[error("{verb} {kind} {name}: {source}")]
+#[error("{verb} {kind} {name}: {}", words(source))]
 pub struct WriteError {
     verb: &'static str,
     kind: String,
@@ -39,12 +39,13 @@ impl WriteError {
         matches!(self.source.as_ref(), kube::Error::Service(error) if error.is::<Fenced>())
     }
 
-    /// What the API server said, when it refused for good: not found, invalid or forbidden.
+    /// What the API server said, when it is no matter of waiting: invalid, forbidden by a quota or a
+    /// policy, or a webhook that fails.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
         match self.source.as_ref() {
-            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422) => {
-                Some(format!("{} {}: {}", self.kind, self.name, status.message))
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422 | 500) => {
+                Some(self.to_string())
             }
             _ => None,
         }
@@ -56,6 +57,14 @@ impl WriteError {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(self.source.as_ref(), kube::Error::Api(status) if matches!(status.code, 404 | 409))
+    }
+}
+
+/// The API server's own words, or why there are none.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -77,9 +77,20 @@ fn pod_problem(pod: &Pod) -> Option<String> {
             condition.message.as_deref()?
         ))
     };
+    // The kubelet's words are the last resort: they tell which container is not ready, and not why.
+    let unready = || {
+        let mut conditions = status.conditions.iter().flatten();
+        let condition = conditions.find(|c| c.type_ == "Ready" && c.status == "False")?;
+        Some(format!(
+            "pod {}: {}",
+            pod.name_any(),
+            condition.message.as_deref()?
+        ))
+    };
     waiting
         .map(|problem| format!("pod {}: {problem}", pod.name_any()))
         .or_else(unscheduled)
+        .or_else(unready)
 }
 
 fn container_problem(container: &ContainerStatus) -> Option<String> {

@@ -58,6 +58,7 @@ pub fn parse(
         },
         evidence,
         orders: orders(observed),
+        refused: None,
     }
 }
 

@@ -47,6 +47,32 @@ pub fn of(
     conditions.collect()
 }
 
+/// The conditions so far, with the API server's words where it refused a write after which nothing was
+/// decided anew.
+#[must_use]
+pub fn refused(
+    before: &[Condition],
+    words: &str,
+    generation: Option<i64>,
+    now: sluice_core::Time,
+) -> Vec<Condition> {
+    let now = Time(Timestamp::from_second(now.timestamp()).unwrap_or_default());
+    let ready = ConditionType::Ready.as_str();
+    let known = before
+        .iter()
+        .find(|old| old.type_ == ready && old.status == "False");
+    let told = Condition {
+        type_: ready.to_owned(),
+        status: "False".to_owned(),
+        reason: Reason::WriteRefused.as_str().to_owned(),
+        message: words.chars().take(LONGEST_MESSAGE).collect(),
+        observed_generation: generation,
+        last_transition_time: known.map_or(now, |old| old.last_transition_time.clone()),
+    };
+    let others = before.iter().filter(|old| old.type_ != ready).cloned();
+    std::iter::once(told).chain(others).collect()
+}
+
 fn claims(told: &Told<'_>) -> Vec<Claim> {
     let decision = told.decision;
     let (reason, message) = match &told.refused {
@@ -148,10 +174,12 @@ fn reason(waiting: &Waiting) -> String {
         Waiting::Suspended => Reason::Suspended,
         Waiting::TargetMissing => Reason::TargetNotFound,
         Waiting::TargetUnsettled => Reason::TargetNotReady,
-        Waiting::Creating(_) | Waiting::Pods { .. } | Waiting::Admission(_) => {
+        Waiting::Creating { .. } | Waiting::Pods { .. } | Waiting::Admission(_) => {
             Reason::RevisionNotReady
         }
         Waiting::Around { .. } => Reason::AroundWaypoint,
+        Waiting::StableNotReady { .. } => Reason::StableNotReady,
+        Waiting::ScaledToZero(_) => Reason::ScaledToZero,
         Waiting::Mesh { .. } => Reason::WaypointNotBound,
         Waiting::Settle { .. } | Waiting::RouteAcceptance { .. } => Reason::RouteNotAccepted,
         Waiting::Share { .. } | Waiting::Measuring => Reason::WeightNotProven,

@@ -12,7 +12,8 @@ use crate::parse::state;
 /// The longest time for which a new reason is held back, so that a state of a second or two costs no
 /// write.
 const PATIENCE: TimeDelta = TimeDelta::seconds(3);
-/// The longest time for which a new message of the same reason is held back: it counts requests.
+/// The longest time for which a new message is held back that differs in numbers alone: it counts
+/// requests.
 const LONG_PATIENCE: TimeDelta = TimeDelta::seconds(30);
 
 /// What there is to tell.
@@ -116,11 +117,13 @@ fn comparable(status: &CanaryStatus) -> Value {
     json!(status)
 }
 
-/// All that is compared but the messages.
+/// All that is compared but the numbers in messages.
 fn unworded(status: &CanaryStatus) -> Value {
     let mut status = status.clone();
     for condition in &mut status.conditions {
-        condition.message.clear();
+        condition
+            .message
+            .retain(|c| !c.is_ascii_digit() && c != '.');
     }
     comparable(&status)
 }

@@ -9,7 +9,7 @@ use crate::waiting::Waiting;
 
 use super::around;
 use super::end;
-use super::prove::{is_measured, is_proven, unbound, unsettle};
+use super::prove::{is_measured, is_proven, stable_unready, unbound, unsettle};
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
@@ -20,7 +20,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         .revision(&rollout.candidate)
         .is_none_or(|revision| revision.record.is_none())
     {
-        turn.wait(Waiting::Creating(rollout.candidate.clone()));
+        turn.wait(creating(turn, &rollout));
     }
     unsettle(turn, &mut rollout);
     if let Some((reason, order)) = failure(turn, &rollout)
@@ -212,8 +212,9 @@ fn track_readiness(turn: &Turn<'_>, rollout: &mut Rollout) {
 fn pods_missing(turn: &Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
     let wanted = turn.aim.pods(turn.full());
     let revision = turn.revision(&rollout.candidate)?;
-    let Some(workload) = &revision.workload else {
-        return Some(Waiting::Creating(rollout.candidate.clone()));
+    let live = revision.workload.as_ref().filter(|w| !w.going);
+    let Some(workload) = live else {
+        return Some(creating(turn, rollout));
     };
     let endpoints = revision
         .service
@@ -228,6 +229,21 @@ fn pods_missing(turn: &Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
     })
 }
 
+/// The candidate's objects are not all there yet, and what is known of the reason.
+fn creating(turn: &Turn<'_>, rollout: &Rollout) -> Waiting {
+    let revision = rollout.candidate.clone();
+    let workload = turn.revision(&revision).and_then(|r| r.workload.as_ref());
+    let going = workload.is_some_and(|workload| workload.going);
+    let problem = if going {
+        Some(format!(
+            "the Deployment {revision} of before is still being deleted"
+        ))
+    } else {
+        turn.world.refused.clone()
+    };
+    Waiting::Creating { revision, problem }
+}
+
 /// What keeps the candidate from getting more traffic.
 fn obstacle(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
     // Going back, and an order to promote, wait for nobody.
@@ -235,12 +251,18 @@ fn obstacle(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
     if let Some(blocked) = turn.world.blocked.as_ref().filter(|_| waits) {
         return Some(Waiting::from(blocked));
     }
+    if let Some(waiting) = stable_unready(turn, rollout) {
+        return Some(waiting);
+    }
+    if turn.full() == 0 {
+        return Some(Waiting::ScaledToZero(rollout.candidate.clone()));
+    }
     if turn
         .revision(&rollout.candidate)
         .and_then(|revision| revision.service.as_ref())
         .is_none_or(|service| service.outdated)
     {
-        return Some(Waiting::Creating(rollout.candidate.clone()));
+        return Some(creating(turn, rollout));
     }
     if let Some(waiting) = pods_missing(turn, rollout) {
         return Some(waiting);
@@ -283,7 +305,9 @@ fn deadline(turn: &mut Turn<'_>, mut rollout: Rollout) {
             Waiting::Blocked { .. }
             | Waiting::Mesh { revision: None, .. }
             | Waiting::Around { .. }
-            | Waiting::Contested { .. },
+            | Waiting::Contested { .. }
+            | Waiting::StableNotReady { .. }
+            | Waiting::ScaledToZero(_),
         ) => {
             let half = rollout.plan.progress_deadline / 2;
             if turn.now >= rollout.progressed_at + half {

@@ -12,9 +12,14 @@ pub(super) fn of(state: &State, world: &World, waiting: Option<&Waiting>) -> Pha
         (Some(_), None) => Phase::Initializing,
         (Some(rollout), Some(_)) => match (rollout.stage, waiting) {
             (Stage::Prepare, _) => Phase::Waiting,
-            (Stage::Step(_), Some(Waiting::Evidence { .. } | Waiting::Around { .. })) => {
-                Phase::Holding
-            }
+            (
+                Stage::Step(_),
+                Some(
+                    Waiting::Evidence { .. }
+                    | Waiting::Around { .. }
+                    | Waiting::StableNotReady { .. },
+                ),
+            ) => Phase::Holding,
             (Stage::Step(_), _) => Phase::Progressing,
             (Stage::Promote, _) => Phase::Promoting,
         },

@@ -21,6 +21,10 @@ pub(super) fn is_proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
     else {
         return false;
     };
+    if let Some(waiting) = stable_unready(turn, rollout) {
+        turn.wait(waiting);
+        return false;
+    }
     if rollout.proven_at.is_none()
         && let Some(waiting) = unsettled(turn, rollout, route)
     {
@@ -99,9 +103,34 @@ fn contradiction(turn: &Turn<'_>, rollout: &Rollout) -> Option<Weight> {
     share::contradiction(&window, rollout.weight)
 }
 
+/// The revision that serves has no ready pod while it should have some. Its share gets no answer then:
+/// that is no moment to move traffic, and nothing to compare the candidate with.
+pub(super) fn stable_unready(turn: &Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
+    let stable = turn.state.stable.as_ref()?;
+    // Going back, and an order to promote, are the way out.
+    if !rollout.gated || rollout.weight == Weight::WHOLE || turn.full() == 0 {
+        return None;
+    }
+    let revision = turn.revision(stable);
+    // By its endpoints: what a Deployment counts is unknown for a moment after each change of its size.
+    let service = revision.and_then(|revision| revision.service.as_ref());
+    let problem = || revision?.workload.as_ref()?.problem.clone();
+    let ready = service.is_some_and(|service| service.endpoints > 0);
+    (!ready).then(|| Waiting::StableNotReady {
+        revision: stable.clone(),
+        problem: problem(),
+    })
+}
+
 /// The present weight was in force and is not any more, or was put back since: the step is proven and
 /// judged anew.
 pub(super) fn unsettle(turn: &Turn<'_>, rollout: &mut Rollout) {
+    if !rollout.weight.is_zero() && stable_unready(turn, rollout).is_some() {
+        rollout.proven_at = None;
+        rollout.passed_at = None;
+        rollout.weight_at = turn.now;
+        return;
+    }
     let route = turn.world.route.as_ref();
     let rewritten = |proven_at| route.is_some_and(|route| route.written_at > proven_at);
     let is_void = |proven_at| rewritten(proven_at) || !is_routed(turn, rollout);

@@ -159,5 +159,5 @@ fn serves_stable(turn: &Turn<'_>) -> bool {
         && admit::is_covered(turn)
         && !route.weight(stable).is_zero()
         && turn.world.parent.bound
-        && workload.is_some_and(|w| w.ready >= turn.desired().max(1))
+        && workload.is_some_and(|w| w.ready >= turn.desired())
 }

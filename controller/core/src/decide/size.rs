@@ -18,8 +18,14 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         let aim = turn.aim.max(rollout.weight).max(Weight::from_ppm(1));
         let current = turn.revision(&candidate).and_then(|r| r.workload.as_ref());
         let current = current.map_or(0, |workload| workload.replicas);
+        // Scaled to 0, nothing new runs either.
+        let wanted = if turn.full() == 0 {
+            0
+        } else {
+            aim.pods(turn.full())
+        };
         // It never shrinks either: a verdict in doubt must not take pods away.
-        ensure(turn, &candidate, aim.pods(turn.full()).max(current));
+        ensure(turn, &candidate, wanted.max(current));
     }
 }
 
@@ -43,10 +49,9 @@ fn ensure(turn: &mut Turn<'_>, name: &RevisionName, replicas: u32) {
     if service.is_none_or(|service| service.outdated) {
         turn.effects.push(Effect::Expose(name.clone()));
     }
-    let current = revision
-        .and_then(|r| r.workload.as_ref())
-        .map(|workload| workload.replicas);
-    if current != Some(replicas) {
+    let workload = revision.and_then(|r| r.workload.as_ref());
+    // A namesake of before must be gone first.
+    if workload.is_none_or(|workload| workload.replicas != replicas && !workload.going) {
         turn.effects.push(Effect::Run {
             revision: name.clone(),
             replicas,

@@ -120,6 +120,19 @@ fn growing_before_the_mesh_follows_breaks_1() {
 }
 
 #[test]
+fn growing_while_the_stable_revision_is_down_breaks_1() {
+    caught(1, |plan, state, world, now| {
+        let mut world = world.clone();
+        let stable = state.stable.as_ref();
+        let revision = stable.and_then(|stable| world.revisions.get_mut(stable));
+        if let Some(service) = revision.and_then(|revision| revision.service.as_mut()) {
+            service.endpoints = service.endpoints.max(1);
+        }
+        decide(plan, state, &world, now)
+    });
+}
+
+#[test]
 fn scaling_the_stable_revision_to_nothing_breaks_1() {
     caught(1, |plan, state, world, now| {
         let mut decision = decide(plan, state, world, now);

@@ -11,6 +11,7 @@ use std::path::Path;
 use insta::{Settings, assert_snapshot};
 use sluice_core::{Action, decide};
 
+use crate::cluster::Pods;
 use crate::event::{Edit, Event, Verb};
 use crate::history::{History, Setting};
 use crate::journal::Journal;
@@ -94,6 +95,13 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
             let index = names.position(|name| name.as_str() == *revision)?;
             Event::EditRoute(Edit::Whole(u8::try_from(index).ok()?))
         }
+        ["kill", revision] => {
+            let mut names = history.cluster.world.revisions.keys();
+            let index = names.position(|name| name.as_str() == *revision)?;
+            Event::KillPods(u8::try_from(index).ok()?)
+        }
+        ["pods", "stuck"] => Event::Pods(Pods::Stuck),
+        ["pods", "quick"] => Event::Pods(Pods::Quick),
         ["order", "promote"] => Event::Order(Verb::Promote, 0),
         ["order", "abort"] => Event::Order(Verb::Abort, 0),
         ["order", "retry"] => Event::Order(Verb::Retry, 0),

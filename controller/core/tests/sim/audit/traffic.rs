@@ -1,7 +1,7 @@
 //! 1. Weights sum to the whole. A revision's weight grows only while it is ready; the route always names
 //!    a backend with pods.
 
-use sluice_core::{Effect, Weight, World};
+use sluice_core::{Effect, RevisionName, Weight, World};
 
 use super::Look;
 
@@ -31,6 +31,12 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         if routing.candidate.as_ref() != Some(name) {
             continue;
         }
+        if let Some(stable) = breaks(look) {
+            return Err((
+                1,
+                format!("{name} gets {weight} while no pod of {stable} is ready"),
+            ));
+        }
         let wanted = weight.pods(look.seen.replicas.unwrap_or(1));
         let ready = workload.ready.min(service.endpoints);
         if ready < wanted {
@@ -44,6 +50,17 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         }
     }
     Ok(())
+}
+
+/// The stable revision, if it serves, should have pods, and has no ready one. A gated candidate does not
+/// grow in such a moment.
+fn breaks<'a>(look: &'a Look<'_>) -> Option<&'a RevisionName> {
+    let rollout = look.decision.state.rollout.as_ref()?;
+    let stable = look.decision.state.stable.as_ref()?;
+    let revision = look.seen.revisions.get(stable)?;
+    let wants = revision.workload.as_ref().is_some_and(|w| w.replicas > 0);
+    let ready = revision.service.as_ref().is_some_and(|s| s.endpoints > 0);
+    (rollout.gated && wants && !ready).then_some(stable)
 }
 
 /// The route goes when the target serves again, and nothing else has pods behind the same Service.
