@@ -3,6 +3,7 @@
 use std::{
     process,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -12,7 +13,12 @@ use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use parking_lot::RwLock;
 use serde_json::json;
 
-use super::{behaviour::Behaviour, counts::Counters, greeting::Greeting};
+use super::{
+    behaviour::Behaviour,
+    counts::Counters,
+    greeting::Greeting,
+    long::{self, Body},
+};
 
 /// Bodies are read and dropped; more than this is refused, so a test cannot fill the memory.
 const BODY_LIMIT: usize = 1 << 20;
@@ -37,7 +43,7 @@ impl App {
         &self,
         port: u16,
         request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>> {
+    ) -> Result<Response<Body>> {
         let (head, body) = request.into_parts();
         let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
             return text(StatusCode::PAYLOAD_TOO_LARGE, "body too large or broken");
@@ -49,7 +55,7 @@ impl App {
                     header::CONTENT_TYPE,
                     "application/openmetrics-text; version=1.0.0; charset=utf-8",
                 );
-                Ok(response.body(self.counters.metrics()?.into())?)
+                Ok(response.body(whole(self.counters.metrics()?))?)
             }
             (&Method::GET, "/counts") => json_body(
                 StatusCode::OK,
@@ -59,18 +65,21 @@ impl App {
                 let body = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
                 self.admin(&head.method, path, &body)
             }
-            _ => self.serve(port).await,
+            (_, path) => match long::length(path) {
+                Some(length) => self.stream(port, length),
+                None => self.serve(port).await,
+            },
         }
     }
 
     /// An ordinary request: the only kind that is counted.
-    async fn serve(&self, port: u16) -> Result<Response<Full<Bytes>>> {
+    async fn serve(&self, port: u16) -> Result<Response<Body>> {
         let n = self.begun.fetch_add(1, Ordering::Relaxed);
-        let (version, fails, delay) = {
+        let (fails, delay) = {
             let behaviour = self.behaviour.read();
             // Slow requests are those before the failing ones: with equal shares both kinds are seen.
             let delay = behaviour.slow.picks(n + 1).then_some(behaviour.delay);
-            (behaviour.version.clone(), behaviour.failing.picks(n), delay)
+            (behaviour.failing.picks(n), delay)
         };
         if let Some(delay) = delay {
             tokio::time::sleep(delay).await;
@@ -81,20 +90,29 @@ impl App {
             StatusCode::OK
         };
         self.counters.served(port, status.as_u16());
-        json_body(
-            status,
-            &json!({
-                "version": version,
-                "image": self.image,
-                "pod": self.pod,
-                "namespace": self.namespace,
-                "port": port,
-                "greeting": self.greeting.text(),
-            }),
-        )
+        json_body(status, &self.who(port))
     }
 
-    fn readyz(&self) -> Result<Response<Full<Bytes>>> {
+    /// A request whose answer takes its time.
+    fn stream(&self, port: u16, length: Duration) -> Result<Response<Body>> {
+        self.counters.served(port, StatusCode::OK.as_u16());
+        let body = long::after(length, serde_json::to_vec(&self.who(port))?.into());
+        Ok(Response::new(body))
+    }
+
+    /// What an answer says of the app.
+    fn who(&self, port: u16) -> serde_json::Value {
+        json!({
+            "version": self.behaviour.read().version,
+            "image": self.image,
+            "pod": self.pod,
+            "namespace": self.namespace,
+            "port": port,
+            "greeting": self.greeting.text(),
+        })
+    }
+
+    fn readyz(&self) -> Result<Response<Body>> {
         if self.ready.load(Ordering::Relaxed) && !self.behaviour.read().unready {
             text(StatusCode::OK, "ok")
         } else {
@@ -102,7 +120,7 @@ impl App {
         }
     }
 
-    fn admin(&self, method: &Method, path: &str, body: &str) -> Result<Response<Full<Bytes>>> {
+    fn admin(&self, method: &Method, path: &str, body: &str) -> Result<Response<Body>> {
         match (method, path) {
             (&Method::PUT, "/admin/readiness") => match body.parse() {
                 Ok(ready) => self.ready.store(ready, Ordering::Relaxed),
@@ -119,15 +137,17 @@ impl App {
     }
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Result<Response<Full<Bytes>>> {
-    Ok(Response::builder()
-        .status(status)
-        .body(Full::new(body.into()))?)
+fn whole(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into()).boxed_unsync()
 }
 
-fn json_body(status: StatusCode, body: &serde_json::Value) -> Result<Response<Full<Bytes>>> {
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Result<Response<Body>> {
+    Ok(Response::builder().status(status).body(whole(body))?)
+}
+
+fn json_body(status: StatusCode, body: &serde_json::Value) -> Result<Response<Body>> {
     Ok(Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, "application/json")
-        .body(serde_json::to_vec(body)?.into())?)
+        .body(whole(serde_json::to_vec(body)?))?)
 }

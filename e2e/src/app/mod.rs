@@ -13,6 +13,7 @@
 //!
 //! | Path | Answer |
 //! |---|---|
+//! | `/stream/MS` | the same, streamed over so many milliseconds, and never failing or slow by its tag |
 //! | any other | JSON `{version, image, pod, namespace, port, greeting}`; counted |
 //! | `/readyz` | 200 or 503 |
 //! | `/metrics` | Prometheus text: `demo_requests_total{port,code}` |
@@ -27,6 +28,7 @@ mod behaviour;
 pub mod call;
 mod counts;
 mod greeting;
+mod long;
 mod serve;
 
 pub use behaviour::{Behaviour, REPOSITORY, Share, Unknown};

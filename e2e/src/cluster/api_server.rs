@@ -34,7 +34,8 @@ rules: [{level: Metadata}]
 /// those of Kubernetes 1.33 and later.
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,endpointslice-controller,\
     namespace-controller,garbage-collector-controller,serviceaccount-controller,\
-    root-ca-certificate-publisher-controller,resourcequota-controller";
+    root-ca-certificate-publisher-controller,resourcequota-controller,\
+    horizontal-pod-autoscaler-controller";
 
 /// Where the certificates, keys and logs of one run lie.
 #[derive(Debug)]
@@ -213,6 +214,8 @@ pub(super) fn start_controllers(
         "--profiling=false",
     ])
     .args(["--kube-api-qps=1000", "--kube-api-burst=1000"])
+    // 15 s by default, which a story would spend on waiting.
+    .arg("--horizontal-pod-autoscaler-sync-period=1s")
     .args([
         "--concurrent-deployment-syncs=20",
         "--concurrent-replicaset-syncs=20",

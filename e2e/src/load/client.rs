@@ -63,6 +63,7 @@ pub(super) struct Client {
     tunnels: Arc<Tunnels>,
     slot: usize,
     limit: Duration,
+    keep_alive: bool,
     connection: Option<Connection>,
     /// Connections so far.
     opened: usize,
@@ -103,6 +104,7 @@ impl Client {
             tunnels,
             slot,
             limit: spec.timeout,
+            keep_alive: spec.keep_alive,
             connection: None,
             opened: 0,
         }
@@ -178,7 +180,7 @@ impl Client {
         if let Some((_, left)) = &mut connection.choice {
             *left -= 1;
         }
-        self.connection = Some(connection);
+        self.connection = Some(connection).filter(|_| self.keep_alive);
         let body = body.to_bytes();
         // A proxy's own answers are not the app's, and name no version.
         let from_app = serde_json::from_slice::<Body>(&body).ok();

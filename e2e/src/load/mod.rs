@@ -89,6 +89,8 @@ pub struct Spec {
     pub rate: f64,
     /// Keep-alive connections. Also the bound on requests under way.
     pub connections: usize,
+    /// Whether a connection serves more than one request.
+    pub keep_alive: bool,
     /// TLS connections that the tunnels to a waypoint share; ztunnel too opens few.
     pub tls_connections: usize,
     /// Time limit of one request, its repeat included.
@@ -110,6 +112,7 @@ impl Spec {
             headers: Vec::new(),
             rate,
             connections: 20,
+            keep_alive: true,
             tls_connections: 2,
             timeout: Duration::from_secs(10),
             max_duration: Duration::from_mins(30),

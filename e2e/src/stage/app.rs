@@ -1,5 +1,6 @@
 //! What Git holds of an app: a Deployment, its Service, and its Canary.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// An app as a team would write it down. [`App::yaml`] is what Git holds.
@@ -17,6 +18,8 @@ pub struct App {
     pub greeting: Option<String>,
     /// Template and selector carry the role of strict mode.
     pub strict: bool,
+    /// More fields of its pods' spec, as YAML by name.
+    pub pod: BTreeMap<String, String>,
 }
 
 impl App {
@@ -30,6 +33,7 @@ impl App {
             ports: vec![8080],
             greeting: None,
             strict: false,
+            pod: BTreeMap::from([("terminationGracePeriodSeconds".to_owned(), "10".to_owned())]),
         }
     }
 
@@ -49,6 +53,14 @@ impl App {
             greeting: Some(greeting.to_owned()),
             ..self.clone()
         }
+    }
+
+    /// The same app with another field of its pods' spec.
+    #[must_use]
+    pub fn with(&self, field: &str, yaml: &str) -> Self {
+        let mut app = self.clone();
+        app.pod.insert(field.to_owned(), yaml.to_owned());
+        app
     }
 
     /// Its manifests, but for the Canary.
@@ -75,6 +87,11 @@ impl App {
             .map(|port| format!("{{name: http-{port}, port: {port}, targetPort: {port}}}"))
             .collect();
         let mut yaml = String::new();
+        let mut pod = String::new();
+        for (field, value) in &self.pod {
+            // Writing to a String cannot fail.
+            let _ = write!(pod, "\n      {field}: {value}");
+        }
         let mut mounts = "";
         let mut volumes = String::new();
         if let Some(greeting) = &self.greeting {
@@ -96,8 +113,7 @@ spec:{replicas}
   selector: {{matchLabels: {{app: {name}}}}}
   template:
     metadata: {{labels: {{app: {name}{role}}}}}
-    spec:{volumes}
-      terminationGracePeriodSeconds: 10
+    spec:{volumes}{pod}
       containers:
       - name: app
         image: demo:{tag}

@@ -28,7 +28,7 @@ pub use controller::{Controller, Gated, SECOND, Second, USER};
 pub use direct::{Direct, Sight};
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
-pub use recording::{Recording, Seen, Split};
+pub use recording::{Life, Recording, Seen, Split, Turn};
 pub use scene::{Scene, describe, no_failure};
 pub use wait::{TICK, eventually};
 pub use witness::{condition, exposure, list, says};

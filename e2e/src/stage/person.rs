@@ -29,6 +29,19 @@ impl Scene<'_> {
         Ok(())
     }
 
+    /// `kubectl scale`: writes a Canary's scale subresource.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn scale(&self, name: &str, replicas: i32) -> Result<()> {
+        let patch = json!({"spec": {"replicas": replicas}});
+        self.api::<Canary>()
+            .patch_scale(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .with_context(|| format!("scaling Canary {name}"))?;
+        Ok(())
+    }
+
     /// Gives an order: one of the annotations of [`sluice_crds::annotations`].
     ///
     /// # Errors

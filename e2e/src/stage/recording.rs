@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures::StreamExt as _;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -48,6 +50,28 @@ pub struct Split {
     pub route: String,
     /// Share in percent by backend; empty when the route is gone.
     pub weights: BTreeMap<String, f64>,
+}
+
+/// A turn in the life of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Life {
+    /// The object's name.
+    pub name: String,
+    /// The revision that it belongs to; empty if none.
+    pub revision: String,
+    /// What became of it.
+    pub turn: Turn,
+}
+
+/// What becomes of an object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Turn {
+    /// It is there.
+    There,
+    /// It is being deleted: a pod serves on for its grace period.
+    Going,
+    /// It is gone.
+    Gone,
 }
 
 impl<T: Clone + Send + 'static> Recording<T> {
@@ -138,6 +162,67 @@ impl Scene<'_> {
         };
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         Recording::start(self.api(), config, see).await
+    }
+
+    /// Records how many pods each Deployment of a Canary asks for, an entry for each change.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn record_replicas(&self, canary: &str) -> Result<Recording<(String, i32)>> {
+        let mut last: BTreeMap<String, i32> = BTreeMap::new();
+        let see = move |change: Event<Deployment>| match change {
+            Event::Init | Event::InitDone | Event::Delete(_) => None,
+            Event::Apply(object) | Event::InitApply(object) => {
+                let name = object.name_any();
+                let replicas = object.spec?.replicas?;
+                let before = last.insert(name.clone(), replicas);
+                (before != Some(replicas)).then_some((name, replicas))
+            }
+        };
+        let of_canary = format!("{}={canary}", labels::CANARY);
+        let config = watcher::Config::default().labels(&of_canary);
+        Recording::start(self.api::<Deployment>(), config, see).await
+    }
+
+    /// Records when objects of a Canary come, are told to go, and are gone.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn record_lives<K>(&self, canary: &str) -> Result<Recording<Life>>
+    where
+        K: Resource<Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + 'static,
+        K::DynamicType: Default,
+    {
+        let mut last: BTreeMap<Option<String>, Turn> = BTreeMap::new();
+        let see = move |change: Event<K>| {
+            let (object, turn) = match change {
+                Event::Init | Event::InitDone => return None,
+                Event::Apply(object) | Event::InitApply(object) => {
+                    let going = object.meta().deletion_timestamp.is_some();
+                    (object, if going { Turn::Going } else { Turn::There })
+                }
+                Event::Delete(object) => (object, Turn::Gone),
+            };
+            let revision = object.labels().get(labels::REVISION).cloned();
+            let life = Life {
+                name: object.name_any(),
+                revision: revision.unwrap_or_default(),
+                turn,
+            };
+            (last.insert(object.uid(), turn) != Some(turn)).then_some(life)
+        };
+        let of_canary = format!("{}={canary}", labels::CANARY);
+        Recording::start(
+            self.api::<K>(),
+            watcher::Config::default().labels(&of_canary),
+            see,
+        )
+        .await
     }
 
     /// Records how many pods that a selector selects are ready, an entry for each change of it.

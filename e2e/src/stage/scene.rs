@@ -170,6 +170,14 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// When the Service has no such port, or the load cannot start.
     pub async fn load(&self, service: &str, port: u16, rate: f64) -> Result<Load> {
+        Load::start(self.clients(service, port, rate).await?)
+    }
+
+    /// What [`Scene::load`] sends, to be changed before it starts.
+    ///
+    /// # Errors
+    /// When the Service has no such port, or nobody answers.
+    pub async fn clients(&self, service: &str, port: u16, rate: f64) -> Result<load::Spec> {
         let object = self.api::<Service>().get(service).await?;
         let ip = object
             .spec
@@ -190,7 +198,7 @@ impl<'a> Scene<'a> {
         answered(&spec)
             .await
             .with_context(|| format!("clients of {service}:{port}"))?;
-        Load::start(spec)
+        Ok(spec)
     }
 
     /// Deletes the namespace and kills its waypoint: a machine with two cores has room for few.

@@ -12,11 +12,14 @@ mod configuration;
 mod conversation;
 mod crash;
 mod destination_rule;
+mod draining;
 mod errors;
 mod foreign_edit;
 mod idle;
 mod latency;
+mod many_pushes;
 mod metrics_outage;
+mod names;
 mod never_ready;
 mod newer_template;
 mod no_traffic;
@@ -27,10 +30,13 @@ mod others_routes;
 mod policy;
 mod ports;
 mod promote;
+mod quota;
 mod revert;
 mod rights;
+mod scale;
 mod status_lost;
 mod two_controllers;
+mod unready_stable;
 mod writes;
 
 use std::future::Future;
@@ -88,10 +94,14 @@ const STORIES: &[Story] = &[
     story!(configuration::alone_it_waits_for_the_rollout_under_way),
     story!(conversation::kubectl_alone_tells_the_story),
     story!(crash::after_any_write_the_end_is_the_same, alone: true),
+    story!(draining::long_answers_end_well),
     story!(errors::a_failing_version_is_rolled_back_and_stays_away, alone: true),
     story!(idle::fifty_canaries_ask_for_nothing, alone: true),
     story!(latency::a_slow_version_is_rolled_back, alone: true),
+    story!(many_pushes::the_newest_serves_in_the_end),
     story!(metrics_outage::a_rollout_outlasts_a_metrics_outage, alone: true),
+    story!(names::a_namesake_that_is_going_is_waited_for),
+    story!(names::odd_ones_are_rolled_out),
     story!(never_ready::a_crash_loop_ends_at_the_deadline),
     story!(never_ready::a_missing_image_ends_at_the_deadline),
     story!(no_traffic::a_rollout_without_requests_holds),
@@ -103,9 +113,14 @@ const STORIES: &[Story] = &[
     story!(ports::both_ports_carry_the_weights, alone: true),
     story!(promote::a_route_five_points_off_is_noticed, alone: true),
     story!(promote::through_envoy_without_a_failed_request, alone: true),
+    story!(quota::pods_that_nobody_takes),
+    story!(quota::writes_that_are_refused),
     story!(revert::to_a_revision_older_than_the_window),
     story!(revert::under_load),
     story!(revert::without_traffic_and_without_metrics, alone: true),
+    story!(scale::by_an_autoscaler),
+    story!(scale::by_hand_between_and_in_rollouts),
+    story!(scale::to_nothing_and_back),
     story!(status_lost::a_rejection_stays, alone: true),
     story!(status_lost::at_every_step_no_traffic_moves, alone: true),
     story!(two_controllers::whatever_becomes_of_one_the_other_goes_on, alone: true),
@@ -117,6 +132,8 @@ const STORIES: &[Story] = &[
     story!(optional_kinds::a_kind_that_comes_later_is_found, alone: true),
     story!(others_routes::adoption_stops_by_name_until_it_is_alone),
     story!(others_routes::what_comes_later_is_told_and_takes_no_traffic),
+    story!(unready_stable::an_order_brings_the_fix),
+    story!(unready_stable::the_weights_stay_until_it_is_back),
     story!(writes::a_weight_step_costs_two_writes_and_no_read, alone: true),
 ];
 
