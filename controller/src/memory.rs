@@ -128,15 +128,22 @@ pub struct Memory {
     pub news: News,
     /// Why the API server did not take what was to be written last.
     pub refused: Option<String>,
-    recalled: bool,
+    /// The UID of the Canary that all of this is about.
+    recalled: Option<String>,
     plan: Option<Plan>,
 }
 
 impl Memory {
-    /// Takes over what the status remembers, once.
-    pub fn recall(&mut self, status: &CanaryStatus, now: Time) {
-        if !self.recalled {
-            self.recalled = true;
+    /// Takes over what the status remembers, once. A namesake that was made at once after a Canary was
+    /// deleted remembers nothing of it.
+    pub fn recall(&mut self, uid: Option<&str>, status: &CanaryStatus, now: Time) {
+        let uid = uid.unwrap_or_default();
+        if self.recalled.as_deref() != Some(uid) {
+            *self = Self {
+                expected: Arc::clone(&self.expected),
+                recalled: Some(uid.to_owned()),
+                ..Self::default()
+            };
             self.state = parse::state::read(status, now);
             self.pinned.clone_from(&status.plan);
         }

@@ -3,6 +3,7 @@
 //! What is wrong with a spec is found here once, and becomes a [`sluice_core::Blocked`] that names the
 //! field and the fix. Behind this stage everything is valid.
 
+pub mod autoscaler;
 pub mod blockers;
 pub mod plan;
 pub mod revisions;

@@ -121,7 +121,8 @@ async fn look(
     // Observe.
     let stored = canary.status.clone().unwrap_or_default();
     let observed = Observed::collect(&context.caches, canary);
-    memory.recall(&stored, now);
+    let uid = observed.canary.metadata.uid.as_deref();
+    memory.recall(uid, &stored, now);
 
     // Parse.
     let known = Known::of(&observed);

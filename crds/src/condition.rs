@@ -137,6 +137,10 @@ names! {
         ProgressDeadlineExceeded,
         /// Something else keeps writing the target's replicas.
         ReplicasContested,
+        /// The target was adopted, and its replicas are to be moved from there to the Canary in Git.
+        ReplicasInGit,
+        /// The target was adopted, and its autoscaler is to be pointed at the Canary.
+        AutoscalerOnTarget,
         /// The API server refused a write.
         WriteRefused,
     }

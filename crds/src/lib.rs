@@ -37,7 +37,7 @@ pub use quantity::{Duration, DurationError, Percent, PercentError};
 pub use rollout::{Evidence, Rollout, Verdict};
 pub use route::{RouteRule, RouteTemplate};
 pub use slo::{Availability, Latency, Slo};
-pub use status::{Adoption, CanaryStatus, Draining, HistoryEntry, Outcome, Phase};
+pub use status::{Adoption, CanaryStatus, Draining, HistoryEntry, Outcome, Phase, Restored};
 pub use step::Step;
 
 /// The API group of every kind here.

@@ -168,7 +168,7 @@ pub enum Outcome {
 }
 
 /// How the target was taken over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Adoption {
     /// The replicas of the target when Sluice came.
@@ -186,4 +186,28 @@ pub struct Adoption {
     /// True once the first revision serves and the target is at 0. From then on, and not before,
     /// `replicas` can be removed from the target in Git.
     pub scaled_down: bool,
+
+    /// Who applied `replicas` of the target from Git until it was taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+
+    /// The last time that somebody else scaled the target up again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
+}
+
+/// The target was scaled up by somebody else, and put back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Restored {
+    /// What they had set.
+    pub replicas: i32,
+
+    /// When it was put back.
+    #[serde(with = "micro_time")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub at: DateTime<Utc>,
+
+    /// Whether it was at 0 since. The same replicas again are then left, for an hour.
+    pub seen: bool,
 }

@@ -5,6 +5,7 @@
 //! effect asked for in the same decision has happened.
 
 mod admit;
+mod adopt;
 mod advance;
 mod around;
 mod choose;
@@ -33,7 +34,9 @@ use turn::Turn;
 pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision {
     let mut turn = Turn::new(plan, state, world, now);
     rebuild::run(&mut turn);
-    if world.suspended {
+    // Where the app itself is removed, nothing is left that a person may be working on.
+    let removed = world.deleting && world.target.is_none();
+    if world.suspended && !removed {
         // Nobody is to blame for the time that a person took.
         if let Some(rollout) = &mut turn.state.rollout {
             rollout.progressed_at = now;
@@ -51,6 +54,7 @@ pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision 
     }
     choose::run(&mut turn);
     contest::run(&mut turn);
+    adopt::keep(&mut turn);
     rebuild::resume(&mut turn);
     advance::run(&mut turn);
     drain::track(&mut turn);
@@ -58,5 +62,6 @@ pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision 
     size::run(&mut turn);
     admit::run(&mut turn);
     retire::run(&mut turn);
+    adopt::advise(&mut turn);
     turn.end()
 }

@@ -52,6 +52,9 @@ pub enum Effect {
     },
     /// Set `spec.replicas` of the target, and nothing else of it.
     ScaleTarget(u32),
+    /// Own `spec.replicas` of the target together with whoever does, at its present value: when Git drops
+    /// the field, it stays.
+    KeepTarget(u32),
     /// Delete a part of a revision.
     Remove {
         /// Which one.
@@ -80,6 +83,7 @@ impl Effect {
             | Self::ScaleTarget(_)
             | Self::Admit(_)
             | Self::Dismiss(_)
+            | Self::KeepTarget(_)
             | Self::Remove { .. } => true,
             Self::Claim
             | Self::Route(_)
@@ -146,4 +150,20 @@ pub enum Note {
     },
     /// An order was carried out.
     Obeyed(String),
+    /// The target was scaled to 0: all of it is adopted.
+    Released {
+        /// The size that it had.
+        replicas: u32,
+        /// Who had the size in a manifest.
+        held_by: Option<String>,
+    },
+    /// Somebody else scaled the target up; it is put back.
+    TargetRestored {
+        /// The field manager.
+        writer: String,
+        /// What it had set.
+        replicas: u32,
+    },
+    /// The Canary goes, and this revision goes on serving: the target cannot take over from it.
+    LeftServing(RevisionName),
 }

@@ -21,11 +21,12 @@ pub use decision::{Decision, Effect, Note, Part, Routing};
 pub use evidence::{Caller, Counts, Evidence, Finding, Sample, Tally, Verdict};
 pub use plan::{Action, Indicator, Plan, Requirement, Slo, Step, Traffic};
 pub use revision::{Outcome, Record, RevisionName};
-pub use state::{Contest, Phase, Rollout, Stage, State};
+pub use state::{Contest, Phase, Restored, Rollout, Stage, State};
 pub use waiting::Waiting;
 pub use weight::Weight;
 pub use world::{
-    Admission, Blocked, Orders, Parent, Revision, Route, Service, Target, Workload, World,
+    Admission, Autoscaler, Blocked, Orders, Parent, Revision, Route, Scaled, Service, Target,
+    Workload, World, Writer,
 };
 
 /// A point in time. The crate never asks for the present one: it is always given.

@@ -19,6 +19,13 @@ pub struct State {
     pub target_left_at: Option<Time>,
     /// `spec.replicas` of the target when it was adopted: the size where the Canary names none.
     pub adopted_replicas: Option<u32>,
+    /// The target was seen at 0 since the first revision took over.
+    pub released: bool,
+    /// Who had `spec.replicas` of the target in a manifest when it was scaled to 0, and may have it
+    /// there still.
+    pub held_by: Option<String>,
+    /// The last time that somebody else scaled the target up again.
+    pub restored: Option<Restored>,
     /// Who writes our route as well, if somebody did lately. Not kept in the status: losing it costs a
     /// few writes.
     pub contest: Option<Contest>,
@@ -33,6 +40,17 @@ pub struct Contest {
     pub restored_at: Time,
     /// Until then what was put back counts; each time adds a while.
     pub counts_until: Time,
+}
+
+/// The target was scaled up by somebody else, and is put back to 0.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Restored {
+    /// What they had set.
+    pub replicas: u32,
+    /// When it was put back.
+    pub at: Time,
+    /// It was seen at 0 since: whoever sets the same again does so on purpose.
+    pub seen: bool,
 }
 
 /// A candidate on its way.

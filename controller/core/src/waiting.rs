@@ -125,6 +125,38 @@ pub enum Waiting {
     },
     /// Objects are being removed.
     Removal,
+    /// The Canary is being deleted, and a revision stays.
+    LeftServing {
+        /// Which one.
+        revision: RevisionName,
+        /// Until then the rest of the app may turn out to be deleted as well.
+        until: Time,
+    },
+    /// A person should end an adoption: the size is still in Git, on the target.
+    ReplicasInGit {
+        /// Who applies it.
+        manager: String,
+        /// The size.
+        replicas: u32,
+    },
+    /// A person should end an adoption: an autoscaler still scales the target, or cannot scale the Canary.
+    Autoscaler {
+        /// Kind and name.
+        name: String,
+        /// It is to be pointed at the Canary.
+        moves: bool,
+        /// The size that the Canary must say before it can be scaled, if it does not yet.
+        replicas: Option<u32>,
+    },
+    /// Somebody else scales the target up again and again.
+    SizeContested {
+        /// The field manager.
+        writer: String,
+        /// What it sets.
+        replicas: u32,
+        /// When it is put back again.
+        until: Time,
+    },
     /// Somebody else keeps writing the route.
     Contested {
         /// Which field manager, if it is known.
@@ -274,6 +306,49 @@ impl fmt::Display for Waiting {
                 "hands over to the target: {ready} of {wanted} of its pods are ready"
             ),
             Self::Removal => write!(f, "objects are being removed"),
+            Self::LeftServing { revision, until } => write!(
+                f,
+                "{revision} and the route stay and go on serving, since the target does not run this \
+                 template; the Canary goes at {} or later, unless the target or the Service is deleted as \
+                 well",
+                clock(*until)
+            ),
+            Self::ReplicasInGit { manager, replicas } => write!(
+                f,
+                "now remove spec.replicas from the Deployment in Git, from where {manager} applies it, and \
+                 set spec.replicas: {replicas} on this Canary"
+            ),
+            Self::Autoscaler {
+                name,
+                moves,
+                replicas,
+            } => {
+                let size = replicas.map(|n| format!("set spec.replicas: {n} on this Canary"));
+                let moved = moves.then(|| {
+                    format!(
+                        "point scaleTargetRef of {name} at this Canary (apiVersion: sluice.dev/v1alpha1, \
+                         kind: Canary)"
+                    )
+                });
+                let steps: Vec<_> = size.into_iter().chain(moved).collect();
+                let why = if *moves {
+                    "it scales nothing while the Deployment is at 0".to_owned()
+                } else {
+                    format!("{name} cannot scale it before")
+                };
+                write!(f, "now {}: {why}", steps.join(", and "))
+            }
+            Self::SizeContested {
+                writer,
+                replicas,
+                until,
+            } => write!(
+                f,
+                "{writer} set spec.replicas of the Deployment to {replicas} again after it was put back to 0: \
+                 its pods serve nobody but clients that go around the waypoint; remove spec.replicas from \
+                 the Deployment in Git, or it is put back at {}",
+                clock(*until)
+            ),
             Self::Contested { writer } => write!(
                 f,
                 "{} keeps changing the route, which is put back less often now: find and stop it, or \

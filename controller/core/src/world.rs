@@ -13,6 +13,8 @@ pub struct World {
     pub claimed: bool,
     /// The Canary is being deleted.
     pub deleting: bool,
+    /// Since when, by the clock of the API server.
+    pub deleted_at: Option<Time>,
     /// Something that a person must mend before any traffic grows.
     pub blocked: Option<Blocked>,
     /// The template source; `None` when it is gone.
@@ -31,6 +33,8 @@ pub struct World {
     pub orders: Orders,
     /// Why the API server did not take what was to be written last, verbatim.
     pub refused: Option<String>,
+    /// What changes the size of the target or of the Canary by itself.
+    pub autoscaler: Option<Autoscaler>,
 }
 
 /// Why nothing may grow, in words for a person.
@@ -57,6 +61,37 @@ pub struct Target {
     pub ready: u32,
     /// Whether its own rollout is complete: all pods are of this template and ready.
     pub settled: bool,
+    /// Sluice owns `spec.replicas`, alone or with others: it stays as it is when Git drops the field.
+    pub owned: bool,
+    /// Who else owns `spec.replicas`.
+    pub writer: Option<Writer>,
+}
+
+/// Who else writes `spec.replicas` of the target.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Writer {
+    /// Its field manager.
+    pub manager: String,
+    /// It writes the object, as Git's tools do, and not its scale alone, as autoscalers do.
+    pub manifest: bool,
+}
+
+/// What changes the size of something by itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Autoscaler {
+    /// Kind and name.
+    pub name: String,
+    /// The size of what.
+    pub scales: Scaled,
+}
+
+/// What an autoscaler is pointed at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scaled {
+    /// The template source, which is at 0 once it was adopted: then it does nothing.
+    Target,
+    /// The Canary, as it should be.
+    Canary,
 }
 
 /// One revision, as far as it exists.

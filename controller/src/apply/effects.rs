@@ -69,6 +69,13 @@ async fn one(writer: &Writer, scene: &Scene<'_>, effect: &Effect) -> Result<(), 
             )
             .await
         }
+        Effect::KeepTarget(replicas) => {
+            let target = &scene.observed.canary.spec.target_ref.name;
+            let patch = sized(target, *replicas);
+            Ok(writer
+                .share(&kinds::deployment(), "Deployment", &patch)
+                .await?)
+        }
         Effect::Remove { revision, part } => remove(writer, scene, revision, *part).await,
         Effect::Admit(revision) => role(writer, scene, revision, labels::SERVING).await,
         Effect::Dismiss(revision) => role(writer, scene, revision, labels::STANDBY).await,
@@ -160,15 +167,20 @@ async fn run_pods(
 
 /// Sets `spec.replicas` of a Deployment, and nothing else of it.
 async fn scale(writer: &Writer, deployment: &str, replicas: u32) -> Result<(), EffectError> {
-    let patch = json!({
+    let patch = sized(deployment, replicas);
+    Ok(writer
+        .apply(&kinds::deployment(), "Deployment", &patch)
+        .await?)
+}
+
+/// A Deployment's size, and nothing else of it.
+fn sized(deployment: &str, replicas: u32) -> Value {
+    json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": deployment},
         "spec": {"replicas": replicas},
-    });
-    Ok(writer
-        .apply(&kinds::deployment(), "Deployment", &patch)
-        .await?)
+    })
 }
 
 async fn steer(writer: &Writer, scene: &Scene<'_>, routing: &Routing) -> Result<(), EffectError> {

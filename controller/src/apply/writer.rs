@@ -120,6 +120,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Owns fields of another's object together with whoever does, at their present values. Where one has
+    /// another value by now, nothing is written, and that is no error: the caches show it next.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn share(
+        &self,
+        resource: &ApiResource,
+        kind: &'static str,
+        object: &Value,
+    ) -> Result<(), WriteError> {
+        let (name, _, patch) = applying(object);
+        let params = PatchParams::apply(MANAGER);
+        let shared = self.api(resource).patch(name, &params, &patch).await;
+        if matches!(&shared, Err(kube::Error::Api(status)) if status.code == 409) {
+            return Ok(());
+        }
+        let shared = self.counted("share", resource, name, shared)?;
+        self.saw(kind, &shared);
+        Ok(())
+    }
+
     /// Creates an object of ours; one that is there already is no error. For what holds a pod template:
     /// server-side apply refuses some that are valid, with a port or a variable named twice.
     ///

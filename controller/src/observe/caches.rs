@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use futures::channel::mpsc::UnboundedSender;
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ApiResource, DynamicObject};
@@ -54,6 +55,8 @@ pub struct Caches {
     pub pods: Store<Pod>,
     /// All `ConfigMap`s, their content reduced to a hash.
     pub config_maps: Store<ConfigMap>,
+    /// All autoscalers: of targets, and of Canaries.
+    pub autoscalers: Store<HorizontalPodAutoscaler>,
     /// The labels of all namespaces, some of which are the mesh's.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// What there is of kinds that the cluster may lack.
@@ -119,7 +122,7 @@ impl Caches {
             |_| (),
         );
         let (deployments, deployment_watch) =
-            dynamic_cache(scope, &kinds::deployment(), kinds::trim);
+            dynamic_cache(scope, &kinds::deployment(), kinds::trim_deployment);
         let (pod_templates, pod_template_watch) =
             dynamic_cache(scope, &kinds::pod_template(), kinds::trim);
         let (routes, route_watch) = dynamic_cache(scope, &kinds::http_route(), |_| ());
@@ -129,6 +132,7 @@ impl Caches {
         let (slices, slice_watch) = cache(scope.api(), ours(), |_| ());
         let (pods, pod_watch) = cache(scope.api(), ours(), kinds::trim_pod);
         let (config_maps, config_map_watch) = cache(scope.api(), any(), kinds::trim_config_map);
+        let (autoscalers, autoscaler_watch) = cache(scope.api(), any(), kinds::trim_autoscaler);
         let (namespaces, namespace_watch) =
             cache(Api::all(scope.client.clone()), any(), kinds::trim_namespace);
         let mut tasks = JoinSet::new();
@@ -148,6 +152,7 @@ impl Caches {
             slices,
             pods,
             config_maps,
+            autoscalers,
             failed: Vec::new(),
             namespaces,
             neighbours,
@@ -185,6 +190,9 @@ impl Caches {
         tell.spawn(config_map_watch, |object: &ConfigMap| {
             Concerns::labelled(object, true)
         });
+        tell.spawn(autoscaler_watch, |object: &HorizontalPodAutoscaler| {
+            Concerns::autoscaler(object)
+        });
         tell.spawn(
             namespace_watch,
             |namespace: &PartialObjectMeta<Namespace>| Concerns::Namespace(namespace.name_any()),
@@ -219,6 +227,7 @@ impl Caches {
         self.slices.wait_until_ready().await.context(ENDED)?;
         self.pods.wait_until_ready().await.context(ENDED)?;
         self.config_maps.wait_until_ready().await.context(ENDED)?;
+        self.autoscalers.wait_until_ready().await.context(ENDED)?;
         self.namespaces.wait_until_ready().await.context(ENDED)?;
         self.neighbours.ready().await.context(ENDED)
     }

@@ -1,10 +1,12 @@
 //! What is watched, and what of each object is kept.
 
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::ResourceExt as _;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::core::PartialObjectMeta;
 
+use super::labelled::revision_of;
 use crate::render::config;
 
 /// Annotation under which a cached `ConfigMap` keeps the hash of the content that was dropped.
@@ -42,6 +44,34 @@ pub fn trim(object: &mut DynamicObject) {
 pub fn trim_namespace(namespace: &mut PartialObjectMeta<Namespace>) {
     namespace.managed_fields_mut().clear();
     namespace.annotations_mut().clear();
+}
+
+/// The same for a Deployment, of which we share one field with others: who owns that is kept, and no other
+/// field of theirs.
+pub fn trim_deployment(deployment: &mut DynamicObject) {
+    let mut entries = std::mem::take(deployment.managed_fields_mut());
+    // Nobody else scales a revision.
+    if revision_of(deployment.labels()).is_none() {
+        entries.retain(|entry| {
+            let owned = entry.fields_v1.as_ref();
+            owned.is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
+        });
+        for entry in &mut entries {
+            entry.fields_v1 = None;
+        }
+        entries.shrink_to_fit();
+        *deployment.managed_fields_mut() = entries;
+    }
+}
+
+/// Keeps of an autoscaler what it scales.
+pub fn trim_autoscaler(autoscaler: &mut HorizontalPodAutoscaler) {
+    autoscaler.managed_fields_mut().clear();
+    autoscaler.annotations_mut().clear();
+    autoscaler.status = None;
+    if let Some(spec) = &mut autoscaler.spec {
+        (spec.metrics, spec.behavior) = (None, None);
+    }
 }
 
 /// Keeps of a Pod what tells whether it runs, and why not.

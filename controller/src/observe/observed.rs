@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
@@ -56,6 +57,8 @@ pub struct Observed {
     pub namespace_labels: Option<BTreeMap<String, String>>,
     /// Content hashes of the namespace's `ConfigMap`s that a revision may hold a copy of.
     pub config_maps: BTreeMap<String, String>,
+    /// The namespace's autoscalers.
+    pub autoscalers: Vec<Arc<HorizontalPodAutoscaler>>,
 }
 
 /// The policy that a Canary follows.
@@ -117,6 +120,9 @@ impl Observed {
             namespace_labels: namespace_labels(caches, &namespace),
             routes,
             config_maps: config_maps.iter().filter_map(hash).collect(),
+            autoscalers: caches
+                .autoscalers
+                .state_filter(|autoscaler| here(autoscaler.namespace())),
             canary,
             namespace,
             name,

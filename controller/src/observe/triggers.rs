@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::DynamicObject;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -70,6 +71,14 @@ impl Concerns {
             },
             known => known,
         }
+    }
+
+    /// An autoscaler concerns whatever has the name that it points at. One that was pointed elsewhere is
+    /// looked at by the Canaries that it pointed at before, too: the old object is not at hand, and
+    /// autoscalers are few.
+    #[must_use]
+    pub fn autoscaler(object: &HorizontalPodAutoscaler) -> Self {
+        object.namespace().map_or(Self::Nobody, Self::Namespace)
     }
 
     /// A Service is a revision's, or a parent, or selects the same pods.

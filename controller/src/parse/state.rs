@@ -1,6 +1,6 @@
 //! The Canary's status becomes a [`State`], and a state the part of the status that is read back.
 
-use sluice_core::{RevisionName, Rollout, Stage, State, Time, Weight};
+use sluice_core::{Restored, RevisionName, Rollout, Stage, State, Time, Weight};
 use sluice_crds::{Adoption, CanaryStatus, Draining, PolicySpec, Rollout as RolloutStatus};
 
 use super::plan;
@@ -26,6 +26,15 @@ pub fn read(status: &CanaryStatus, now: Time) -> State {
             .and_then(|adoption| u32::try_from(adoption.target_replicas).ok())
             .filter(|replicas| *replicas > 0),
         contest: None,
+        released: adoption.is_some_and(|adoption| adoption.scaled_down),
+        held_by: adoption.and_then(|adoption| adoption.held_by.clone()),
+        restored: adoption
+            .and_then(|adoption| adoption.restored.as_ref())
+            .map(|restored| Restored {
+                replicas: u32::try_from(restored.replicas).unwrap_or_default(),
+                at: restored.at,
+                seen: restored.seen,
+            }),
     }
 }
 
@@ -113,14 +122,19 @@ pub fn write(state: &State, pinned: Option<&PolicySpec>, before: &CanaryStatus) 
 
 /// What is known of the target; 0 replicas stand for none known.
 fn adoption(state: &State) -> Option<Adoption> {
-    let replicas = state
-        .adopted_replicas
-        .map(|n| i32::try_from(n).unwrap_or(i32::MAX));
-    (replicas.is_some() || state.target_left_at.is_some()).then(|| Adoption {
-        target_replicas: replicas.unwrap_or_default(),
+    let count = |n| i32::try_from(n).unwrap_or(i32::MAX);
+    let adoption = Adoption {
+        target_replicas: state.adopted_replicas.map(count).unwrap_or_default(),
         left_at: state.target_left_at,
-        scaled_down: false,
-    })
+        scaled_down: state.released,
+        held_by: state.held_by.clone(),
+        restored: state.restored.map(|restored| sluice_crds::Restored {
+            replicas: count(restored.replicas),
+            at: restored.at,
+            seen: restored.seen,
+        }),
+    };
+    (adoption != Adoption::default()).then_some(adoption)
 }
 
 #[cfg(test)]
@@ -165,6 +179,13 @@ mod tests {
                 target_left_at: Some(time(6)),
                 adopted_replicas: Some(3),
                 contest: None,
+                released: true,
+                held_by: Some("argocd-controller".to_owned()),
+                restored: Some(Restored {
+                    replicas: 3,
+                    at: time(7),
+                    seen: true,
+                }),
             };
             let pinned = PolicySpec::built_in();
             let status = write(&state, Some(&pinned), &CanaryStatus::default());

@@ -1,8 +1,10 @@
 //! Which revision the target's template and configuration make.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::api::DynamicObject;
 use serde_json::Value;
-use sluice_core::{RevisionName, Target};
-use sluice_crds::TargetKind;
+use sluice_core::{RevisionName, Target, Writer};
+use sluice_crds::{TargetKind, labels};
 
 use crate::observe::Observed;
 use crate::render::config::{self, Config};
@@ -74,6 +76,8 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
             scalable: false,
             ready: 0,
             settled: true,
+            owned: false,
+            writer: None,
         });
     }
     let number = |path: &str| object.data.pointer(path).and_then(Value::as_u64);
@@ -97,5 +101,24 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
         scalable: true,
         ready: count("/status/readyReplicas"),
         settled,
+        owned: owners(object).any(|entry| entry.manager.as_deref() == Some(labels::MANAGER)),
+        writer: writer(object),
+    })
+}
+
+/// Who owns `spec.replicas`: of a cached Deployment no other entries are kept.
+fn owners(object: &DynamicObject) -> impl Iterator<Item = &ManagedFieldsEntry> {
+    object.metadata.managed_fields.iter().flatten()
+}
+
+/// Who else owns `spec.replicas`; of several, who has it in a manifest, and who wrote last.
+fn writer(object: &DynamicObject) -> Option<Writer> {
+    let others = owners(object).filter(|entry| entry.manager.as_deref() != Some(labels::MANAGER));
+    let by_manifest =
+        |entry: &ManagedFieldsEntry| entry.subresource.as_deref().is_none_or(str::is_empty);
+    let latest = others.max_by_key(|entry| (by_manifest(entry), entry.time.clone()))?;
+    Some(Writer {
+        manager: latest.manager.clone().unwrap_or_default(),
+        manifest: by_manifest(latest),
     })
 }

@@ -6,8 +6,9 @@ use sluice_core::{Blocked, Evidence, Orders, Parent, Route, Routing, World};
 use sluice_crds::{Waiver, annotations, labels};
 
 use crate::observe::Observed;
-use crate::render::{acceptance, live_route, mesh, service};
+use crate::render::{acceptance, live_route, mesh, service, time};
 
+use super::autoscaler;
 use super::revisions::{self, Known};
 use super::target::{self, Identified};
 
@@ -42,6 +43,7 @@ pub fn parse(
             .iter()
             .any(|name| name == labels::FINALIZER),
         deleting,
+        deleted_at: canary.metadata.deletion_timestamp.as_ref().and_then(time),
         blocked,
         target: target.filter(|_| !removed),
         replicas: canary
@@ -59,6 +61,7 @@ pub fn parse(
         evidence,
         orders: orders(observed),
         refused: None,
+        autoscaler: autoscaler::parse(observed),
     }
 }
 

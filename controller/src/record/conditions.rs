@@ -164,8 +164,17 @@ fn sentence(decision: &Decision, waiting: &Waiting) -> String {
             "the service goes back to {}, without gates: {waiting}",
             rollout.candidate
         ),
+        None if is_advice(waiting) => format!("{}; {waiting}", resting(decision).1),
         _ => waiting.to_string(),
     }
+}
+
+/// Whether nothing is waited for but a person, and the service does not depend on that.
+fn is_advice(waiting: &Waiting) -> bool {
+    matches!(
+        waiting,
+        Waiting::ReplicasInGit { .. } | Waiting::Autoscaler { .. } | Waiting::SizeContested { .. }
+    )
 }
 
 fn reason(waiting: &Waiting) -> String {
@@ -187,7 +196,12 @@ fn reason(waiting: &Waiting) -> String {
         Waiting::Evidence { why, .. } => inconclusive(why),
         Waiting::Drain { .. } => Reason::Draining,
         Waiting::Rejected { .. } => Reason::Rejected,
-        Waiting::HandOver { .. } | Waiting::Removal => Reason::Finalising,
+        Waiting::HandOver { .. } | Waiting::Removal | Waiting::LeftServing { .. } => {
+            Reason::Finalising
+        }
+        Waiting::ReplicasInGit { .. } => Reason::ReplicasInGit,
+        Waiting::Autoscaler { .. } => Reason::AutoscalerOnTarget,
+        Waiting::SizeContested { .. } => Reason::ReplicasContested,
         Waiting::Contested { .. } => Reason::RouteContested,
     };
     reason.as_str().to_owned()

@@ -37,9 +37,7 @@ fn event(note: &Note) -> Event {
         Note::Adopted(revision) => (
             normal,
             "Adopted",
-            format!(
-                "{revision} serves all requests; once the target is at 0, remove its replicas from Git"
-            ),
+            format!("{revision} serves all requests; the target is scaled to 0 next"),
         ),
         Note::Started {
             candidate,
@@ -81,6 +79,39 @@ fn event(note: &Note) -> Event {
             ),
         ),
         Note::Obeyed(order) => (normal, "Obeyed", format!("carried out the order {order}")),
+        Note::Released {
+            held_by: Some(manager),
+            ..
+        } => (
+            normal,
+            "TargetReleased",
+            format!(
+                "the Deployment is at 0: now remove spec.replicas from it in Git, from where {manager} \
+                 applies it"
+            ),
+        ),
+        Note::Released { replicas, .. } => (
+            normal,
+            "TargetReleased",
+            format!("the Deployment is at 0, the revision has its {replicas} pods"),
+        ),
+        Note::TargetRestored { writer, replicas } => (
+            EventType::Warning,
+            "TargetRestored",
+            format!(
+                "{writer} set spec.replicas of the Deployment to {replicas}; it is put back to 0, once. \
+                 Remove spec.replicas from it in Git"
+            ),
+        ),
+        Note::LeftServing(revision) => (
+            EventType::Warning,
+            "LeftServing",
+            format!(
+                "{revision} goes on serving, since the target does not run this template: its Deployment \
+                 and Service, and the HTTPRoute, stay. To go on, create the Canary again. To leave Sluice, \
+                 scale the target up and, once it is ready, delete what has the label sluice.dev/canary"
+            ),
+        ),
     };
     Event {
         type_,
@@ -102,8 +133,10 @@ fn action(note: &Note) -> String {
             candidate: revision,
             ..
         }
-        | Note::Rejected { revision, .. } => revision.as_str(),
-        Note::RouteRestored { writer } => writer,
+        | Note::Rejected { revision, .. }
+        | Note::LeftServing(revision) => revision.as_str(),
+        Note::Released { .. } => "target",
+        Note::RouteRestored { writer } | Note::TargetRestored { writer, .. } => writer,
         Note::Obeyed(order) => order,
     };
     about.chars().take(128).collect()

@@ -49,14 +49,6 @@ pub fn of(
     if let (Some(rollout), false) = (&mut status.rollout, decision.findings.is_empty()) {
         rollout.evidence = decision.findings.iter().map(evidence).collect();
     }
-    if let Some(adoption) = &mut status.adoption {
-        let target = observed
-            .target
-            .as_ref()
-            .and_then(|t| t.data.pointer("/spec/replicas"));
-        let taken_over = decision.state.stable.is_some();
-        adoption.scaled_down = taken_over && target.is_none_or(|n| n.as_u64() == Some(0));
-    }
     for entry in told.ended {
         // A write whose answer was lost may have brought it there.
         if !status.history.contains(entry) {
@@ -202,7 +194,12 @@ pub fn history(note: &Note, at: Time) -> Option<HistoryEntry> {
             (revision, Outcome::Aborted, reason.as_str())
         }
         Note::Rejected { revision, reason } => (revision, Outcome::RolledBack, reason.as_str()),
-        Note::Started { .. } | Note::RouteRestored { .. } | Note::Obeyed(_) => return None,
+        Note::Started { .. }
+        | Note::RouteRestored { .. }
+        | Note::Obeyed(_)
+        | Note::Released { .. }
+        | Note::TargetRestored { .. }
+        | Note::LeftServing(_) => return None,
     };
     let reason = reason.chars().take(1024).collect();
     Some(HistoryEntry {

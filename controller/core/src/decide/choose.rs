@@ -100,6 +100,10 @@ fn start(turn: &mut Turn<'_>, target: &Target) {
     if first && target.replicas > 0 {
         turn.state.adopted_replicas = Some(target.replicas);
     }
+    if !first && target.writer.is_none() {
+        // A new template came, and with it no size: it is not in Git any more.
+        turn.state.held_by = None;
+    }
     let gated = !first && !going_back;
     let rollout = Rollout::new(candidate.clone(), turn.plan.clone(), gated, turn.now);
     turn.state.rollout = Some(rollout);

@@ -1,11 +1,17 @@
 //! Deletion of the Canary: the service goes on as Git describes it.
 
-use crate::decision::{Effect, Routing};
+use chrono::TimeDelta;
+
+use crate::decision::{Effect, Note, Routing};
 use crate::waiting::Waiting;
-use crate::{State, Target, Weight};
+use crate::{RevisionName, State, Target, Time, Weight};
 
 use super::turn::Turn;
 use super::{admit, drain, retire};
+
+/// Who removes an app deletes its objects one after the other. What goes within this time of the Canary
+/// goes with it: what was left serving before would stay for ever.
+const PRUNE: TimeDelta = TimeDelta::seconds(10);
 
 pub(super) fn run(turn: &mut Turn<'_>) {
     if !turn.world.claimed {
@@ -47,17 +53,28 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
         turn.effects.push(Effect::Route(routing));
     }
     drain::track(turn);
+    // What serves stays where Git's template is another one, or has no pods to hand over to.
+    let stays = target.revision != stable || !target.scalable;
+    let until = leaves_at(turn);
+    if stays {
+        turn.wait(Waiting::LeftServing {
+            revision: stable.clone(),
+            until,
+        });
+    }
     admit::run(turn);
     // The parent's selector matches every revision's pods: without the route they would serve too.
     let others_gone = remove_others(turn, &stable);
-    if target.revision != stable || !target.scalable {
-        // What serves stays: Git's template is another one, or has no pods to hand over to.
-        if others_gone {
+    if stays {
+        if turn.now < until {
+            turn.wake(until);
+        } else if others_gone {
+            turn.notes.push(Note::LeftServing(stable));
             turn.effects.push(Effect::Release);
         }
         return;
     }
-    let wanted = turn.desired().max(1);
+    let wanted = turn.full().max(1);
     if target.replicas < wanted {
         turn.effects.push(Effect::ScaleTarget(wanted));
     }
@@ -73,8 +90,14 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
     }
 }
 
+/// When a Canary may go at the earliest while a revision stays: by then it is clear that the app stays.
+fn leaves_at(turn: &Turn<'_>) -> Time {
+    let deleted_at = turn.world.deleted_at.unwrap_or(turn.now - PRUNE);
+    deleted_at.min(turn.now) + PRUNE
+}
+
 /// Removes every revision but the one that goes on serving; says whether they are gone.
-fn remove_others(turn: &mut Turn<'_>, stable: &crate::RevisionName) -> bool {
+fn remove_others(turn: &mut Turn<'_>, stable: &RevisionName) -> bool {
     let others = turn
         .world
         .revisions
@@ -103,7 +126,7 @@ fn remove_all(turn: &mut Turn<'_>, gently: bool) {
     }
 }
 
-fn remove_drained(turn: &mut Turn<'_>, name: &crate::RevisionName, revision: &crate::Revision) {
+fn remove_drained(turn: &mut Turn<'_>, name: &RevisionName, revision: &crate::Revision) {
     if turn.world.weight(name).is_zero() && drain::is_over(turn, name, revision) {
         retire::remove(turn, name, revision);
     }

@@ -24,11 +24,11 @@ pub(super) fn of(state: &State, world: &World, waiting: Option<&Waiting>) -> Pha
             (Stage::Promote, _) => Phase::Promoting,
         },
         (None, _) if matches!(waiting, Some(Waiting::Rejected { .. })) => Phase::Failed,
-        (None, stable) => at_rest(state, world, stable.is_some()),
+        (None, stable) => at_rest(state, world, stable.is_some(), waiting),
     }
 }
 
-fn at_rest(state: &State, world: &World, has_stable: bool) -> Phase {
+fn at_rest(state: &State, world: &World, has_stable: bool, waiting: Option<&Waiting>) -> Phase {
     let Some(target) = &world.target else {
         return if has_stable {
             Phase::Succeeded
@@ -48,7 +48,9 @@ fn at_rest(state: &State, world: &World, has_stable: bool) -> Phase {
         .iter()
         .filter(|(name, _)| **name != target.revision);
     let left = others.any(|(_, other)| other.workload.as_ref().is_some_and(|w| w.replicas > 0));
-    if !left && target.replicas == 0 {
+    // Who contests the target's size starts pods that serve nobody.
+    let contested = matches!(waiting, Some(Waiting::SizeContested { .. }));
+    if !left && (target.replicas == 0 || contested) {
         Phase::Succeeded
     } else {
         Phase::Finalising

@@ -20,6 +20,9 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     {
         turn.state = State {
             adopted_replicas: turn.state.adopted_replicas,
+            released: turn.state.released,
+            held_by: turn.state.held_by.take(),
+            restored: turn.state.restored,
             ..State::default()
         };
         from_world(turn);
@@ -143,6 +146,8 @@ fn from_world(turn: &mut Turn<'_>) {
         }
         None => {}
     }
+    let at_zero = world.target.as_ref().is_none_or(|t| t.replicas == 0);
+    turn.state.released |= turn.state.stable.is_some() && at_zero;
     let serving = match (&turn.state.stable, &turn.state.rollout) {
         (Some(stable), _) => Some(stable),
         (None, Some(rollout)) => Some(&rollout.candidate),

@@ -4,7 +4,7 @@ use crate::decision::{Effect, Part};
 use crate::waiting::Waiting;
 use crate::{Record, Revision, RevisionName, Time};
 
-use super::admit;
+use super::adopt;
 use super::drain;
 use super::turn::Turn;
 
@@ -23,7 +23,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
             problem,
         });
     }
-    release_target(turn);
+    adopt::release(turn);
     for (name, revision) in &turn.world.revisions {
         let rejected = revision.record.as_ref().is_some_and(Record::is_rejected);
         let unused = !drain::is_in_use(turn, name) && turn.world.weight(name).is_zero();
@@ -120,44 +120,4 @@ fn is_remembered(turn: &Turn<'_>, name: &RevisionName) -> bool {
         || latest(turn, Record::is_rejected)
             .take(REJECTIONS_KEPT)
             .any(|kept| kept == name)
-}
-
-/// Scales the target's own pods away once nobody reaches them.
-fn release_target(turn: &mut Turn<'_>) {
-    let target = turn.world.target.as_ref();
-    if target.is_none_or(|target| target.replicas == 0) {
-        return;
-    }
-    let is_safe = turn.world.blocked.is_none() && serves_stable(turn);
-    let Some(left_at) = turn.state.target_left_at.filter(|_| is_safe) else {
-        return;
-    };
-    let until = drain::ends(turn, left_at);
-    if turn.now < until {
-        turn.wait(Waiting::Drain {
-            revision: None,
-            until,
-        });
-        turn.wake(until);
-        return;
-    }
-    // Should somebody scale it up again, the next time comes no sooner than a drain later: two writers
-    // must not race.
-    turn.state.target_left_at = Some(turn.now);
-    turn.effects.push(Effect::ScaleTarget(0));
-}
-
-/// Whether the route is in force and a stable revision of full size serves by it.
-fn serves_stable(turn: &Turn<'_>) -> bool {
-    let (Some(route), Some(stable)) = (&turn.world.route, &turn.state.stable) else {
-        return false;
-    };
-    let revision = turn.revision(stable);
-    let workload = revision.and_then(|revision| revision.workload.as_ref());
-    route.accepted
-        && route.intact
-        && admit::is_covered(turn)
-        && !route.weight(stable).is_zero()
-        && turn.world.parent.bound
-        && workload.is_some_and(|w| w.ready >= turn.desired())
 }

@@ -68,7 +68,9 @@ impl Cache {
         match kind {
             Kind::Canary => {
                 (seen.suspended, seen.claimed) = (truth.suspended, truth.claimed);
-                (seen.deleting, seen.replicas) = (truth.deleting, truth.replicas);
+                (seen.deleting, seen.deleted_at) = (truth.deleting, truth.deleted_at);
+                seen.replicas = truth.replicas;
+                seen.autoscaler.clone_from(&truth.autoscaler);
                 seen.orders = truth.orders.clone();
                 seen.blocked.clone_from(&truth.blocked);
             }
@@ -119,7 +121,7 @@ fn kind_of(effect: &Effect) -> Kind {
         Effect::Expose(_) => Kind::Services,
         Effect::Run { .. } | Effect::Admit(_) | Effect::Dismiss(_) => Kind::Workloads,
         Effect::Route(_) | Effect::Unroute => Kind::Route,
-        Effect::ScaleTarget(_) => Kind::Target,
+        Effect::ScaleTarget(_) | Effect::KeepTarget(_) => Kind::Target,
         Effect::Remove { part, .. } => match part {
             sluice_core::Part::Workload => Kind::Workloads,
             sluice_core::Part::Service => Kind::Services,

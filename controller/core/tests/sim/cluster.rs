@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta};
 use sluice_core::{
     Admission, Caller, Effect, Parent, Part, Record, Revision, RevisionName, Route, Routing,
-    Service, Target, Time, Weight, Workload, World,
+    Service, Target, Time, Weight, Workload, World, Writer,
 };
 
 use crate::metrics::Meter;
@@ -77,6 +77,14 @@ pub(crate) fn start_of_time() -> Time {
     DateTime::from_timestamp(1_700_006_400, 0).unwrap()
 }
 
+/// Git has `spec.replicas` of the target.
+fn git() -> Writer {
+    Writer {
+        manager: "git".to_owned(),
+        manifest: true,
+    }
+}
+
 /// The number of a revision's template: `v4.1` is template 4 with configuration 1.
 pub(crate) fn template_of(revision: &RevisionName) -> u8 {
     revision.as_str().as_bytes()[1] - b'0'
@@ -102,6 +110,8 @@ impl Cluster {
                     replicas: 4,
                     ready: 4,
                     settled: true,
+                    owned: false,
+                    writer: Some(git()),
                 }),
                 ..World::default()
             },
@@ -130,6 +140,8 @@ impl Cluster {
             replicas: 0,
             ready: 0,
             settled: true,
+            owned: false,
+            writer: None,
         });
         target.template = format!("v{template}");
         target.revision = match config {
@@ -266,6 +278,14 @@ impl Cluster {
                 let target = self.world.target.as_mut().ok_or("target not found")?;
                 target.replicas = *replicas;
                 target.settled = target.ready == *replicas;
+                (target.owned, target.writer) = (true, None);
+            }
+            Effect::KeepTarget(replicas) => {
+                let target = self.world.target.as_mut().ok_or("target not found")?;
+                if target.replicas != *replicas {
+                    return Err("conflict".to_owned());
+                }
+                target.owned = true;
             }
             Effect::Remove { revision, part } => self.remove(revision, *part),
             Effect::Admit(name) => {

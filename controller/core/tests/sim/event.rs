@@ -1,7 +1,9 @@
 //! What happens to a Canary, in any order.
 
 use chrono::TimeDelta;
-use sluice_core::{Admission, Blocked, RevisionName, Route, Weight, World};
+use sluice_core::{
+    Admission, Autoscaler, Blocked, RevisionName, Route, Scaled, Weight, World, Writer,
+};
 
 use crate::cache::Kind;
 use crate::cluster::{BAD, CRASHING, Cluster, Pods};
@@ -19,6 +21,10 @@ pub(crate) enum Event {
     Scale(u32),
     /// Somebody sets `spec.replicas` of the target.
     ScaleTarget(u32),
+    /// Git drops `spec.replicas` of the target.
+    DropReplicas,
+    /// An autoscaler is there, pointed at this.
+    Autoscale(Option<Scaled>),
     Pods(Pods),
     /// The ready pods of the revision with this index die.
     KillPods(u8),
@@ -91,7 +97,11 @@ impl Event {
             110..134 => Self::Push(version),
             134..140 => Self::Configure(what % 3),
             140..144 => Self::Scale(u32::from(version) + 1),
-            144..147 => Self::ScaleTarget(u32::from(version)),
+            144..146 => Self::ScaleTarget(u32::from(version)),
+            146 if what < 128 => Self::DropReplicas,
+            146 => Self::Autoscale(
+                [None, Some(Scaled::Target), Some(Scaled::Canary)][usize::from(what % 3)],
+            ),
             147..155 => {
                 Self::Pods([Pods::Quick, Pods::OneByOne, Pods::Stuck][usize::from(what % 3)])
             }
@@ -154,6 +164,10 @@ impl Event {
                 cluster.in_force.clear();
             }
             Self::Delete if !cluster.world.claimed => cluster.gone = true,
+            Self::Delete => {
+                cluster.world.deleting = true;
+                cluster.world.deleted_at.get_or_insert(cluster.now);
+            }
             _ => self.change(&mut cluster.world),
         }
     }
@@ -168,7 +182,28 @@ impl Event {
                 if let Some(target) = world.target.as_mut().filter(|_| !world.deleting) {
                     target.replicas = replicas;
                     target.settled = target.ready == replicas;
+                    target.owned = false;
+                    target.writer = Some(Writer {
+                        manager: "kubectl".to_owned(),
+                        manifest: false,
+                    });
                 }
+            }
+            Self::DropReplicas => {
+                if let Some(target) = &mut world.target {
+                    // The API server puts its default where nobody owns the field any more.
+                    if !target.owned && target.writer.is_some() && !world.deleting {
+                        target.replicas = 1;
+                        target.settled = target.ready == 1;
+                    }
+                    target.writer = None;
+                }
+            }
+            Self::Autoscale(scales) => {
+                world.autoscaler = scales.map(|scales| Autoscaler {
+                    name: "HorizontalPodAutoscaler shop".to_owned(),
+                    scales,
+                });
             }
             Self::KillPods(index) => {
                 if let Some(revision) = world.revisions.values_mut().nth(index.into()) {
@@ -202,7 +237,6 @@ impl Event {
                     message: "HTTPRoute other has the same parent".to_owned(),
                 });
             }
-            Self::Delete => world.deleting = true,
             Self::DeleteTarget => world.target = None,
             _ => {}
         }

@@ -36,10 +36,12 @@ pub(crate) fn check(cluster: &Cluster, last: Option<&Decision>) -> Result<(), (u
                 format!("{stable} is stable, and the route says {route:?}"),
             ));
         }
-        if world
-            .target
-            .as_ref()
-            .is_some_and(|target| target.replicas > 0)
+        let contested = matches!(decision.waiting, Some(Waiting::SizeContested { .. }));
+        if !contested
+            && world
+                .target
+                .as_ref()
+                .is_some_and(|target| target.replicas > 0)
         {
             return Err((4, "the target keeps its pods at rest".to_owned()));
         }

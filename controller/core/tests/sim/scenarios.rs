@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use insta::{Settings, assert_snapshot};
-use sluice_core::{Action, decide};
+use sluice_core::{Action, Scaled, decide};
 
 use crate::cluster::Pods;
 use crate::event::{Edit, Event, Verb};
@@ -113,6 +113,18 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["around", state] => Event::Around(*state == "on"),
         ["suspend", state] => Event::Suspend(*state == "on"),
         ["lose-status"] => Event::LoseStatus,
+        ["scale-target", replicas] => Event::ScaleTarget(replicas.parse().ok()?),
+        ["drop-replicas"] => Event::DropReplicas,
+        ["autoscale", "target"] => Event::Autoscale(Some(Scaled::Target)),
+        ["autoscale", "canary"] => Event::Autoscale(Some(Scaled::Canary)),
+        ["no-size"] => {
+            history.cluster.world.replicas = None;
+            Event::CatchUp
+        }
+        ["size", replicas] => {
+            history.cluster.world.replicas = Some(replicas.parse().ok()?);
+            Event::CatchUp
+        }
         ["delete"] => Event::Delete,
         ["delete-target"] => Event::DeleteTarget,
         _ => return None,

@@ -6,16 +6,23 @@ use super::Look;
 
 pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
     let seen = look.seen;
-    if seen.suspended && !look.decision.effects.is_empty() {
+    let removed = seen.deleting && seen.target.is_none();
+    if seen.suspended && !removed && !look.decision.effects.is_empty() {
         return Err((7, format!("suspended, yet {:?}", look.decision.effects)));
     }
     for effect in &look.decision.effects {
-        let Effect::ScaleTarget(replicas) = effect else {
+        let (Effect::ScaleTarget(replicas) | Effect::KeepTarget(replicas)) = effect else {
             continue;
         };
         let Some(target) = &seen.target else {
             return Err((7, "scales a target that is gone".to_owned()));
         };
+        if matches!(effect, Effect::KeepTarget(_)) {
+            if *replicas != target.replicas {
+                return Err((7, format!("keeps the target at {replicas} by changing it")));
+            }
+            continue;
+        }
         if seen.deleting {
             if *replicas <= target.replicas {
                 return Err((7, format!("takes pods of the target: {replicas}")));

@@ -1,0 +1,162 @@
+//! The target's own pods: they stay until the first revision serves, and stay away from then on.
+
+use chrono::TimeDelta;
+
+use crate::decision::{Effect, Note};
+use crate::state::Restored;
+use crate::waiting::Waiting;
+use crate::{Scaled, Target};
+
+use super::admit;
+use super::drain;
+use super::turn::Turn;
+
+/// How long the target is left to somebody who scales it up again after it was put back: two who write
+/// in turn start and stop pods for nothing.
+const TRUCE: TimeDelta = TimeDelta::hours(1);
+
+/// Until the target is at 0 it keeps its size, even if Git drops `spec.replicas` before it was told to:
+/// the API server would make it 1.
+pub(super) fn keep(turn: &mut Turn<'_>) {
+    let Some(target) = &turn.world.target else {
+        return;
+    };
+    let adopting = turn.state.rollout.is_some() || turn.state.stable.is_some();
+    if !adopting || turn.state.released || target.replicas == 0 {
+        return;
+    }
+    if turn.state.stable.is_none() {
+        // It still serves, and may have been scaled up since.
+        let size = turn.state.adopted_replicas.unwrap_or_default();
+        turn.state.adopted_replicas = Some(size.max(target.replicas));
+    }
+    if !target.owned {
+        turn.effects.push(Effect::KeepTarget(target.replicas));
+    }
+}
+
+/// Scales the target's own pods away once nobody reaches them.
+pub(super) fn release(turn: &mut Turn<'_>) {
+    let Some(target) = &turn.world.target else {
+        return;
+    };
+    if target.replicas == 0 {
+        released(turn, target);
+        return;
+    }
+    let is_safe = turn.world.blocked.is_none() && serves_stable(turn);
+    let Some(left_at) = turn.state.target_left_at.filter(|_| is_safe) else {
+        return;
+    };
+    if is_contested(turn, target) {
+        return;
+    }
+    let until = drain::ends(turn, left_at);
+    if turn.now < until {
+        turn.wait(Waiting::Drain {
+            revision: None,
+            until,
+        });
+        turn.wake(until);
+        return;
+    }
+    // Should somebody scale it up again, the next time comes no sooner than a drain later.
+    turn.state.target_left_at = Some(turn.now);
+    if turn.state.released {
+        restore(turn, target);
+    } else {
+        let writer = target.writer.as_ref().filter(|writer| writer.manifest);
+        turn.state.held_by = writer.map(|writer| writer.manager.clone());
+    }
+    turn.effects.push(Effect::ScaleTarget(0));
+}
+
+/// Says what a person should do so that nothing scales the target any more.
+pub(super) fn advise(turn: &mut Turn<'_>) {
+    let at_zero = turn.world.target.as_ref().is_some_and(|t| t.replicas == 0);
+    if !at_zero || !turn.state.released || turn.state.rollout.is_some() {
+        return;
+    }
+    let unsaid = turn.world.replicas.is_none().then(|| turn.desired());
+    if let Some(autoscaler) = &turn.world.autoscaler {
+        let moves = autoscaler.scales == Scaled::Target;
+        if moves || unsaid.is_some() {
+            turn.wait(Waiting::Autoscaler {
+                name: autoscaler.name.clone(),
+                moves,
+                replicas: unsaid,
+            });
+        }
+    }
+    // Whether Git still has it cannot be seen: whoever has it lost the field to our write. That the
+    // Canary says its size is what shows that it was moved.
+    if let Some((manager, replicas)) = turn.state.held_by.clone().zip(unsaid) {
+        turn.wait(Waiting::ReplicasInGit { manager, replicas });
+    }
+}
+
+/// Notes that the target is at 0.
+fn released(turn: &mut Turn<'_>, target: &Target) {
+    if turn.state.stable.is_none() {
+        return;
+    }
+    if !turn.state.released && target.scalable {
+        turn.notes.push(Note::Released {
+            replicas: turn.desired(),
+            held_by: turn.state.held_by.clone(),
+        });
+    }
+    turn.state.released = true;
+    if let Some(restored) = &mut turn.state.restored {
+        restored.seen = true;
+    }
+}
+
+/// Whether somebody scales the target up again after it was put back; says so.
+fn is_contested(turn: &mut Turn<'_>, target: &Target) -> bool {
+    let Some((restored, writer)) = turn.state.restored.zip(target.writer.as_ref()) else {
+        return false;
+    };
+    let until = restored.at + TRUCE;
+    let contested = restored.seen && restored.replicas == target.replicas && turn.now < until;
+    if contested {
+        turn.wait(Waiting::SizeContested {
+            writer: writer.manager.clone(),
+            replicas: target.replicas,
+            until,
+        });
+        turn.wake(until);
+    }
+    contested
+}
+
+fn restore(turn: &mut Turn<'_>, target: &Target) {
+    turn.state.restored = Some(Restored {
+        replicas: target.replicas,
+        at: turn.now,
+        seen: false,
+    });
+    match &target.writer {
+        Some(writer) => turn.notes.push(Note::TargetRestored {
+            writer: writer.manager.clone(),
+            replicas: target.replicas,
+        }),
+        // Git dropped the field, and the API server put its default there.
+        None => turn.state.held_by = None,
+    }
+}
+
+/// Whether the route is in force and a stable revision of full size serves by it.
+fn serves_stable(turn: &Turn<'_>) -> bool {
+    let (Some(route), Some(stable)) = (&turn.world.route, &turn.state.stable) else {
+        return false;
+    };
+    let revision = turn.revision(stable);
+    let workload = revision.and_then(|revision| revision.workload.as_ref());
+    route.accepted
+        && route.intact
+        && admit::is_covered(turn)
+        && !route.weight(stable).is_zero()
+        && turn.world.parent.bound
+        && workload.is_some_and(|w| w.ready >= turn.desired())
+}
