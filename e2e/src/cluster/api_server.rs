@@ -214,7 +214,7 @@ pub(super) fn start_controllers(
         "--profiling=false",
     ])
     .args(["--kube-api-qps=1000", "--kube-api-burst=1000"])
-    // 15 s by default, which a story would spend on waiting.
+    // There is no metrics API: an autoscaler only keeps its target within its limits.
     .arg("--horizontal-pod-autoscaler-sync-period=1s")
     .args([
         "--concurrent-deployment-syncs=20",

@@ -219,9 +219,14 @@ impl Waypoint {
     async fn set_ready(&self, ready: bool) -> Result<()> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
         let status = pod_status(self.ip, ready);
-        pods.patch_status(&self.pod, &PatchParams::default(), &Patch::Merge(&status))
-            .await
-            .context("writing the waypoint pod's status")?;
+        let params = PatchParams::default();
+        let status = Patch::Merge(&status);
+        let written = pods.patch_status(&self.pod, &params, &status);
+        match written.await {
+            // It went with its namespace.
+            Err(kube::Error::Api(answer)) if answer.code == 404 && !ready => return Ok(()),
+            written => written.context("writing the waypoint pod's status")?,
+        };
         Ok(())
     }
 }

@@ -15,8 +15,8 @@ use crate::process::{Launch, Process};
 pub const USER: &str = "system:serviceaccount:sluice-system:sluice";
 /// The [`Second`] one, as the audit log names it.
 pub const SECOND: &str = "system:serviceaccount:sluice-system:sluice-second";
-const NAMESPACE: &str = "sluice-system";
-const ACCOUNT: &str = "sluice";
+pub(super) const NAMESPACE: &str = "sluice-system";
+pub(super) const ACCOUNT: &str = "sluice";
 const SECOND_ACCOUNT: &str = "sluice-second";
 const START: Duration = Duration::from_secs(20);
 /// What Kubernetes gives a pod to end in order, by default.

@@ -4,11 +4,13 @@
 pub mod app;
 mod controller;
 mod direct;
+mod install;
 mod look;
 mod neighbour;
 mod person;
 mod recording;
 mod scene;
+mod target;
 mod wait;
 mod witness;
 
@@ -16,12 +18,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::build::{Programs, Tools};
 use crate::cluster::Cluster;
 use crate::node::{self, Node};
-use crate::paths;
 
 pub use app::App;
 pub use controller::{Controller, Gated, SECOND, Second, USER};
@@ -54,10 +55,7 @@ impl Stage {
         let dir = cluster.run_dir().join("node");
         let node = node::Config::new(programs.demo_app.clone(), dir);
         let node = Node::start(cluster.client(), node).await?;
-        let rbac = paths::workspace().join("deploy/rbac.yaml");
-        let rbac = std::fs::read_to_string(&rbac)
-            .with_context(|| format!("reading {}", rbac.display()))?;
-        cluster.apply(&rbac).await?;
+        install::grant(&cluster).await?;
         let controller = Controller::start(&cluster, &programs.sluice).await?;
         Ok(Self {
             controller,

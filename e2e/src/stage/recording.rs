@@ -6,7 +6,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures::StreamExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -128,6 +128,21 @@ impl<T: Clone + Send + 'static> Recording<T> {
     }
 }
 
+impl Recording<usize> {
+    /// Fails if it ever was less than `least`, or if nothing was seen.
+    ///
+    /// # Errors
+    /// With all that was seen.
+    pub fn never_below(&self, least: usize) -> Result<()> {
+        let all = self.all();
+        let fewest = all.iter().map(|seen| seen.what).min();
+        let enough = fewest.is_some_and(|fewest| fewest >= least);
+        let seen: Vec<_> = all.iter().map(|seen| seen.what).collect();
+        ensure!(enough, "{fewest:?} instead of {least} ready pods: {seen:?}");
+        Ok(())
+    }
+}
+
 impl Scene<'_> {
     /// Records what the routes of a Canary say, an entry for each change of weights.
     ///
@@ -223,6 +238,23 @@ impl Scene<'_> {
             see,
         )
         .await
+    }
+
+    /// Records `spec.replicas` of a Deployment, an entry for each change of it.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn record_size(&self, deployment: &str) -> Result<Recording<i32>> {
+        let mut last = None;
+        let see = move |change: Event<Deployment>| match change {
+            Event::Apply(object) | Event::InitApply(object) => {
+                let size = object.spec?.replicas?;
+                (last.replace(size) != Some(size)).then_some(size)
+            }
+            Event::Init | Event::InitDone | Event::Delete(_) => None,
+        };
+        let config = watcher::Config::default().fields(&format!("metadata.name={deployment}"));
+        Recording::start(self.api(), config, see).await
     }
 
     /// Records how many pods that a selector selects are ready, an entry for each change of it.

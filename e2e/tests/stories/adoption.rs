@@ -1,17 +1,18 @@
-//! Taking a running Deployment over, and handing it back.
+//! Taking a running Deployment over: whoever sets its size, there are never fewer ready pods than before, and
+//! the words of the condition lead to a state in which nothing is left to say.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::load::Load;
-use e2e::stage::{App, Recording, Scene, Stage, eventually, no_failure};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{DeleteParams, ListParams};
-use sluice_crds::Canary;
+use e2e::stage::{App, Recording, Scene, Stage, app, eventually, no_failure, says};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use sluice_crds::{Canary, Phase};
 use tokio::time::Instant;
 
-/// As Git has it.
+/// The size of the Deployment.
 const REPLICAS: usize = 3;
 /// `drainDelay` of the stories' policy.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -19,18 +20,19 @@ const RATE: f64 = 300.0;
 /// All pods of the app; and those of its own Deployment.
 const PODS: &str = "app=shop";
 const OWN_PODS: &str = "app=shop,!sluice.dev/revision";
+/// What the condition says once Git may drop the size.
+const NOW: &str = "now remove spec.replicas from the Deployment in Git";
 
-/// Users notice neither that Sluice comes nor that it goes: at least as many pods as Git asks for are
-/// ready at any time, the Deployment's own leave last and come back first.
-pub(crate) async fn comes_and_goes_without_a_failed_request(stage: &Stage) -> Result<()> {
+/// Git says `replicas: 3`. The Deployment's own pods leave last, and only then is Git's turn.
+pub(crate) async fn with_its_size_in_git(stage: &Stage) -> Result<()> {
     let scene = stage.scene("adoption").await?;
-    let (app, load) = running(&scene).await?;
-    let (pods, own) = (
-        scene.record_ready(PODS).await?,
-        scene.record_ready(OWN_PODS).await?,
-    );
+    let (app, load, pods) = running(&scene, Some(3)).await?;
+    let own = scene.record_ready(OWN_PODS).await?;
     let routed = scene.record_weights("shop").await?;
-
+    scene
+        .canary("shop", &policy(&scene, "suspend: true\n"))
+        .await?;
+    let told = scene.record_canary("shop").await?;
     let status = scene.adopt(&app, "").await?;
     let revision = scene.revision_of(&app).await?;
     ensure!(
@@ -41,132 +43,255 @@ pub(crate) async fn comes_and_goes_without_a_failed_request(stage: &Stage) -> Re
         scene.pods(&revision).await?.len() == REPLICAS,
         "not the size that Git asks for"
     );
-    ensure!(
-        scene.replicas("shop").await? == 0,
-        "the Deployment was not scaled down"
-    );
-    let scaled_down = status
-        .adoption
-        .context("no word of the adoption")?
-        .scaled_down;
-    ensure!(
-        scaled_down,
-        "the status does not say that the Deployment is at 0"
-    );
     let served_at = routed.all().first().context("no route")?.at;
-    let left_at = first_below(&own, REPLICAS)?;
-    let waited = left_at.saturating_duration_since(served_at);
+    let waited = first_below(&own, REPLICAS)?.saturating_duration_since(served_at);
     ensure!(
         waited >= DRAIN,
         "the Deployment lost pods {waited:?} after the route came"
     );
 
+    let wait = Duration::from_secs(5);
+    let words = [NOW, "e2e", "set spec.replicas: 3 on this Canary"];
+    scene.told("shop", "ReplicasInGit", &words, wait).await?;
+    for seen in told.all() {
+        let early = !is_scaled_down(&seen.what) && says_now(&seen.what);
+        ensure!(!early, "told too early: {:?}", seen.what.status);
+    }
+    // Just as told: `adopt` applies what Git holds.
+    let mut followed = app.clone();
+    followed.replicas = None;
+    scene.deploy(&followed).await?;
     scene
-        .api::<Canary>()
-        .delete("shop", &DeleteParams::default())
+        .canary("shop", &policy(&scene, "replicas: 3\n"))
         .await?;
-    nothing_left(&scene, Duration::from_secs(40)).await?;
-    let gone_at = routed
-        .all()
-        .last()
-        .filter(|seen| seen.what.weights.is_empty())
-        .map(|s| s.at);
-    let gone_at = gone_at.context("the route is still there")?;
-    let back = own
-        .all()
-        .into_iter()
-        .take_while(|seen| seen.at <= gone_at)
-        .last();
-    let back = back.map(|seen| seen.what);
-    ensure!(
-        back == Some(REPLICAS),
-        "{back:?} of the Deployment's pods ready as the route went"
-    );
-    let deployment = scene.api::<Deployment>().get("shop").await?;
-    let ready = deployment.status.and_then(|status| status.ready_replicas);
-    ensure!(ready == Some(3), "{ready:?} pods are ready");
-
-    let fewest = pods
-        .all()
-        .into_iter()
-        .map(|seen| seen.what)
-        .min()
-        .context("no pods")?;
-    ensure!(
-        fewest >= REPLICAS,
-        "only {fewest} pods were ready: {:?}",
-        pods.all()
-    );
-    no_failure(&load.stop().await)?;
-    scene.close().await
+    scene.clean("shop").await?;
+    end(scene, load, &pods).await
 }
 
-/// The whole app is removed, in the order of its manifests and all at once: nothing stays behind.
-pub(crate) async fn removed_with_its_app_nothing_stays(stage: &Stage) -> Result<()> {
-    let scene = stage.scene("removal").await?;
-    let (app, load) = running(&scene).await?;
+/// Git drops the size before it was told to: the API server would make it 1.
+pub(crate) async fn with_its_size_dropped_too_early(stage: &Stage) -> Result<()> {
+    let scene = stage.scene("adoption-early").await?;
+    let (app, load, pods) = running(&scene, Some(3)).await?;
+    let size = scene.record_size("shop").await?;
     scene
-        .adopt(&app, "steps: [{weight: 20%, bake: 1m}]\n")
+        .canary("shop", &policy(&scene, "drainDelay: 4s\n"))
         .await?;
-    let v2 = app.tagged("v2");
-    scene.deploy(&v2).await?;
-    scene.at_step(&v2, 1, Duration::from_secs(20)).await?;
-    drop(load);
-
-    let params = DeleteParams::default();
-    let begun = Instant::now();
-    scene.api::<Canary>().delete("shop", &params).await?;
-    scene.api::<Deployment>().delete("shop", &params).await?;
-    scene.api::<Service>().delete("shop", &params).await?;
-    nothing_left(&scene, Duration::from_secs(30)).await?;
-    let pods = ListParams::default().labels(PODS);
-    eventually("no pod left", Duration::from_secs(30), async || {
-        let left = scene.api::<Pod>().list(&pods).await?.items.len();
-        Ok(if left == 0 {
+    let wait = Duration::from_secs(10);
+    eventually("Sluice owns the size too", wait, async || {
+        let owners = scene.owners_of_size("shop").await?;
+        Ok(if owners.contains(&"sluice".to_owned()) {
             Ok(())
         } else {
-            Err(format!("{left} pods"))
+            Err(format!("{owners:?}"))
         })
     })
     .await?;
-    let took = begun.elapsed();
-    ensure!(took <= Duration::from_secs(30), "all gone after {took:?}");
+    let mut dropped = app.clone();
+    dropped.replicas = None;
+    scene.deploy(&dropped).await?;
+    let owners = scene.owners_of_size("shop").await?;
+    ensure!(owners == ["sluice"], "Git did not drop it: {owners:?}");
+    scene
+        .phase("shop", Phase::Succeeded, Duration::from_secs(30))
+        .await?;
+    scene.clean("shop").await?;
+    let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
+    ensure!(sizes == [3, 0], "the Deployment had {sizes:?} replicas");
+    end(scene, load, &pods).await
+}
+
+/// Git goes on saying `replicas: 3`: put back once, then left and reported by name. The pods that it starts
+/// serve nobody.
+pub(crate) async fn with_git_going_on(stage: &Stage) -> Result<()> {
+    let scene = stage.scene("adoption-contest").await?;
+    let (app, load, pods) = running(&scene, Some(3)).await?;
+    scene.adopt(&app, "replicas: 3\n").await?;
+    scene.clean("shop").await?;
+
+    scene.deploy(&app).await?;
+    ensure!(scene.replicas("shop").await? == 3, "Git did not set it");
+    let wait = Duration::from_secs(10);
+    eventually("put back", wait, async || {
+        let replicas = scene.replicas("shop").await?;
+        Ok(if replicas == 0 { Ok(()) } else { Err(replicas) })
+    })
+    .await?;
+    scene.clean("shop").await?;
+    let events = scene.events("shop").await?.join("\n");
+    says(&events, &["TargetRestored: e2e set spec.replicas", "to 3"])?;
+
+    scene.deploy(&app).await?;
+    let words = [
+        "e2e set spec.replicas",
+        "to 3 again",
+        "remove spec.replicas",
+    ];
+    scene
+        .told("shop", "ReplicasContested", &words, wait)
+        .await?;
+    eventually("Git's own pods ready", wait, async || {
+        let own = scene.answered_by(OWN_PODS).await?.len();
+        Ok(if own == REPLICAS { Ok(()) } else { Err(own) })
+    })
+    .await?;
+    tokio::time::sleep(DRAIN + Duration::from_secs(2)).await;
+    ensure!(scene.replicas("shop").await? == 3, "they write in turn");
+    let status = scene.status("shop").await?;
+    ensure!(status.phase == Some(Phase::Succeeded), "{status:?}");
+    let answered = scene.answered_by(OWN_PODS).await?;
+    ensure!(
+        answered.len() == REPLICAS && answered.iter().all(|(_, requests)| *requests == 0),
+        "requests past the route: {answered:?}"
+    );
+
+    let mut followed = app.clone();
+    followed.replicas = None;
+    scene.deploy(&followed).await?;
+    scene.told("shop", "Promoted", &[], wait).await?;
+    scene.clean("shop").await?;
+    end(scene, load, &pods).await
+}
+
+/// Git says nothing of the size, a person has set it: nothing is left to do, and Git changes nothing.
+pub(crate) async fn without_its_size_in_git(stage: &Stage) -> Result<()> {
+    let scene = stage.scene("adoption-plain").await?;
+    scene.deploy(&App::new("shop", "v1")).await?;
+    scene.scale("shop", 3).await?;
+    let (app, load, pods) = running(&scene, None).await?;
+    let status = scene.adopt(&app, "").await?;
+    scene.clean("shop").await?;
+    let stable = status.stable.context("nothing serves")?;
+    ensure!(scene.pods(&stable).await?.len() == REPLICAS, "another size");
+    scene.deploy(&app).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    scene.clean("shop").await?;
+    end(scene, load, &pods).await
+}
+
+/// An autoscaler set the size. At 0 it is disabled; the condition says where to point it, and there it works.
+pub(crate) async fn with_an_autoscaler(stage: &Stage) -> Result<()> {
+    let scene = stage.scene("adoption-hpa").await?;
+    let app = App::new("shop", "v1");
+    scene.deploy(&app).await?;
+    let autoscaler = format!(
+        "apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {{name: cpu, namespace: {}}}
+spec:
+  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: shop}}
+  minReplicas: 3
+  maxReplicas: 5
+",
+        scene.namespace
+    );
+    stage.cluster.apply(&autoscaler).await?;
+    let (_, load, pods) = running(&scene, None).await?;
+    scene.adopt(&app, "").await?;
+    let words = [
+        "set spec.replicas: 3 on this Canary",
+        "point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary",
+        "apiVersion: sluice.dev/v1alpha1, kind: Canary",
+    ];
+    let wait = Duration::from_secs(10);
+    scene
+        .told("shop", "AutoscalerOnTarget", &words, wait)
+        .await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(scene.replicas("shop").await? == 0, "the autoscaler works");
+
+    // Just as told.
+    scene
+        .patch("shop", &json!({"spec": {"replicas": 3}}))
+        .await?;
+    let canary = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Canary", "name": "shop"});
+    autoscale(&scene, &json!({"scaleTargetRef": canary})).await?;
+    scene.clean("shop").await?;
+    autoscale(&scene, &json!({"minReplicas": 4})).await?;
+    let revision = scene.revision_of(&app).await?;
+    eventually("four pods by the autoscaler", wait, async || {
+        let pods = scene.pods(&revision).await?.len();
+        Ok(if pods == 4 { Ok(()) } else { Err(pods) })
+    })
+    .await?;
+    scene.clean("shop").await?;
+    end(scene, load, &pods).await
+}
+
+/// The Deployment is in the middle of a rolling update of its own: that ends first.
+pub(crate) async fn in_mid_rolling_update(stage: &Stage) -> Result<()> {
+    let scene = stage.scene("adoption-rolling").await?;
+    let (app, load, pods) = running(&scene, Some(3)).await?;
+    scene
+        .canary("shop", &policy(&scene, "suspend: true\nreplicas: 3\n"))
+        .await?;
+    let told = scene.record_canary("shop").await?;
+    let v2 = app.tagged("v2");
+    scene.deploy(&v2).await?;
+    scene.adopt(&v2, "replicas: 3\n").await?;
+    let waited = told.all().into_iter().any(|seen| {
+        let conditions = seen.what.status.unwrap_or_default().conditions;
+        conditions.iter().any(|c| c.reason == "TargetNotReady")
+    });
+    ensure!(waited, "it did not say that it waits: the update was over");
+    let revision = scene.revision_of(&v2).await?;
+    let snapshots = scene.snapshots("shop").await?.len();
+    ensure!(snapshots == 1, "{snapshots} revisions were made");
+    scene
+        .told("shop", "Promoted", &[&revision], Duration::from_secs(5))
+        .await?;
+    scene.clean("shop").await?;
+    end(scene, load, &pods).await
+}
+
+/// An app of three ready pods, with users; Sluice knows nothing of it. The pods are watched from here on.
+async fn running(
+    scene: &Scene<'_>,
+    replicas: Option<u32>,
+) -> Result<(App, Load, Recording<usize>)> {
+    let mut app = App::new("shop", "v1");
+    app.replicas = replicas;
+    scene.deploy(&app).await?;
+    scene.settled("shop", 3).await?;
+    let load = scene.load("shop", 8080, RATE).await?;
+    let pods = scene.record_ready(PODS).await?;
+    Ok((app, load, pods))
+}
+
+/// No user noticed, and no pod was missing.
+async fn end(scene: Scene<'_>, load: Load, pods: &Recording<usize>) -> Result<()> {
+    no_failure(&load.stop().await)?;
+    pods.never_below(REPLICAS)?;
     scene.close().await
 }
 
-/// An app that runs, as Git has it, with users; Sluice knows nothing of it.
-async fn running(scene: &Scene<'_>) -> Result<(App, Load)> {
-    let mut app = App::new("shop", "v1");
-    app.replicas = Some(3);
-    scene.deploy(&app).await?;
-    eventually(
-        "the Deployment's pods ready",
-        Duration::from_secs(20),
-        async || {
-            let status = scene.api::<Deployment>().get("shop").await?.status;
-            let ready = status.and_then(|status| status.ready_replicas);
-            Ok(if ready == Some(3) {
-                Ok(())
-            } else {
-                Err(format!("{ready:?}"))
-            })
-        },
+fn policy(scene: &Scene<'_>, more: &str) -> String {
+    app::merged(
+        &app::quick_policy(scene.stage.cluster.prometheus_url()),
+        more,
     )
-    .await?;
-    let load = scene.load("shop", 8080, RATE).await?;
-    Ok((app, load))
 }
 
-/// Waits until the Canary is gone, and with it everything that carries its label.
-async fn nothing_left(scene: &Scene<'_>, within: Duration) -> Result<()> {
-    eventually("the Canary gone", within, async || {
-        let canary = scene.api::<Canary>().get_opt("shop").await?;
-        let text = |canary: Canary| format!("{:?}", canary.status.and_then(|status| status.phase));
-        Ok(canary.map_or(Ok(()), |canary| Err(text(canary))))
-    })
-    .await?;
-    // Pods end a moment after their Deployment.
-    scene.only_left("shop", &[], Duration::from_secs(15)).await
+/// Changes the spec of the autoscaler, as its owner does.
+async fn autoscale(scene: &Scene<'_>, spec: &serde_json::Value) -> Result<()> {
+    let patch = Patch::Merge(json!({"spec": spec}));
+    scene
+        .api::<HorizontalPodAutoscaler>()
+        .patch("cpu", &PatchParams::default(), &patch)
+        .await?;
+    Ok(())
+}
+
+fn is_scaled_down(canary: &Canary) -> bool {
+    let adoption = canary
+        .status
+        .as_ref()
+        .and_then(|status| status.adoption.as_ref());
+    adoption.is_some_and(|adoption| adoption.scaled_down)
+}
+
+fn says_now(canary: &Canary) -> bool {
+    let mut conditions = canary.status.iter().flat_map(|status| &status.conditions);
+    conditions.any(|condition| condition.message.contains(NOW))
 }
 
 /// When fewer than so many were ready for the first time.

@@ -11,6 +11,7 @@ mod bad_input;
 mod configuration;
 mod conversation;
 mod crash;
+mod deletion;
 mod destination_rule;
 mod draining;
 mod errors;
@@ -31,11 +32,13 @@ mod policy;
 mod ports;
 mod promote;
 mod quota;
+mod removal;
 mod revert;
 mod rights;
 mod scale;
 mod status_lost;
 mod two_controllers;
+mod uninstall;
 mod unready_stable;
 mod writes;
 
@@ -81,8 +84,12 @@ macro_rules! story {
 }
 
 const STORIES: &[Story] = &[
-    story!(adoption::comes_and_goes_without_a_failed_request),
-    story!(adoption::removed_with_its_app_nothing_stays),
+    story!(adoption::in_mid_rolling_update),
+    story!(adoption::with_an_autoscaler),
+    story!(adoption::with_git_going_on),
+    story!(adoption::with_its_size_dropped_too_early),
+    story!(adoption::with_its_size_in_git),
+    story!(adoption::without_its_size_in_git),
     story!(around_waypoint::a_client_around_it_is_named_and_holds_the_rollout),
     story!(around_waypoint::in_strict_mode_only_what_serves_is_reached, alone: true),
     story!(api_outage::a_rollout_outlasts_a_minute_without_the_api_server, alone: true),
@@ -95,6 +102,11 @@ const STORIES: &[Story] = &[
     story!(conversation::kubectl_alone_tells_the_story),
     story!(crash::after_any_write_the_end_is_the_same, alone: true),
     story!(draining::long_answers_end_well),
+    story!(deletion::after_a_rejection),
+    story!(deletion::in_mid_rollout),
+    story!(deletion::of_a_pod_template),
+    story!(deletion::when_git_has_what_serves),
+    story!(deletion::with_its_finalizer_forced_off),
     story!(errors::a_failing_version_is_rolled_back_and_stays_away, alone: true),
     story!(idle::fifty_canaries_ask_for_nothing, alone: true),
     story!(latency::a_slow_version_is_rolled_back, alone: true),
@@ -115,6 +127,8 @@ const STORIES: &[Story] = &[
     story!(promote::through_envoy_without_a_failed_request, alone: true),
     story!(quota::pods_that_nobody_takes),
     story!(quota::writes_that_are_refused),
+    story!(removal::in_every_order),
+    story!(removal::with_its_namespace),
     story!(revert::to_a_revision_older_than_the_window),
     story!(revert::under_load),
     story!(revert::without_traffic_and_without_metrics, alone: true),
@@ -134,6 +148,8 @@ const STORIES: &[Story] = &[
     story!(others_routes::what_comes_later_is_told_and_takes_no_traffic),
     story!(unready_stable::an_order_brings_the_fix),
     story!(unready_stable::the_weights_stay_until_it_is_back),
+    story!(uninstall::its_canaries_first, alone: true),
+    story!(uninstall::the_controller_first, alone: true),
     story!(writes::a_weight_step_costs_two_writes_and_no_read, alone: true),
 ];
 
