@@ -45,7 +45,7 @@ impl Scene<'_> {
     ///
     /// # Errors
     /// When the API server refuses.
-    pub async fn scale(&self, deployment: &str, replicas: i32) -> Result<()> {
+    pub async fn scale_target(&self, deployment: &str, replicas: i32) -> Result<()> {
         let params = PatchParams {
             field_manager: Some("kubectl".to_owned()),
             ..PatchParams::default()

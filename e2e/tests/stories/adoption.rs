@@ -156,7 +156,7 @@ pub(crate) async fn with_git_going_on(stage: &Stage) -> Result<()> {
 pub(crate) async fn without_its_size_in_git(stage: &Stage) -> Result<()> {
     let scene = stage.scene("adoption-plain").await?;
     scene.deploy(&App::new("shop", "v1")).await?;
-    scene.scale("shop", 3).await?;
+    scene.scale_target("shop", 3).await?;
     let (app, load, pods) = running(&scene, None).await?;
     let status = scene.adopt(&app, "").await?;
     scene.clean("shop").await?;
