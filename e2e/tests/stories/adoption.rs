@@ -208,7 +208,9 @@ spec:
     scene.clean("shop").await?;
     autoscale(&scene, &json!({"minReplicas": 4})).await?;
     let revision = scene.revision_of(&app).await?;
-    eventually("four pods by the autoscaler", wait, async || {
+    // The controller of autoscalers looks for new kinds, such as Canaries, every 30 s.
+    let found = Duration::from_secs(45);
+    eventually("four pods by the autoscaler", found, async || {
         let pods = scene.pods(&revision).await?.len();
         Ok(if pods == 4 { Ok(()) } else { Err(pods) })
     })
