@@ -24,6 +24,9 @@ use crate::render::mentions;
 
 /// The first pause before a missing kind is looked for again; it doubles from time to time.
 const SOON: Duration = Duration::from_secs(2);
+/// The pause after a discovery that failed: an API server that starts up refuses it for a moment, and who
+/// waits for all caches must not wait longer than that.
+const AGAIN: Duration = Duration::from_millis(500);
 /// The longest pause. A look is one small request.
 const RARELY: Duration = Duration::from_mins(5);
 
@@ -98,6 +101,7 @@ impl<T: Fn(&Concerns)> Follower<T> {
     async fn run(mut self) {
         let kind = self.kind.kind();
         let mut pause = SOON;
+        let mut again = AGAIN;
         loop {
             match is_served(&self.client, &self.kind.resource()).await {
                 Ok(true) => {
@@ -109,11 +113,12 @@ impl<T: Fn(&Concerns)> Follower<T> {
                 Err(error) => {
                     tracing::warn!(kind, %error, "discovery failed and is tried again");
                     // What there was stays: an API server that is away says nothing about kinds.
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RARELY);
+                    tokio::time::sleep(again).await;
+                    again = (again * 2).min(RARELY);
                     continue;
                 }
             }
+            again = AGAIN;
             self.empty();
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RARELY);

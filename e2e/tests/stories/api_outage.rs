@@ -15,8 +15,9 @@ use tokio::time::{Instant, sleep};
 const RATE: f64 = 200.0;
 const OUTAGE: Duration = Duration::from_mins(1);
 /// How soon after its return the route gives a bad candidate nothing. For some seconds the API server
-/// refuses everybody, until it has read the rights again.
-const SOON: Duration = Duration::from_secs(8);
+/// refuses everybody, until it has read the rights again; then every cache is filled anew, and the
+/// verdict needs a few scrapes.
+const SOON: Duration = Duration::from_secs(20);
 /// How long istiod and the controllers of Kubernetes may take to ask again: they pause for up to a minute
 /// (client-go's back-off, with its jitter). Nobody's traffic moves before.
 const OTHERS: Duration = Duration::from_secs(100);
