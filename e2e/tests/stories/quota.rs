@@ -15,9 +15,10 @@ use serde_json::json;
 use sluice_crds::{CanaryStatus, Phase, annotations};
 use tokio::time::Instant;
 
-const DEADLINE: Duration = Duration::from_secs(8);
+/// Room for the pods, the words and a busy machine; a story waits for it five times.
+const DEADLINE: Duration = Duration::from_secs(15);
 const SPEC: &str = "replicas: 2\nsteps: [{weight: 20%, bake: 1s}]\n";
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Pods that no node takes, that a quota forbids, that a limit forbids: the words of scheduler and API
 /// server are in the condition while it waits, and in the verdict.
