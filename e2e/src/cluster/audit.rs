@@ -1,6 +1,5 @@
 //! What was asked of the API server, by whom, read from its audit log.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -39,9 +38,6 @@ pub struct Event {
     pub response_status: Option<Answer>,
     /// RFC 3339, in microseconds.
     pub request_received_timestamp: String,
-    /// What the API server noted, such as why it let the request through.
-    #[serde(default)]
-    pub annotations: BTreeMap<String, String>,
 }
 
 /// Who asked.
@@ -124,13 +120,6 @@ impl Event {
     #[must_use]
     pub fn by(&self, user: &str) -> bool {
         self.user.username == user
-    }
-
-    /// Whether the one who asked had no right to. A refusal by admission is no such thing.
-    #[must_use]
-    pub fn is_forbidden(&self) -> bool {
-        let decision = self.annotations.get("authorization.k8s.io/decision");
-        decision.is_some_and(|decision| decision == "forbid")
     }
 
     /// Whether it is about this resource (plural; `PLURAL/SUBRESOURCE` for a subresource).
