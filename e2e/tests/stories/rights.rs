@@ -70,7 +70,9 @@ fn rights_of(event: &Event) -> Vec<Right> {
         "" => object.resource.clone(),
         sub => format!("{}/{sub}", object.resource),
     };
-    let created = event.response_status.is_some_and(|answer| answer.code == 201);
+    let created = event
+        .response_status
+        .is_some_and(|answer| answer.code == 201);
     let also = (event.verb == "patch" && created).then_some("create");
     let verbs = [event.verb.as_str()].into_iter().chain(also);
     verbs
