@@ -116,6 +116,13 @@ impl Event {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 
+    /// Whether the API server did what was asked.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.response_status
+            .is_some_and(|answer| (200..300).contains(&answer.code))
+    }
+
     /// Whether it was asked by this user.
     #[must_use]
     pub fn by(&self, user: &str) -> bool {

@@ -33,7 +33,18 @@ pub(crate) async fn whatever_becomes_of_one_the_other_goes_on(stage: &Stage) -> 
     let second = stage.second().await?;
     ensure!(first.leads().await?, "the first one does not lead");
     ensure!(!second.controller.leads().await?, "both lead");
+    // From a renewal of the first one on: that is its first term.
     let all = stage.cluster.audit().mark()?;
+    eventually("a renewal", UNANNOUNCED.to_std()?, async || {
+        let events = stage.cluster.audit().since(all)?;
+        let renewed = |event: &Event| event.writes() && event.by(USER) && event.about("leases");
+        Ok(events
+            .iter()
+            .find(|event| renewed(event))
+            .map(|_| ())
+            .ok_or("none"))
+    })
+    .await?;
     let v2 = v1.tagged("v2");
     scene.deploy(&v2).await?;
 
@@ -123,11 +134,8 @@ fn one_at_a_time(events: &[Event]) -> Result<()> {
     let (mut writes, mut terms) = (0, 0);
     for (at, event) in ours {
         let user = event.user.username.as_str();
-        let taken = event
-            .response_status
-            .is_some_and(|answer| answer.code < 300);
         if event.about("leases") {
-            if taken {
+            if event.succeeded() {
                 terms += usize::from(lease.is_none_or(|(_, holder)| holder != user));
                 lease = Some((at, user));
             }
