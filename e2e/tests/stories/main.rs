@@ -206,11 +206,15 @@ async fn play(mut arguments: Arguments, (tools, programs): (Tools, Programs)) ->
     }
 }
 
-/// Plays a story and prints how long it took, the wait for its turn not counted.
+/// Plays a story and prints how long it took, the wait for its turn not counted, and at once why it
+/// failed: the list of failures comes only when all are over.
 async fn timed(story: &Story, stage: &Stage) -> Result<()> {
     let begun = Instant::now();
     let result = (story.play)(stage).await;
     println!("{} took {:.1} s", story.name, begun.elapsed().as_secs_f64());
+    if let Err(error) = &result {
+        println!("{} failed: {error:#}", story.name);
+    }
     result
 }
 
