@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::load::Load;
 use e2e::stage::{App, Recording, Scene, Stage, app, eventually, no_failure, says};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -227,6 +228,12 @@ pub(crate) async fn in_mid_rolling_update(stage: &Stage) -> Result<()> {
         .canary("shop", &policy(&scene, "suspend: true\nreplicas: 3\n"))
         .await?;
     let told = scene.record_canary("shop").await?;
+    // A pod counts only after so many seconds: the update cannot be over before Sluice looks.
+    let slowly = Patch::Merge(json!({"spec": {"minReadySeconds": 2}}));
+    scene
+        .api::<Deployment>()
+        .patch("shop", &PatchParams::default(), &slowly)
+        .await?;
     let v2 = app.tagged("v2");
     scene.deploy(&v2).await?;
     scene.adopt(&v2, "replicas: 3\n").await?;

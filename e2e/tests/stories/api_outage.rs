@@ -27,6 +27,22 @@ const OTHERS: Duration = Duration::from_secs(100);
 pub(crate) async fn a_rollout_outlasts_a_minute_without_the_api_server(
     stage: &Stage,
 ) -> Result<()> {
+    let result = Box::pin(outlasts(stage)).await;
+    let followed = Box::pin(follows_again(stage)).await;
+    result.and(followed)
+}
+
+/// Those who come after need an istiod that hears of new Services, policies and pods.
+async fn follows_again(stage: &Stage) -> Result<()> {
+    let scene = stage.scene("api-outage-after").await?;
+    let app = App::new("shop", "v1");
+    scene.deploy(&app).await?;
+    scene.waypoint.bound("shop", OTHERS).await?;
+    scene.adopt(&app, "replicas: 1\n").await?;
+    scene.close().await
+}
+
+async fn outlasts(stage: &Stage) -> Result<()> {
     let (good, bad) = tokio::try_join!(
         Half::set(
             stage,
