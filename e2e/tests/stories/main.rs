@@ -235,5 +235,7 @@ fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
             })
         })
     };
-    STORIES.iter().map(trial).collect()
+    // Those that play alone come last: before each the others would have to end.
+    let (alone, together): (Vec<_>, Vec<_>) = STORIES.iter().partition(|story| story.alone);
+    together.into_iter().chain(alone).map(trial).collect()
 }
