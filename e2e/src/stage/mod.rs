@@ -30,7 +30,7 @@ pub use direct::{Direct, Sight};
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
 pub use recording::{Life, Recording, Seen, Split, Turn};
-pub use scene::{Scene, describe, no_failure};
+pub use scene::{Scene, describe, no_failure, serves};
 pub use wait::{TICK, eventually};
 pub use witness::{condition, exposure, list, says};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::core::ApiResource;
@@ -275,6 +275,18 @@ pub fn describe(status: &CanaryStatus) -> String {
         status.weight.as_ref().map(sluice_crds::Percent::as_str),
         ready.unwrap_or_else(|| "no condition".to_owned())
     )
+}
+
+/// Fails unless this revision is the one that serves.
+///
+/// # Errors
+/// With the status.
+pub fn serves(status: &CanaryStatus, revision: &str) -> Result<()> {
+    ensure!(
+        status.stable.as_deref() == Some(revision),
+        "{revision} does not serve: {status:?}"
+    );
+    Ok(())
 }
 
 /// Fails unless every request of a load was answered well.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::app::admin;
 use e2e::cluster::{Refusal, Shares, Write};
 use e2e::stage::app::{merged, quick_policy};
-use e2e::stage::{App, Gated, Scene, Stage, address, eventually, no_failure};
+use e2e::stage::{App, Gated, Scene, Stage, address, eventually, no_failure, serves};
 use futures::future::try_join_all;
 use kube::api::DeleteParams;
 use sluice_crds::{Canary, Outcome, Phase};
@@ -244,10 +244,7 @@ async fn refused(stage: &Stage, refusal: Refusal) -> Result<()> {
     scene.deploy(&v2).await?;
     let end = scene.outcome(&v2, Duration::from_mins(1)).await?;
     let new = scene.revision_of(&v2).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     once(&end.history, &old, Outcome::Promoted)?;
     once(&end.history, &new, Outcome::Promoted)?;
     scene.pods_gone(&old, Duration::from_secs(40)).await?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::app::admin;
 use e2e::cluster::Shares;
 use e2e::load::{Load, stats};
-use e2e::stage::{App, Scene, Stage, address, eventually, is_ready, no_failure};
+use e2e::stage::{App, Scene, Stage, address, eventually, is_ready, no_failure, serves};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt as _;
@@ -42,10 +42,7 @@ pub(crate) async fn a_new_text_passes_the_gates_and_goes_back_at_once(stage: &St
         "users met the new text in {met}, its weight is 20 %"
     );
     let end = scene.outcome(&hi, Duration::from_secs(30)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     ensure!(
         users_read(&load).await? == ["hi"],
         "users read {:?}",
@@ -55,10 +52,7 @@ pub(crate) async fn a_new_text_passes_the_gates_and_goes_back_at_once(stage: &St
     let routed = scene.record_weights("shop").await?;
     scene.deploy(&hello).await?;
     let end = scene.outcome(&hello, Duration::from_secs(30)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(old.as_str()),
-        "{old} does not serve: {end:?}"
-    );
+    serves(&end, &old)?;
     let said: Vec<_> = routed
         .all()
         .into_iter()
@@ -134,10 +128,7 @@ pub(crate) async fn alone_it_waits_for_the_rollout_under_way(stage: &Stage) -> R
     scene.deploy(&last).await?;
     let end = scene.outcome(&last, Duration::from_mins(1)).await?;
     let new = scene.revision_of(&last).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     let ends: Vec<_> = end
         .history
         .iter()

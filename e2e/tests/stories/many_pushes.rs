@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e::stage::{App, Stage, list, no_failure};
+use e2e::stage::{App, Stage, list, no_failure, serves};
 use sluice_crds::Outcome;
 
 const PUSHES: u32 = 30;
@@ -42,10 +42,7 @@ pub(crate) async fn the_newest_serves_in_the_end(stage: &Stage) -> Result<()> {
     let writes = scene.asked_since(mark)?;
     let end = scene.outcome(&last, Duration::from_mins(1)).await?;
     let new = scene.revision_of(&last).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     scene
         .only_left("shop", &[&old, &new], Duration::from_secs(30))
         .await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::stage::{App, Stage, condition, no_failure};
+use e2e::stage::{App, Stage, condition, no_failure, serves};
 use sluice_crds::{CanaryStatus, Phase};
 
 /// Prometheus is killed in mid-rollout: the weight stays, the condition repeats the error; with
@@ -66,10 +66,7 @@ pub(crate) async fn a_rollout_outlasts_a_metrics_outage(stage: &Stage) -> Result
     );
 
     let end = scene.outcome(&v2, Duration::from_secs(40)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     ensure!(
         end.phase == Some(Phase::Succeeded),
         "it is not at its end: {end:?}"

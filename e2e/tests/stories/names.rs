@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::stage::{App, Scene, Stage, condition, eventually, no_failure, says};
+use e2e::stage::{App, Scene, Stage, condition, eventually, no_failure, says, serves};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -65,10 +65,7 @@ pub(crate) async fn odd_ones_are_rolled_out(stage: &Stage) -> Result<()> {
         let v2 = App::new(&one.service, "v2");
         let end = scene.outcome(&v2, Duration::from_mins(1)).await?;
         let new = scene.revision_of(&v2).await?;
-        ensure!(
-            end.stable.as_deref() == Some(new.as_str()),
-            "{new} does not serve: {end:?}"
-        );
+        serves(&end, &new)?;
         ensure!(is_label(&new), "{new} is no name of a Service");
         let old = scene.revision_of(&App::new(&one.service, "v1")).await?;
         revisions.extend([old, new]);
@@ -111,10 +108,7 @@ pub(crate) async fn a_namesake_that_is_going_is_waited_for(stage: &Stage) -> Res
     eventually("a pod of v2 going", SOON, going).await?;
     scene.deploy(&v2).await?;
     let end = scene.outcome(&v2, Duration::from_mins(1)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     ensure!(
         before.is_disjoint(&uids(&scene, &new).await?),
         "pods that were told to go serve"
@@ -158,10 +152,7 @@ pub(crate) async fn a_namesake_that_is_going_is_waited_for(stage: &Stage) -> Res
     );
     finalizers(&scene, &third, &[]).await?;
     let end = scene.outcome(&v3, Duration::from_mins(1)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(third.as_str()),
-        "{third} does not serve: {end:?}"
-    );
+    serves(&end, &third)?;
     ensure!(
         before.is_disjoint(&uids(&scene, &third).await?),
         "pods of the namesake serve"

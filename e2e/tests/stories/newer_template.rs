@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e::cluster::Shares;
-use e2e::stage::{App, Recording, Split, Stage, no_failure, says};
+use e2e::stage::{App, Recording, Split, Stage, no_failure, says, serves};
 
 const RATE: f64 = 300.0;
 
@@ -41,10 +41,7 @@ pub(crate) async fn the_newest_starts_anew(stage: &Stage) -> Result<()> {
     let left = load.now() + LAST_ANSWERS;
     let end = scene.outcome(&v3, Duration::from_secs(40)).await?;
     let new = scene.revision_of(&v3).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
 
     let report = load.stop().await;
     no_failure(&report)?;
@@ -119,10 +116,7 @@ pub(crate) async fn of_three_at_once_the_last_one_serves(stage: &Stage) -> Resul
     );
     let end = scene.outcome(&v4, Duration::from_secs(40)).await?;
     let new = scene.revision_of(&v4).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     scene
         .only_left("shop", &[&old, &new], Duration::from_secs(20))
         .await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::stage::{App, Scene, Stage, condition, no_failure, says};
+use e2e::stage::{App, Scene, Stage, condition, no_failure, says, serves};
 use sluice_crds::{CanaryStatus, Phase};
 
 /// A rollout without requests holds at its first step, says so, and goes on when they come.
@@ -33,10 +33,7 @@ pub(crate) async fn a_rollout_without_requests_holds(stage: &Stage) -> Result<()
     says_while_holding(&scene, &new, " of the 50 requests that minRequests asks").await?;
     load.set_rate(400.0);
     let end = scene.outcome(&v2, Duration::from_secs(40)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     no_failure(&load.stop().await)?;
     scene.close().await
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::stage::{App, Scene, Stage, condition, no_failure};
+use e2e::stage::{App, Scene, Stage, condition, no_failure, serves};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
@@ -127,10 +127,7 @@ pub(crate) async fn gone_in_mid_rollout_everything_stays(stage: &Stage) -> Resul
         .await?;
     let load = scene.load("shop", PORT, 100.0).await?;
     let end = scene.outcome(&v2, Duration::from_secs(40)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     no_failure(&load.stop().await)?;
     scene.close().await
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::cluster::Shares;
-use e2e::stage::{App, EDITOR, Scene, Stage, eventually, no_failure, says};
+use e2e::stage::{App, EDITOR, Scene, Stage, eventually, no_failure, says, serves};
 use sluice_crds::{CanaryStatus, Outcome, Phase, annotations};
 
 /// For a write that was under way when the order came.
@@ -57,10 +57,7 @@ pub(crate) async fn suspension_stops_every_write(stage: &Stage) -> Result<()> {
     let end = scene
         .outcome(&v1.tagged("v2"), Duration::from_secs(40))
         .await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     let events = scene.events("shop").await?.join("\n");
     says(
         &events,
@@ -100,10 +97,7 @@ pub(crate) async fn promotion_and_abort_bind_to_a_revision(stage: &Stage) -> Res
 
     scene.order("shop", annotations::PROMOTE, &new).await?;
     let end = scene.outcome(&v2, Duration::from_secs(30)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     let verdict = scene.verdict("shop", &new).await?.to_string();
     says(
         &verdict,

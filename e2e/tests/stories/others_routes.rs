@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::load::Load;
-use e2e::stage::{App, Scene, Stage, condition, eventually, no_failure, says};
+use e2e::stage::{App, Scene, Stage, condition, eventually, no_failure, says, serves};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use sluice_crds::Phase;
@@ -209,10 +209,7 @@ pub(crate) async fn what_comes_later_is_told_and_takes_no_traffic(stage: &Stage)
         .delete(VIRTUAL_SERVICE.kind, VIRTUAL_SERVICE.name)
         .await?;
     let end = scene.outcome(&v2, Duration::from_secs(40)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     let fewest = pods.all().into_iter().map(|seen| seen.what).min();
     ensure!(fewest >= Some(1), "{fewest:?} pods were ready");
     finish(load).await?;

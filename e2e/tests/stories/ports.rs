@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::Shares;
 use e2e::load::Load;
-use e2e::stage::{App, Scene, Stage, eventually, no_failure, weights};
+use e2e::stage::{App, Scene, Stage, eventually, no_failure, serves, weights};
 
 /// Clients' requests per second, on each port.
 const RATE: f64 = 300.0;
@@ -64,10 +64,7 @@ pub(crate) async fn both_ports_carry_the_weights(stage: &Stage) -> Result<()> {
     }
     let end = scene.outcome(&v2, Duration::from_secs(40)).await?;
     let new = scene.revision_of(&v2).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     routes_say(&scene, &Shares::from([(new, 100.0)])).await?;
     for load in loads {
         no_failure(&load.stop().await)?;

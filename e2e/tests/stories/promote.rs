@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::Shares;
 use e2e::load::stats;
-use e2e::stage::{App, EDITOR, Scene, Stage, eventually, no_failure, says};
+use e2e::stage::{App, EDITOR, Scene, Stage, eventually, no_failure, says, serves};
 use sluice_crds::CanaryStatus;
 
 /// Requests per step, at least, from which the share is computed.
@@ -57,10 +57,7 @@ pub(crate) async fn through_envoy_without_a_failed_request(stage: &Stage) -> Res
     }
     let judged = uids(&scene, &new).await?;
     let end = scene.outcome(&v2, Duration::from_secs(90)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     let serving = uids(&scene, &new).await?;
     ensure!(
         judged.iter().all(|uid| serving.contains(uid)),
@@ -121,10 +118,7 @@ pub(crate) async fn a_route_five_points_off_is_noticed(stage: &Stage) -> Result<
     let took = resumed.elapsed();
     ensure!(took < Duration::from_secs(1), "put back after {took:?}");
     let end = scene.outcome(&v2, Duration::from_mins(1)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     let events = scene.events("shop").await?.join("\n");
     says(
         &events,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::Shares;
-use e2e::stage::{App, Scene, Stage, eventually, no_failure, says};
+use e2e::stage::{App, Scene, Stage, eventually, no_failure, says, serves};
 use k8s_openapi::api::apps::v1::Deployment;
 use sluice_crds::{CanaryStatus, annotations};
 
@@ -99,10 +99,7 @@ async fn promote(scene: &Scene<'_>, app: &App) -> Result<()> {
         .await?;
     let end = scene.outcome(app, Duration::from_secs(40)).await?;
     let revision = scene.revision_of(app).await?;
-    ensure!(
-        end.stable.as_deref() == Some(revision.as_str()),
-        "{revision} does not serve: {end:?}"
-    );
+    serves(&end, &revision)?;
     Ok(())
 }
 
@@ -170,10 +167,7 @@ async fn go_back(scene: &Scene<'_>, from: &App, to: &App) -> Result<()> {
     );
 
     let end = scene.outcome(to, Duration::from_secs(20)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(back.as_str()),
-        "{back} does not serve: {end:?}"
-    );
+    serves(&end, &back)?;
     let said: Vec<_> = routed
         .all()
         .into_iter()

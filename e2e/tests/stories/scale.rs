@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::stage::{App, Recording, Scene, Stage, condition, eventually, is_ready, no_failure, says};
+use e2e::stage::{
+    App, Recording, Scene, Stage, condition, eventually, is_ready, no_failure, says, serves,
+};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -36,10 +38,7 @@ pub(crate) async fn by_hand_between_and_in_rollouts(stage: &Stage) -> Result<()>
     asks_for(&scene, &new, 2).await?;
     scene.scale("shop", 2).await?;
     let end = scene.outcome(&v2, Duration::from_mins(1)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     asks_for(&scene, &new, 2).await?;
     counted(&scene, 2).await?;
 
@@ -117,10 +116,7 @@ pub(crate) async fn to_nothing_and_back(stage: &Stage) -> Result<()> {
     ready_pods(&scene, &old, 2).await?;
     let load = scene.load("shop", 8080, 200.0).await?;
     let end = scene.outcome(&v2, Duration::from_secs(40)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     no_failure(&load.stop().await)?;
     scene.close().await
 }
@@ -184,10 +180,7 @@ pub(crate) async fn by_an_autoscaler(stage: &Stage) -> Result<()> {
         "{old} shrank in the rollout"
     );
     let end = scene.outcome(&v2, Duration::from_mins(1)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     asks_for(&scene, &new, 2).await?;
     no_failure(&load.stop().await)?;
     scene.close().await

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::Shares;
-use e2e::stage::{App, Scene, Stage, eventually, no_failure};
+use e2e::stage::{App, Scene, Stage, eventually, no_failure, serves};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use sluice_crds::{Canary, CanaryStatus, Phase};
@@ -58,27 +58,24 @@ pub(crate) async fn at_every_step_no_traffic_moves(stage: &Stage) -> Result<()> 
     );
     let before = generation(&scene).await?;
     lose(&scene).await?;
-    let serves = |status: &CanaryStatus| {
+    let is_stable = |status: &CanaryStatus| {
         let drains = status.draining.iter().any(|entry| entry.revision == old);
         let promoted = status.stable.as_deref() == Some(new.as_str()) && status.rollout.is_none();
         (promoted && drains).then_some(())
     };
     let what = "v2 promoted, v1 draining";
     scene
-        .until("shop", what, Duration::from_secs(20), serves)
+        .until("shop", what, Duration::from_secs(20), is_stable)
         .await?;
 
     let lost = Instant::now();
     lose(&scene).await?;
     scene
-        .until("shop", what, Duration::from_secs(20), serves)
+        .until("shop", what, Duration::from_secs(20), is_stable)
         .await?;
     ensure!(!scene.pods(&old).await?.is_empty(), "{old} lost its pods");
     let end = scene.outcome(&v2, Duration::from_secs(40)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     let drained = lost.elapsed();
     ensure!(
         drained >= Duration::from_secs(4),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use e2e::cluster::audit::{Event, Mark};
-use e2e::stage::{App, SECOND, Scene, Stage, USER, eventually, no_failure};
+use e2e::stage::{App, SECOND, Scene, Stage, USER, eventually, no_failure, serves};
 
 /// How long the rollout may stand still when nobody says goodbye.
 const UNANNOUNCED: TimeDelta = TimeDelta::seconds(20);
@@ -78,10 +78,7 @@ pub(crate) async fn whatever_becomes_of_one_the_other_goes_on(stage: &Stage) -> 
     goes_on(&scene, USER, mark, ANNOUNCED, "ended in order").await?;
 
     let end = scene.outcome(&v2, 2 * STEP).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     ensure!(first.leads().await?, "nobody leads");
     one_at_a_time(&stage.cluster.audit().since(all)?)?;
     no_failure(&load.stop().await)?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::app::admin;
 use e2e::load::{Ended, Outcome};
-use e2e::stage::{App, Scene, Split, Stage, address, condition, eventually, no_failure, says};
+use e2e::stage::{
+    App, Scene, Split, Stage, address, condition, eventually, no_failure, says, serves,
+};
 use k8s_openapi::api::core::v1::Pod;
 use sluice_crds::{CanaryStatus, Phase};
 
@@ -78,10 +80,7 @@ pub(crate) async fn the_weights_stay_until_it_is_back(stage: &Stage) -> Result<(
     let back = load.now();
     ready(&scene, &old, true).await?;
     let end = scene.outcome(&v2, Duration::from_secs(40)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     let shares: Vec<_> = routed
         .all()
         .into_iter()
@@ -152,10 +151,7 @@ pub(crate) async fn an_order_brings_the_fix(stage: &Stage) -> Result<()> {
         .order("shop", sluice_crds::annotations::PROMOTE, &new)
         .await?;
     let end = scene.outcome(&v2, Duration::from_secs(20)).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     drop(load);
     let load = scene.load("shop", 8080, 100.0).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::cluster::audit::Event;
-use e2e::stage::{App, Scene, Stage, list, no_failure};
+use e2e::stage::{App, Scene, Stage, list, no_failure, serves};
 use sluice_crds::CanaryStatus;
 
 /// A weight step: the route, and the status.
@@ -47,10 +47,7 @@ pub(crate) async fn a_weight_step_costs_two_writes_and_no_read(stage: &Stage) ->
     }
     let end = scene.outcome(&v2, Duration::from_secs(30)).await?;
     let new = scene.revision_of(&v2).await?;
-    ensure!(
-        end.stable.as_deref() == Some(new.as_str()),
-        "{new} does not serve: {end:?}"
-    );
+    serves(&end, &new)?;
     no_failure(&load.stop().await)?;
     scene.close().await
 }
