@@ -93,15 +93,24 @@ async fn serves(shop: &Shop<'_>) -> Result<()> {
         shop.rolled_out("app").await
     })
     .await?;
-    let slices = shop
-        .get("EndpointSlice", "kubernetes.io/service-name=app")
-        .await?;
-    let endpoints = slices[0]["endpoints"].as_array().context("no endpoints")?;
-    ensure!(endpoints.len() == 2, "{endpoints:?}");
+    // Kubernetes' own controllers follow the pods a moment later.
+    let deadline = Instant::now() + 10 * SECOND;
+    let endpoints = loop {
+        let slices = shop
+            .get("EndpointSlice", "kubernetes.io/service-name=app")
+            .await?;
+        let endpoints = slices[0]["endpoints"].as_array();
+        let endpoints = endpoints.cloned().unwrap_or_default();
+        let ready = |e: &serde_json::Value| e["conditions"]["ready"] == true;
+        if endpoints.len() == 2 && endpoints.iter().all(ready) {
+            break endpoints;
+        }
+        ensure!(Instant::now() < deadline, "{endpoints:?}");
+        tokio::time::sleep(SECOND / 10).await;
+    };
     let addresses: Vec<_> = endpoints.iter().map(|e| &e["addresses"][0]).collect();
     ensure!(addresses[0] != addresses[1], "{addresses:?}");
-    for endpoint in endpoints {
-        ensure!(endpoint["conditions"]["ready"] == true, "{endpoint}");
+    for endpoint in &endpoints {
         ensure!(endpoint["nodeName"] == "node-1", "{endpoint}");
     }
     for pod in shop.get("Pod", "app=app").await? {
