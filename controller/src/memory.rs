@@ -10,12 +10,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Decision, Note, Plan, State, Time};
-use sluice_crds::{Canary, CanaryStatus, HistoryEntry, PolicyRef, PolicySpec};
+use sluice_crds::{Canary, CanaryStatus, HistoryEntry, PolicyRef};
 
 use crate::observe::caches::Caches;
 use crate::observe::kinds;
 use crate::observe::written::{Expected, Sight, Trace, Written, look};
-use crate::parse;
+use crate::parse::{self, Pinned};
 use crate::record::status::{self, Due};
 use crate::render::kind::Optional;
 
@@ -119,7 +119,7 @@ pub struct Memory {
     /// What the last decision wanted remembered.
     pub state: State,
     /// The policy of the last rollout.
-    pub pinned: Option<PolicySpec>,
+    pub pinned: Option<Pinned>,
     /// Writes that the caches have not shown yet.
     pub expected: Arc<Mutex<Expected>>,
     /// Words that are held back.
@@ -145,30 +145,23 @@ impl Memory {
                 ..Self::default()
             };
             self.state = parse::state::read(status, now);
-            self.pinned.clone_from(&status.plan);
+            self.pinned = Pinned::read(status);
         }
     }
 
     /// Remembers a decision whose effects are all done.
-    pub fn adopt(
-        &mut self,
-        decision: &Decision,
-        pinned: Option<PolicySpec>,
-        plan: Plan,
-        now: Time,
-    ) {
+    pub fn adopt(&mut self, decision: &Decision, pinned: Option<Pinned>, plan: Plan, now: Time) {
         self.state = decision.state.clone();
         self.news.add(&decision.notes, now);
         self.pinned = pinned;
         self.plan = Some(plan);
     }
 
-    /// The last plan that was valid; a cautious one where none ever was: nothing starts by it, since an
-    /// invalid spec blocks.
+    /// The last plan that was valid, if one ever was.
     #[must_use]
-    pub fn last_plan(&self) -> Plan {
-        let pinned = || parse::plan::parse(self.pinned.as_ref()?).ok();
-        self.plan.clone().or_else(pinned).unwrap_or_default()
+    pub fn last_plan(&self) -> Option<Plan> {
+        let pinned = || parse::plan::parse(&self.pinned.as_ref()?.sections).ok();
+        self.plan.clone().or_else(pinned)
     }
 
     /// Whether the caches have yet to show one of our writes.

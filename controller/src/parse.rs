@@ -5,6 +5,7 @@
 
 pub mod autoscaler;
 pub mod blockers;
+pub mod pinned;
 pub mod plan;
 pub mod revisions;
 pub mod state;
@@ -12,4 +13,5 @@ pub mod target;
 pub mod workload;
 pub mod world;
 
+pub use pinned::Pinned;
 pub use target::Identified;

@@ -1,17 +1,17 @@
 //! One look at one Canary: observe → parse → decide → apply → record.
 
+mod report;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use kube::api::ApiResource;
+use kube::Client;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Client, ResourceExt as _};
-use serde_json::json;
-use sluice_core::{Decision, Note, Time, World, decide};
-use sluice_crds::{Canary, CanaryStatus, PolicySpec, Waiver};
+use sluice_core::{Decision, Note, Plan, Time, World, decide};
+use sluice_crds::{Canary, PolicySpec, Waiver};
 
 use crate::apply::{self, EffectError, Scene, WriteError, Writer};
 use crate::client::Silence;
@@ -21,8 +21,8 @@ use crate::metrics::{Metrics, Outcome};
 use crate::observe::observed::Policy;
 use crate::observe::{Caches, Observed};
 use crate::parse::revisions::Known;
-use crate::parse::{self, Identified};
-use crate::record::{conditions, event, status};
+use crate::parse::{self, Identified, Pinned};
+use crate::record::event;
 use crate::subscription;
 
 /// How soon to look again when the caches lag behind our last write; usually their change comes first.
@@ -30,9 +30,6 @@ const BEHIND: Duration = Duration::from_millis(500);
 
 /// How soon to ask again for a place among the rollouts of a policy.
 const PLACE_POLL: TimeDelta = TimeDelta::seconds(5);
-
-/// How soon to try again to publish an Event that was not taken.
-const UNTOLD: TimeDelta = TimeDelta::seconds(5);
 
 /// What every reconcile shares.
 pub struct Context {
@@ -50,6 +47,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// For Prometheus.
     pub metrics: Metrics,
+    /// The plan where neither a Canary nor a policy says anything.
+    pub built_in: Plan,
 }
 
 /// Why a reconcile did not come to its end. It is tried again.
@@ -129,12 +128,16 @@ async fn look(
     let identified = parse::target::identify(&observed, &known);
     let sections = sections(&observed);
     let parsed = parse::plan::parse(&sections);
-    // A policy that is gone or wrong must not cut short what the last good one promised.
-    let plan = match (&parsed, &observed.policy) {
-        (Ok(plan), Policy::Found { .. } | Policy::BuiltIn) => plan.clone(),
-        _ => memory.last_plan(),
-    };
-    let route = route_template(&observed, memory, &sections);
+    let plan = plan_in_force(context, memory, &observed.policy, parsed.as_ref().ok());
+    let own = &observed.canary.spec.policy;
+    if let (Some(pinned), None) = (&mut memory.pinned, &memory.state.rollout) {
+        pinned.follow_route(own, &sections);
+    }
+    let pinned = memory.pinned.as_ref();
+    let route = pinned
+        .map_or(&sections, |pinned| &pinned.sections)
+        .route
+        .clone();
     let scene = Scene {
         observed: &observed,
         known: &known,
@@ -161,7 +164,7 @@ async fn look(
         decision.wake_at = Some(now + PLACE_POLL);
     }
     let pinned = if starts(&decision).is_some() || memory.pinned.is_none() {
-        Some(sections.clone())
+        Some(Pinned::new(own, sections.clone()))
     } else {
         memory.pinned.clone()
     };
@@ -182,7 +185,7 @@ async fn look(
         Err(source) => {
             memory.refused = source.refusal();
             if let Some(words) = &memory.refused {
-                tell_refusal(&writer, &observed, &stored, words, now).await?;
+                report::refusal(&writer, &observed, &stored, words, now).await?;
             }
             return Err(Error::Effect { source, wake: None });
         }
@@ -206,7 +209,7 @@ async fn look(
     let wanted = subscription::of(&observed, &memory.state, &sections);
     context.reader.subscribe(key.clone(), wanted);
     let told = memory.refused.clone();
-    let wait = record(&writer, &observed, &decision, memory, &stored, told, now).await?;
+    let wait = report::progress(&writer, &observed, &decision, memory, &stored, told, now).await?;
     let wake = wake(&decision, wait, now);
     if let Some(source) = refused.into_iter().next() {
         return Err(Error::Effect { source, wake });
@@ -245,6 +248,23 @@ fn world(
     parse::world::parse(observed, scene.known, identified, blocked, route, evidence)
 }
 
+/// The plan of whatever starts now. A policy that is gone or wrong must not cut short what the last good one
+/// promised.
+fn plan_in_force(
+    context: &Context,
+    memory: &Memory,
+    policy: &Policy,
+    parsed: Option<&Plan>,
+) -> Plan {
+    match (parsed, policy) {
+        (Some(plan), Policy::Found { .. } | Policy::BuiltIn) => plan.clone(),
+        // Nothing starts by the built-in one: an invalid spec blocks.
+        _ => memory
+            .last_plan()
+            .unwrap_or_else(|| context.built_in.clone()),
+    }
+}
+
 /// Whether a rollout starts, and if so, whether it goes back.
 fn starts(decision: &Decision) -> Option<bool> {
     decision.notes.iter().find_map(|note| match note {
@@ -274,101 +294,12 @@ fn sections(observed: &Observed) -> PolicySpec {
     parse::plan::resolve(&observed.canary.spec.policy, policy)
 }
 
-/// The route template in force: the Canary's own follows its edits between rollouts; a policy's is
-/// pinned with the rest of the policy.
-fn route_template(
-    observed: &Observed,
-    memory: &Memory,
-    sections: &PolicySpec,
-) -> Option<sluice_crds::RouteTemplate> {
-    let own = &observed.canary.spec.policy.route;
-    match (&memory.pinned, own) {
-        (_, Some(own)) if memory.state.rollout.is_none() => Some(own.clone()),
-        (Some(pinned), _) => pinned.route.clone(),
-        (None, _) => sections.route.clone(),
-    }
-}
-
-/// Writes the status if it is due; tells how soon there is more to tell.
-async fn record(
-    writer: &Writer,
-    observed: &Observed,
-    decision: &Decision,
-    memory: &mut Memory,
-    stored: &CanaryStatus,
-    refused: Option<String>,
-    now: Time,
-) -> Result<Option<TimeDelta>, WriteError> {
-    let told = status::Told {
-        decision,
-        refused,
-        ended: &memory.news.ended,
-    };
-    let next = status::of(observed, &told, memory.pinned.as_ref(), stored, now);
-    let suspended = observed.canary.spec.suspend;
-    let released = decision.effects.contains(&sluice_core::Effect::Release);
-    let due = status::due(decision, stored, &next);
-    if due == status::Due::Never {
-        memory.news.ended.clear();
-    }
-    let untold = (!memory.news.events.is_empty()).then_some(UNTOLD);
-    let Some(wait) = memory.words.wait(due, now).filter(|_| !released) else {
-        return Ok(untold);
-    };
-    if suspended {
-        return Ok(None);
-    }
-    if wait > TimeDelta::zero() {
-        return Ok(Some(untold.map_or(wait, |untold| untold.min(wait))));
-    }
-    write_status(writer, observed, &next).await?;
-    memory.words.written();
-    memory.news.ended.clear();
-    Ok(untold)
-}
-
 /// How long to sleep, unless something changes before.
 fn wake(decision: &Decision, held_back: Option<TimeDelta>, now: Time) -> Option<Duration> {
     let wake = decision.wake_at.map(|at| at - now);
     let delta = [wake, held_back].into_iter().flatten().min()?;
     // A moment more: a timer that fires early would decide nothing and sleep again.
     Some(delta.to_std().unwrap_or_default() + Duration::from_millis(5))
-}
-
-/// Puts the API server's words into the status as it is: what was decided is not remembered.
-async fn tell_refusal(
-    writer: &Writer,
-    observed: &Observed,
-    stored: &CanaryStatus,
-    words: &str,
-    now: Time,
-) -> Result<(), WriteError> {
-    let generation = observed.canary.metadata.generation;
-    let conditions = conditions::refused(&stored.conditions, words, generation, now);
-    if conditions == stored.conditions {
-        return Ok(());
-    }
-    let next = CanaryStatus {
-        conditions,
-        ..stored.clone()
-    };
-    write_status(writer, observed, &next).await
-}
-
-async fn write_status(
-    writer: &Writer,
-    observed: &Observed,
-    status: &CanaryStatus,
-) -> Result<(), WriteError> {
-    let object = json!({
-        "apiVersion": "sluice.dev/v1alpha1",
-        "kind": "Canary",
-        "metadata": {"name": observed.canary.name_any()},
-        "status": status,
-    });
-    writer
-        .apply_status(&ApiResource::erase::<Canary>(&()), "Canary", &object)
-        .await
 }
 
 /// Gives rollouts that are under way as the program starts their places, before any other can take
@@ -400,7 +331,7 @@ pub fn retry(canary: &Canary, error: &Error, context: &Context) -> Action {
         }
         | Error::Status(error) => error.is_fenced(),
         Error::Effect {
-            source: EffectError::Gone(_),
+            source: EffectError::Gone(_) | EffectError::Read { .. },
             ..
         } => false,
     };

@@ -10,7 +10,7 @@ use kube::Client;
 use kube::runtime::controller::{Config, Error as ApplierError, ReconcileRequest, applier};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
-use sluice_crds::{Canary, labels};
+use sluice_crds::{Canary, PolicySpec, labels};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,6 +24,7 @@ use crate::memory::Memories;
 use crate::metrics::Metrics;
 use crate::observe::caches::Queue;
 use crate::observe::{Caches, Scope};
+use crate::parse;
 use crate::reconcile::{self, Context};
 
 /// Reconciles that run at once. Each is mostly waiting for the API server.
@@ -179,6 +180,7 @@ impl Program {
             reader: reader.clone(),
             memories: Memories::default(),
             metrics: self.metrics.clone(),
+            built_in: parse::plan::parse(&PolicySpec::built_in())?,
         });
         reconcile::resume(&context);
         let queue = self.queue.clone();

@@ -45,7 +45,9 @@ pub struct PolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<Inconclusive>,
 
-    /// How long a rollout may go without progress before it is rolled back. Without it: 1h.
+    /// How long a rollout may go without progress before it is rolled back. Time in which something
+    /// must be mended that no revision is to blame for, such as a missing waypoint or another route
+    /// on the Service, does not count. Without it: 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = positive("progressDeadline must be longer than 0, as in \"1h\""))]
     pub progress_deadline: Option<Duration>,

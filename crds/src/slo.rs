@@ -46,8 +46,8 @@ pub struct Availability {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
-    /// A request slower than this is a bad event, as in "250ms". Use a bound of the source's
-    /// histogram buckets; any other value is judged by the next lower bound.
+    /// A request slower than this is a bad event, as in "250ms". It must be a bound of the source's
+    /// histogram buckets: of a value between two, the Canary's condition names the nearest.
     #[x_kube(validation = positive("threshold must be longer than 0, as in \"250ms\""))]
     pub threshold: Duration,
 }

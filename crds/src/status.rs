@@ -67,6 +67,10 @@ pub struct CanaryStatus {
     #[schemars(schema_with = "pinned")]
     pub plan: Option<PolicySpec>,
 
+    /// Whether the route in `plan` is the Canary's own `spec.route`, and not its policy's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_route: bool,
+
     /// The rollout under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,

@@ -20,6 +20,7 @@ mod retire;
 mod size;
 mod steer;
 mod turn;
+mod void;
 
 use crate::decision::{Decision, Effect};
 use crate::waiting::Waiting;
@@ -40,6 +41,7 @@ pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision 
         // Nobody is to blame for the time that a person took.
         if let Some(rollout) = &mut turn.state.rollout {
             rollout.progressed_at = now;
+            rollout.passed_at = rollout.passed_at.map(|_| now);
         }
         drain::track(&mut turn);
         turn.wait(Waiting::Suspended);
@@ -52,6 +54,7 @@ pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision 
     if !world.claimed {
         turn.effects.push(Effect::Claim);
     }
+    void::run(&mut turn);
     choose::run(&mut turn);
     contest::run(&mut turn);
     adopt::keep(&mut turn);

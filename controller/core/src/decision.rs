@@ -142,6 +142,8 @@ pub enum Note {
         revision: RevisionName,
         /// Why.
         reason: String,
+        /// A person ordered it.
+        ordered: bool,
     },
     /// Somebody else wrote the route; it was put back.
     RouteRestored {
@@ -166,4 +168,6 @@ pub enum Note {
     },
     /// The Canary goes, and this revision goes on serving: the target cannot take over from it.
     LeftServing(RevisionName),
+    /// An order came too late: what it names serves already.
+    Void(String),
 }

@@ -19,7 +19,8 @@ pub struct Plan {
     /// What happens then.
     pub inconclusive_action: Action,
     /// How long a rollout may go without progress. Time in which only evidence is missing does not
-    /// count: [`Plan::inconclusive_after`] rules that.
+    /// count: [`Plan::inconclusive_after`] rules that. Nor does time in which a person must mend
+    /// something that no revision is to blame for.
     pub progress_deadline: TimeDelta,
     /// How many promoted revisions are kept at 0 replicas, to go back to without gates.
     pub rollback_window: usize,
@@ -126,29 +127,5 @@ impl Step {
     #[must_use]
     pub fn is_gated(&self) -> bool {
         self.requires.contains(&Requirement::Gates)
-    }
-}
-
-impl Default for Plan {
-    /// A cautious plan for when none is known. What holds where a user says nothing is the API's to tell.
-    fn default() -> Self {
-        let minute = TimeDelta::minutes(1);
-        Self {
-            steps: [5, 25, 50]
-                .map(|p| Step::weighted(Weight::from_percent(p), minute))
-                .to_vec(),
-            slos: vec![Slo {
-                name: "availability".to_owned(),
-                objective_ppm: None,
-                indicator: Indicator::Availability,
-            }],
-            min_requests: 200,
-            inconclusive_after: TimeDelta::minutes(10),
-            inconclusive_action: Action::Hold,
-            progress_deadline: TimeDelta::hours(1),
-            rollback_window: 3,
-            drain_delay: TimeDelta::minutes(1),
-            settle: TimeDelta::seconds(2),
-        }
     }
 }

@@ -65,8 +65,11 @@ pub struct Record {
     /// Why, in words for a person.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// The orders that were carried out on this revision, as `verb:value`. An annotation stays on the
-    /// Canary after it was obeyed: without this list a retry would be obeyed for ever.
+    /// A person ordered this end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered: bool,
+    /// The orders that were carried out on this revision, or came too late, as `verb:value`. An
+    /// annotation stays on the Canary: without this list a retry would be obeyed for ever.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<String>,
 }
@@ -92,6 +95,7 @@ impl Record {
             outcome: Some(outcome),
             at: Some(at),
             reason,
+            ordered: false,
             orders: self.orders.clone(),
         }
     }

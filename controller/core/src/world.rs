@@ -175,6 +175,13 @@ pub struct Route {
 }
 
 impl Route {
+    /// When our last write was decided. Nobody has decided anything in the future: such a note is
+    /// somebody else's, or of another clock, and says nothing until then.
+    #[must_use]
+    pub fn written_before(&self, now: Time) -> Option<Time> {
+        Some(self.written_at).filter(|at| *at <= now)
+    }
+
     /// The weight of a revision; zero when the route does not name it.
     #[must_use]
     pub fn weight(&self, revision: &RevisionName) -> Weight {

@@ -24,7 +24,11 @@ pub(super) async fn copy(
 ) -> Result<(), EffectError> {
     let api: Api<ConfigMap> = Api::namespaced(writer.client.clone(), &observed.namespace);
     for (key, hash) in contents {
-        let found = api.get_opt(key).await.ok().flatten();
+        let found = api.get_opt(key).await;
+        let found = found.map_err(|source| EffectError::Read {
+            name: key.clone(),
+            source: Box::new(source),
+        })?;
         let Some(found) = found.filter(|found| config::config_map_hash(found) == *hash) else {
             return Err(EffectError::Gone(format!(
                 "ConfigMap {key} changed meanwhile"

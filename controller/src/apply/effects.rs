@@ -52,22 +52,25 @@ async fn one(writer: &Writer, scene: &Scene<'_>, effect: &Effect) -> Result<(), 
         Effect::Unroute => unroute(writer, scene, |_| true).await,
         Effect::Remember { revision, record } => {
             let value = snapshot::record_annotation(record);
+            let known = find(&scene.observed.snapshots, revision);
+            // A verdict that comes late must not replace a newer one.
+            let version = known.and_then(kube::ResourceExt::resource_version);
             let patch = json!({
                 "apiVersion": "v1",
                 "kind": "PodTemplate",
-                "metadata": {"name": revision.as_str(), "annotations": {annotations::VERDICT: value}},
+                "metadata": {
+                    "name": revision.as_str(),
+                    "resourceVersion": version,
+                    "annotations": {annotations::VERDICT: value},
+                },
             });
             Ok(writer
                 .apply(&kinds::pod_template(), "PodTemplate", &patch)
                 .await?)
         }
         Effect::ScaleTarget(replicas) => {
-            scale(
-                writer,
-                &scene.observed.canary.spec.target_ref.name,
-                *replicas,
-            )
-            .await
+            let name = &scene.observed.canary.spec.target_ref.name;
+            scale(writer, scene.observed.target.as_deref(), name, *replicas).await
         }
         Effect::KeepTarget(replicas) => {
             let target = &scene.observed.canary.spec.target_ref.name;
@@ -148,15 +151,16 @@ async fn run_pods(
     revision: &RevisionName,
     replicas: u32,
 ) -> Result<(), EffectError> {
+    let live = find(&scene.observed.workloads, revision);
+    if live.is_some() {
+        return scale(writer, live, revision.as_str(), replicas).await;
+    }
     let Some(snapshot) = scene.known.get(revision) else {
         return Err(EffectError::Gone(format!(
             "the snapshot of {revision} is gone"
         )));
     };
     let (namespace, name) = (&scene.observed.namespace, &scene.observed.name);
-    if find(&scene.observed.workloads, revision).is_some() {
-        return scale(writer, revision.as_str(), replicas).await;
-    }
     let target = scene.observed.target.as_deref();
     let object = render::workload::deployment(namespace, name, snapshot, replicas, target);
     let object = serde_json::from_value(object).map_err(|e| EffectError::Gone(e.to_string()))?;
@@ -165,12 +169,28 @@ async fn run_pods(
         .await?)
 }
 
-/// Sets `spec.replicas` of a Deployment, and nothing else of it.
-async fn scale(writer: &Writer, deployment: &str, replicas: u32) -> Result<(), EffectError> {
+/// Sets `spec.replicas` of a Deployment, and nothing else of it. Pods are taken only from one that still is
+/// as it was seen: by the time that such a write arrives, it may have to serve.
+async fn scale(
+    writer: &Writer,
+    live: Option<&DynamicObject>,
+    deployment: &str,
+    replicas: u32,
+) -> Result<(), EffectError> {
     let patch = sized(deployment, replicas);
+    let shrinks = live.is_some_and(|live| replicas_of(live) > u64::from(replicas));
+    let patch = match live.filter(|_| shrinks) {
+        Some(live) => render::in_place_of(&patch, Some(live)),
+        None => patch,
+    };
     Ok(writer
         .apply(&kinds::deployment(), "Deployment", &patch)
         .await?)
+}
+
+fn replicas_of(deployment: &DynamicObject) -> u64 {
+    let replicas = deployment.data.pointer("/spec/replicas");
+    replicas.and_then(Value::as_u64).unwrap_or(1)
 }
 
 /// A Deployment's size, and nothing else of it.

@@ -13,6 +13,15 @@ pub enum EffectError {
     /// The API server did not take a write.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// What the effect needs could not be read.
+    #[error("read ConfigMap {name}: {source}")]
+    Read {
+        /// Which one.
+        name: String,
+        /// What the API server said.
+        #[source]
+        source: Box<kube::Error>,
+    },
     /// What the effect needs is not there any more; the next decision sees that.
     #[error("{0}")]
     Gone(String),
@@ -30,7 +39,7 @@ impl EffectError {
     pub fn refusal(&self) -> Option<String> {
         match self {
             Self::Write(error) => error.refusal(),
-            Self::Gone(_) => None,
+            Self::Read { .. } | Self::Gone(_) => None,
         }
     }
 }

@@ -153,7 +153,9 @@ mod tests {
             row("web-b", "lost", lost),
             row("web-b", "timed", timed),
         ];
-        let balance = after([vec![], rows]).unwrap();
+        let before = vec![ok("web-a", 5)];
+        let rows = rows.into_iter().chain([ok("web-a", 5)]).collect();
+        let balance = after([before, rows]).unwrap();
         let tally = |good, total| Tally { good, total };
         assert_eq!(balance.candidate.requests, 13);
         assert_eq!(balance.candidate.slos, [tally(8, 10), tally(11, 13)]);

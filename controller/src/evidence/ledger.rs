@@ -1,6 +1,6 @@
 //! Turns counters that restart, come and go into totals that only grow.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Service;
 use super::counters::{Counters, Events, Row};
@@ -9,10 +9,17 @@ use super::source::Labels;
 /// A process whose requests fell to less than one part in so many has restarted.
 const RESTART_FALL: u64 = 2;
 
+/// Which process counts: see [`Row::origin`].
+type Origin = Vec<String>;
+
 /// The totals of every Service that is being read. One ledger per server and source.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     accounts: BTreeMap<Service, Account>,
+    /// The number of the last reading.
+    reading: u64,
+    /// In which reading each process was last seen, with whatever Service.
+    processes: HashMap<Origin, u64>,
 }
 
 /// The totals of one Service since it was first read, and what is needed to go on counting.
@@ -22,9 +29,9 @@ pub(super) struct Account {
     events: Events,
     /// The last values of every process, also of those that are silent at present: one failed
     /// scrape hides all its series, and they come back where they were.
-    last: HashMap<Vec<String>, HashMap<Labels, Counters>>,
-    /// Whether it was read before.
-    begun: bool,
+    last: HashMap<Origin, HashMap<Labels, Counters>>,
+    /// The first reading that asked for it.
+    begun: u64,
     /// Readings that had series of it.
     present: u32,
     /// Readings in a row that had none, after one that had.
@@ -36,14 +43,25 @@ impl Ledger {
     pub(super) fn take(&mut self, services: &BTreeSet<Service>, rows: Vec<Row>) {
         self.accounts
             .retain(|service, _| services.contains(service));
+        self.reading = self.reading.saturating_add(1);
+        let seen: HashSet<Origin> = rows.iter().map(|row| row.origin.clone()).collect();
         let mut of = BTreeMap::<Service, Vec<Row>>::new();
         for row in rows {
             of.entry(row.service.clone()).or_default().push(row);
         }
         for service in services {
-            let account = self.accounts.entry(service.clone()).or_default();
-            account.take(of.remove(service).unwrap_or_default());
+            let account = self.accounts.entry(service.clone());
+            let account = account.or_insert_with(|| Account::new(self.reading));
+            let rows = of.remove(service).unwrap_or_default();
+            account.take(rows, &self.processes);
         }
+        let reading = self.reading;
+        self.processes
+            .extend(seen.into_iter().map(|origin| (origin, reading)));
+        // No account needs to know what was seen before it was begun.
+        let oldest = self.accounts.values().map(|account| account.begun).min();
+        self.processes
+            .retain(|_, last| oldest.is_some_and(|oldest| *last >= oldest));
     }
 
     /// The account of a Service; `None` before its first reading.
@@ -53,6 +71,13 @@ impl Ledger {
 }
 
 impl Account {
+    fn new(begun: u64) -> Self {
+        Self {
+            begun,
+            ..Self::default()
+        }
+    }
+
     /// The events so far.
     pub(super) fn events(&self) -> &Events {
         &self.events
@@ -68,7 +93,12 @@ impl Account {
         self.absent
     }
 
-    fn take(&mut self, rows: Vec<Row>) {
+    /// Books the rows of one reading. `processes` are those of earlier readings.
+    ///
+    /// A series that is new counts from 0 only if its process was seen since the account was begun: then
+    /// it did not have the series at that time. Else nobody knows how long the process had been counting
+    /// when it was first scraped, and its past would be taken for growth.
+    fn take(&mut self, rows: Vec<Row>, processes: &HashMap<Origin, u64>) {
         if !rows.is_empty() {
             self.present = self.present.saturating_add(1);
             self.absent = 0;
@@ -77,18 +107,17 @@ impl Account {
         }
         self.forget_restarted(&rows);
         for row in rows {
+            let last_seen = processes.get(&row.origin);
+            let was_seen = last_seen.is_some_and(|reading| *reading >= self.begun);
             let process = self.last.entry(row.origin).or_default();
             let (growth, known) = match process.get(&row.labels) {
                 Some(before) => (row.counters.since(before), row.counters.at_least(before)),
-                // What was counted before we came is not ours.
-                None if !self.begun => (row.counters.since(&row.counters), row.counters),
-                // New since the last reading: so are all its events.
-                None => (row.counters.clone(), row.counters),
+                None if was_seen => (row.counters.clone(), row.counters),
+                None => (row.counters.since(&row.counters), row.counters),
             };
             self.events.add(&growth);
             process.insert(row.labels, known);
         }
-        self.begun = true;
     }
 
     /// Forgets the values of processes that have restarted.
@@ -170,8 +199,43 @@ mod tests {
 
     #[test]
     fn a_series_that_appears_later_counts_from_zero() {
-        let totals = book([vec![], vec![ok("a", 5)], vec![ok("a", 6), failed("a", 50)]]);
-        assert_eq!(totals, [(0, 0), (5, 0), (6, 50)]);
+        let totals = book([
+            vec![ok("a", 5)],
+            vec![ok("a", 6), failed("a", 50)],
+            vec![ok("a", 6), failed("a", 51)],
+        ]);
+        assert_eq!(totals, [(0, 0), (1, 50), (1, 51)]);
+    }
+
+    #[test]
+    fn the_past_of_a_process_that_is_scraped_late_is_not_growth() {
+        let totals = book([
+            vec![],
+            vec![ok("a", 1_000_000), failed("a", 700)],
+            vec![ok("a", 1_000_010), failed("a", 700)],
+            vec![ok("a", 1_000_020), failed("a", 701), ok("b", 500)],
+            vec![ok("a", 1_000_020), failed("a", 701), ok("b", 503)],
+        ]);
+        assert_eq!(totals, [(0, 0), (0, 0), (10, 0), (20, 1), (23, 1)]);
+    }
+
+    #[test]
+    fn the_first_requests_of_a_service_count_if_its_process_was_scraped_before() {
+        let (web, api) = (service("web"), service("api"));
+        let of_api = |requests| Row {
+            service: api.clone(),
+            ..ok("a", requests)
+        };
+        let mut ledger = Ledger::default();
+        let both = BTreeSet::from([web.clone(), api.clone()]);
+        // Before anybody asked for web the process was seen as well, but web may have had requests then.
+        ledger.take(&BTreeSet::from([api.clone()]), vec![of_api(8)]);
+        ledger.take(&both, vec![]);
+        ledger.take(&both, vec![ok("a", 70)]);
+        assert_eq!(ledger.account(&web).unwrap().events().good, 0);
+        ledger.take(&both, vec![of_api(9), ok("a", 70), failed("a", 3)]);
+        let events = ledger.account(&web).unwrap().events();
+        assert_eq!((events.good, events.bad), (0, 3));
     }
 
     #[test]
@@ -228,8 +292,9 @@ mod tests {
             vec![ok("a", 100), ok("b", 100)],
             vec![ok("a", 110), ok("b", 5)],
             vec![ok("a", 120), ok("b", 6), ok("c", 9)],
+            vec![ok("a", 120), ok("b", 6), ok("c", 11)],
         ]);
-        assert_eq!(totals, [(0, 0), (15, 0), (35, 0)]);
+        assert_eq!(totals, [(0, 0), (15, 0), (26, 0), (28, 0)]);
     }
 
     #[test]

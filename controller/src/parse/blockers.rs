@@ -14,16 +14,13 @@ use crate::observe::observed::{Policy, parent_name};
 use crate::render::mentions::Place;
 use crate::render::service;
 
-use super::plan::PlanError;
+use super::plan::{self, PlanError};
 
 /// The first thing that is wrong, if anything is.
 #[must_use]
 pub fn find(observed: &Observed, plan: Result<(), &PlanError>) -> Option<Blocked> {
     missing_policy(observed)
-        .or_else(|| {
-            plan.err()
-                .map(|error| blocked(Reason::InvalidSpec, error.to_string()))
-        })
+        .or_else(|| plan.err().map(|error| invalid(observed, error)))
         .or_else(|| parent(observed))
         .or_else(|| half_strict(observed))
         .or_else(|| danger(observed))
@@ -89,6 +86,18 @@ fn missing_policy(observed: &Observed) -> Option<Blocked> {
         reference.kind, reference.name
     );
     Some(blocked(Reason::PolicyNotFound, message))
+}
+
+/// Names the object whose field is wrong.
+fn invalid(observed: &Observed, error: &PlanError) -> Blocked {
+    let own = &observed.canary.spec.policy;
+    let message = match &observed.policy {
+        Policy::Found { reference, .. } if !plan::is_own(own, error) => {
+            format!("{:?} {}: {error}", reference.kind, reference.name)
+        }
+        _ => format!("Canary {}: {error}", observed.name),
+    };
+    blocked(Reason::InvalidSpec, message)
 }
 
 fn parent(observed: &Observed) -> Option<Blocked> {

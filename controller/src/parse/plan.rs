@@ -26,6 +26,12 @@ pub fn resolve(own: &PolicySpec, policy: Option<&PolicySpec>) -> PolicySpec {
     resolved.or(PolicySpec::built_in())
 }
 
+/// Whether the error is in a Canary's own sections: then they are wrong without their policy, too.
+#[must_use]
+pub fn is_own(own: &PolicySpec, error: &PlanError) -> bool {
+    parse(&resolve(own, None)).as_ref() == Err(error)
+}
+
 /// The plan that resolved sections describe.
 ///
 /// # Errors
@@ -148,6 +154,8 @@ fn duration(field: &str, duration: Option<&Duration>) -> Result<TimeDelta, PlanE
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
     use super::*;
     use sluice_crds::{Latency, Slo as SloSpec};
 
@@ -172,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_built_in_values_are_a_plan() {
-        let plan = parse(&resolve(&PolicySpec::default(), None)).unwrap_or_default();
+        let plan = parse(&resolve(&PolicySpec::default(), None)).unwrap();
         let weights: Vec<_> = plan
             .steps
             .iter()
@@ -196,6 +204,24 @@ mod tests {
     }
 
     #[test]
+    fn an_error_is_the_canarys_own_only_in_its_own_sections() {
+        let wrong = |delay: &str| PolicySpec {
+            drain_delay: Some(Duration::new(delay)),
+            ..PolicySpec::default()
+        };
+        let own = PolicySpec::default();
+        let error = parse(&resolve(&own, Some(&wrong("1d")))).unwrap_err();
+        assert!(!is_own(&own, &error));
+        let own = wrong("1w");
+        let error = parse(&resolve(&own, Some(&wrong("1d")))).unwrap_err();
+        assert!(is_own(&own, &error));
+        assert!(
+            error.to_string().starts_with("spec.drainDelay: \"1w\""),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_section_of_the_canary_replaces_that_of_the_policy() {
         let own = PolicySpec {
             min_requests: Some(7),
@@ -206,7 +232,7 @@ mod tests {
             rollback_window: Some(1),
             ..PolicySpec::default()
         };
-        let plan = parse(&resolve(&own, Some(&policy))).unwrap_or_default();
+        let plan = parse(&resolve(&own, Some(&policy))).unwrap();
         assert_eq!((plan.min_requests, plan.rollback_window), (7, 1));
     }
 }

@@ -1,9 +1,9 @@
 //! The Canary's status becomes a [`State`], and a state the part of the status that is read back.
 
 use sluice_core::{Restored, RevisionName, Rollout, Stage, State, Time, Weight};
-use sluice_crds::{Adoption, CanaryStatus, Draining, PolicySpec, Rollout as RolloutStatus};
+use sluice_crds::{Adoption, CanaryStatus, Draining, Rollout as RolloutStatus};
 
-use super::plan;
+use super::{Pinned, plan};
 
 /// What the status remembers. What it cannot give back is rebuilt from the world.
 #[must_use]
@@ -73,7 +73,7 @@ fn read_rollout(status: &CanaryStatus, rollout: &RolloutStatus, now: Time) -> Op
 /// The part of the status that [`read`] understands. `pinned` is the plan of the last rollout as the
 /// policy had it, `before` the status so far, whose history and evidence are kept.
 #[must_use]
-pub fn write(state: &State, pinned: Option<&PolicySpec>, before: &CanaryStatus) -> CanaryStatus {
+pub fn write(state: &State, pinned: Option<&Pinned>, before: &CanaryStatus) -> CanaryStatus {
     let mut status = CanaryStatus {
         stable: state.stable.as_ref().map(ToString::to_string),
         draining: state
@@ -85,7 +85,8 @@ pub fn write(state: &State, pinned: Option<&PolicySpec>, before: &CanaryStatus) 
             })
             .collect(),
         history: before.history.clone(),
-        plan: pinned.cloned(),
+        plan: pinned.map(|pinned| pinned.sections.clone()),
+        own_route: pinned.is_some_and(|pinned| pinned.own_route),
         adoption: adoption(state),
         ..CanaryStatus::default()
     };
@@ -139,7 +140,11 @@ fn adoption(state: &State) -> Option<Adoption> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
     use std::collections::BTreeMap;
+
+    use sluice_crds::PolicySpec;
 
     use super::*;
 
@@ -150,7 +155,7 @@ mod tests {
     fn rollout(stage: Stage) -> Rollout {
         Rollout {
             candidate: "podinfo-new".into(),
-            plan: plan::parse(&PolicySpec::built_in()).unwrap_or_default(),
+            plan: plan::parse(&PolicySpec::built_in()).unwrap(),
             gated: true,
             stage,
             weight: Weight::from_percent(25),
@@ -187,7 +192,7 @@ mod tests {
                     seen: true,
                 }),
             };
-            let pinned = PolicySpec::built_in();
+            let pinned = Pinned::new(&PolicySpec::default(), PolicySpec::built_in());
             let status = write(&state, Some(&pinned), &CanaryStatus::default());
             // Through JSON, as the API server keeps it.
             let json = serde_json::to_value(&status).unwrap_or_default();

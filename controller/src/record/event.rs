@@ -65,9 +65,13 @@ fn event(note: &Note) -> Event {
             "Promoted",
             format!("{revision} serves all requests"),
         ),
-        Note::Rejected { revision, reason } => (
+        Note::Rejected {
+            revision,
+            reason,
+            ordered,
+        } => (
             EventType::Warning,
-            "RolledBack",
+            if *ordered { "Aborted" } else { "RolledBack" },
             format!("{revision} was rejected, its requests went back: {reason}"),
         ),
         Note::RouteRestored { writer } => (
@@ -112,6 +116,13 @@ fn event(note: &Note) -> Event {
                  scale the target up and, once it is ready, delete what has the label sluice.dev/canary"
             ),
         ),
+        Note::Void(order) => (
+            EventType::Warning,
+            "OrderVoid",
+            format!(
+                "the order {order} came too late: what it names serves already; to leave it, change the template in Git"
+            ),
+        ),
     };
     Event {
         type_,
@@ -137,7 +148,7 @@ fn action(note: &Note) -> String {
         | Note::LeftServing(revision) => revision.as_str(),
         Note::Released { .. } => "target",
         Note::RouteRestored { writer } | Note::TargetRestored { writer, .. } => writer,
-        Note::Obeyed(order) => order,
+        Note::Obeyed(order) | Note::Void(order) => order,
     };
     about.chars().take(128).collect()
 }

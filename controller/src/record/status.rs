@@ -3,11 +3,11 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sluice_core::{Decision, Note, Phase, Stage, Time, Verdict, Waiting};
-use sluice_crds::{CanaryStatus, Evidence, HistoryEntry, Outcome, PolicySpec, labels};
+use sluice_crds::{CanaryStatus, Evidence, HistoryEntry, Outcome, labels};
 
 use super::conditions;
 use crate::observe::Observed;
-use crate::parse::state;
+use crate::parse::{Pinned, state};
 
 /// The longest time for which a new reason is held back, so that a state of a second or two costs no
 /// write.
@@ -31,7 +31,7 @@ pub struct Told<'a> {
 pub fn of(
     observed: &Observed,
     told: &Told<'_>,
-    pinned: Option<&PolicySpec>,
+    pinned: Option<&Pinned>,
     before: &CanaryStatus,
     now: Time,
 ) -> CanaryStatus {
@@ -190,13 +190,22 @@ pub fn history(note: &Note, at: Time) -> Option<HistoryEntry> {
         Note::Adopted(revision) => (revision, Outcome::Promoted, "took over from the target"),
         Note::Promoted(revision) => (revision, Outcome::Promoted, "took all requests"),
         Note::Superseded(revision) => (revision, Outcome::Superseded, "the template changed"),
-        Note::Rejected { revision, reason } if reason.starts_with("aborted") => {
-            (revision, Outcome::Aborted, reason.as_str())
+        Note::Rejected {
+            revision,
+            reason,
+            ordered,
+        } => {
+            let outcome = if *ordered {
+                Outcome::Aborted
+            } else {
+                Outcome::RolledBack
+            };
+            (revision, outcome, reason.as_str())
         }
-        Note::Rejected { revision, reason } => (revision, Outcome::RolledBack, reason.as_str()),
         Note::Started { .. }
         | Note::RouteRestored { .. }
         | Note::Obeyed(_)
+        | Note::Void(_)
         | Note::Released { .. }
         | Note::TargetRestored { .. }
         | Note::LeftServing(_) => return None,

@@ -98,13 +98,14 @@ pub fn is_outdated(live: &Service, parent: &Service, wanted: &Value) -> bool {
 
 /// The parent's ports, with the target ports that `live` has already.
 fn wanted_ports(parent: &Service, live: Option<&Service>) -> Vec<ServicePort> {
-    let known = |number: i32| {
-        live.into_iter()
-            .flat_map(ports)
-            .find(|port| port.port == number)
+    // One number may be there for TCP and for UDP.
+    let known = |parents: &ServicePort| {
+        let same =
+            |own: &&ServicePort| own.port == parents.port && own.protocol == parents.protocol;
+        live.into_iter().flat_map(ports).find(same)
     };
     let wanted = |parents: &ServicePort| ServicePort {
-        target_port: known(parents.port)
+        target_port: known(parents)
             .map_or(&parents.target_port, |own| &own.target_port)
             .clone(),
         ..port(parents)

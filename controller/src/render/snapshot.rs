@@ -29,8 +29,6 @@ pub struct Snapshot<'a> {
     pub config: Config,
     /// What is remembered of the revision; the default when nothing is, or when it cannot be read.
     pub record: Record,
-    /// An annotation of ours was changed by somebody and cannot be read.
-    pub garbled: bool,
     /// When the snapshot was made.
     pub created: Option<Time>,
 }
@@ -70,16 +68,13 @@ pub fn snapshot(
 #[must_use]
 pub fn read_snapshot(object: &DynamicObject) -> Option<Snapshot<'_>> {
     let template = object.data.get("template")?;
-    let (config, config_garbled) = read(object, annotations::CONFIG);
-    let (record, record_garbled) = read(object, annotations::VERDICT);
     let hash = annotation(object, TEMPLATE_HASH).map(str::to_owned);
     Some(Snapshot {
         revision: object.metadata.name.as_deref()?.into(),
         template,
         template_hash: hash.unwrap_or_else(|| identity::template_hash(template, &[])),
-        config,
-        record,
-        garbled: config_garbled || record_garbled,
+        config: read(object, annotations::CONFIG),
+        record: read(object, annotations::VERDICT),
         created: object.metadata.creation_timestamp.as_ref().and_then(time),
     })
 }
@@ -122,13 +117,10 @@ fn annotation<'a>(object: &'a DynamicObject, name: &str) -> Option<&'a str> {
         .map(String::as_str)
 }
 
-/// An annotation's value, and whether it is there but cannot be read.
-fn read<T: DeserializeOwned + Default>(object: &DynamicObject, name: &str) -> (T, bool) {
-    match annotation(object, name).map(serde_json::from_str) {
-        None => (T::default(), false),
-        Some(Ok(value)) => (value, false),
-        Some(Err(_)) => (T::default(), true),
-    }
+/// An annotation's value. One that somebody garbled is none: the revision is judged again.
+fn read<T: DeserializeOwned + Default>(object: &DynamicObject, name: &str) -> T {
+    let value = annotation(object, name).map(serde_json::from_str);
+    value.and_then(Result::ok).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -186,14 +178,13 @@ mod tests {
                 template_hash: "hash".to_owned(),
                 config: config(),
                 record,
-                garbled: false,
                 created: Some(at),
             }
         );
     }
 
     #[test]
-    fn a_garbled_record_is_told() {
+    fn a_garbled_record_is_none() {
         let mut object = made("podinfo-1", "podinfo:1");
         let verdict = |text: &str| (annotations::VERDICT.to_owned(), text.to_owned());
         object
@@ -202,7 +193,6 @@ mod tests {
             .get_or_insert_default()
             .extend([verdict("{rejected")]);
         let read = read_snapshot(&object).unwrap();
-        assert!(read.garbled);
         assert_eq!(read.record, Record::default());
     }
 

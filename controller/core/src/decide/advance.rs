@@ -48,7 +48,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
             }
         }
     } else if rollout.stage == Stage::Promote && is_proven(turn, &mut rollout) {
-        if is_measured(turn, &rollout) {
+        if is_measured(turn, &rollout) && !is_being_stored(turn, &rollout) {
             end::promote(turn, &rollout);
             return;
         }
@@ -75,10 +75,16 @@ fn aim(turn: &mut Turn<'_>, rollout: &mut Rollout) -> (Stage, Weight) {
 }
 
 /// The first revision is never taken back once it has the traffic: nothing else has pods for sure. And
-/// without a snapshot there is nothing to write the verdict on.
+/// while its snapshot is about to be made there is nothing to write the verdict on.
 fn may_reject(turn: &Turn<'_>, rollout: &Rollout) -> bool {
-    turn.world.record(&rollout.candidate).is_some()
-        && (turn.state.stable.is_some() || rollout.weight.is_zero())
+    !is_being_stored(turn, rollout) && (turn.state.stable.is_some() || rollout.weight.is_zero())
+}
+
+/// Whether the candidate's snapshot is about to be made.
+fn is_being_stored(turn: &Turn<'_>, rollout: &Rollout) -> bool {
+    let target = turn.world.target.as_ref();
+    turn.world.record(&rollout.candidate).is_none()
+        && target.is_some_and(|target| target.revision == rollout.candidate)
 }
 
 /// Why the candidate must go, and by which order.
@@ -300,23 +306,8 @@ fn deadline(turn: &mut Turn<'_>, mut rollout: Rollout) {
         }
         // A bake is progress by itself.
         Some(Waiting::Bake { .. }) | None => None,
-        // No fault of the candidate: half of the deadline at least is left to it afterwards.
-        Some(
-            Waiting::Blocked { .. }
-            | Waiting::Mesh { revision: None, .. }
-            | Waiting::Around { .. }
-            | Waiting::Contested { .. }
-            | Waiting::StableNotReady { .. }
-            | Waiting::ScaledToZero(_),
-        ) => {
-            let half = rollout.plan.progress_deadline / 2;
-            if turn.now >= rollout.progressed_at + half {
-                rollout.progressed_at = turn.now;
-            }
-            rollout.passed_at = rollout.passed_at.map(|_| turn.now);
-            turn.wake(rollout.progressed_at + half);
-            None
-        }
+        // No fault of the candidate.
+        Some(_) if is_hindered(turn, &mut rollout) => None,
         Some(waiting) => {
             let progressed_at = rollout.passed_at.unwrap_or(rollout.progressed_at);
             let at = progressed_at + rollout.plan.progress_deadline;
@@ -331,4 +322,29 @@ fn deadline(turn: &mut Turn<'_>, mut rollout: Rollout) {
         }
         _ => turn.state.rollout = Some(rollout),
     }
+}
+
+/// Whether a person must mend something that no revision is to blame for. As long as that is so the progress
+/// deadline is put off, in large steps, since each is a write of the status: half of it at least is left to
+/// the candidate afterwards.
+fn is_hindered(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
+    let waits = matches!(
+        turn.waiting(),
+        Some(
+            Waiting::Around { .. }
+                | Waiting::Contested { .. }
+                | Waiting::StableNotReady { .. }
+                | Waiting::ScaledToZero(_)
+        )
+    );
+    if !waits && turn.world.blocked.is_none() && turn.world.parent.bound {
+        return false;
+    }
+    let half = rollout.plan.progress_deadline / 2;
+    if turn.now >= rollout.progressed_at + half {
+        rollout.progressed_at = turn.now;
+    }
+    rollout.passed_at = rollout.passed_at.map(|_| turn.now);
+    turn.wake(rollout.progressed_at + half);
+    true
 }

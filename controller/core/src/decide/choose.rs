@@ -49,6 +49,7 @@ fn drop_rejected(turn: &mut Turn<'_>) {
         turn.notes.push(Note::Rejected {
             revision,
             reason: record.reason.clone(),
+            ordered: record.ordered,
         });
         turn.state.rollout = None;
     }
@@ -65,9 +66,11 @@ fn supersede(turn: &mut Turn<'_>, target: &Target) {
     if rollout.stage == Stage::Promote && rollout.weight == Weight::WHOLE {
         return;
     }
-    // A change of configuration alone waits for its turn. Going back to the stable one does not wait.
+    // A change of configuration alone waits for its turn. Going back to the stable one does not wait, and
+    // without a snapshot no verdict on the candidate can be kept.
     let candidate = turn.world.revisions.get(&rollout.candidate);
-    let same_template = candidate.is_some_and(|revision| revision.template == target.template);
+    let same_template = candidate
+        .is_some_and(|revision| revision.record.is_some() && revision.template == target.template);
     if same_template && turn.state.stable.as_ref() != Some(&target.revision) {
         return;
     }
@@ -123,6 +126,7 @@ fn retry(turn: &mut Turn<'_>, candidate: &RevisionName, record: &Record) -> bool
         outcome: None,
         at: None,
         reason: String::new(),
+        ordered: false,
         ..record.clone()
     };
     // An abort from before this order is over with it.

@@ -12,7 +12,8 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     // Until the mesh follows the route, a backend that left it may still get requests.
     let in_force = is_in_force(turn);
     // It may have had traffic until the last write, whatever an older state says.
-    let written_at = world.route.as_ref().map(|r| r.written_at.min(turn.now));
+    let route = world.route.as_ref();
+    let written_at = route.and_then(|route| route.written_before(turn.now));
     for (name, revision) in &world.revisions {
         let left = is_left(turn, name, revision) && !admit::is_held(turn, name, revision);
         if in_force && left && world.weight(name).is_zero() {

@@ -17,10 +17,13 @@ pub(super) fn promote(turn: &mut Turn<'_>, rollout: &Rollout) {
         "no gate applied"
     };
     let record = known(turn, rollout).ended(Outcome::Promoted, turn.now, reason);
-    turn.effects.push(Effect::Remember {
-        revision: revision.clone(),
-        record,
-    });
+    // Somebody may have deleted the snapshot. It still serves, and something must be the stable revision.
+    if turn.world.record(&revision).is_some() {
+        turn.effects.push(Effect::Remember {
+            revision: revision.clone(),
+            record,
+        });
+    }
     take_over(turn, revision);
 }
 
@@ -38,19 +41,28 @@ pub(super) fn take_over(turn: &mut Turn<'_>, revision: RevisionName) {
 /// verdict alone brings the traffic back.
 pub(super) fn reject(turn: &mut Turn<'_>, rollout: &Rollout, reason: String, order: Option<&str>) {
     let revision = rollout.candidate.clone();
+    let ordered = order.is_some();
     let record = known(turn, rollout).ended(Outcome::Rejected, turn.now, reason.clone());
+    let record = Record { ordered, ..record };
     if let Some(order) = order {
         turn.notes.push(Note::Obeyed(order.to_owned()));
     }
-    turn.effects.push(Effect::Remember {
-        revision: revision.clone(),
-        record,
-    });
+    // Somebody may have deleted the snapshot, and Git asks for another one by now.
+    if turn.world.record(&revision).is_some() {
+        turn.effects.push(Effect::Remember {
+            revision: revision.clone(),
+            record,
+        });
+    }
     turn.wait(Waiting::Rejected {
         revision: revision.clone(),
         reason: reason.clone(),
     });
-    turn.notes.push(Note::Rejected { revision, reason });
+    turn.notes.push(Note::Rejected {
+        revision,
+        reason,
+        ordered,
+    });
     turn.state.rollout = None;
 }
 

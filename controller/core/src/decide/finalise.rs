@@ -7,7 +7,7 @@ use crate::waiting::Waiting;
 use crate::{RevisionName, State, Target, Time, Weight};
 
 use super::turn::Turn;
-use super::{admit, drain, retire};
+use super::{admit, drain, retire, size};
 
 /// Who removes an app deletes its objects one after the other. What goes within this time of the Canary
 /// goes with it: what was left serving before would stay for ever.
@@ -17,7 +17,19 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     if !turn.world.claimed {
         return;
     }
-    turn.state.rollout = None;
+    // Where the target has no pods, what has all traffic serves, whether anybody knows how it was judged or
+    // not.
+    if let Some(rollout) = turn.state.rollout.take()
+        && turn.state.stable.is_none()
+        && turn
+            .world
+            .target
+            .as_ref()
+            .is_some_and(|target| target.replicas == 0)
+        && turn.world.weight(&rollout.candidate) == Weight::WHOLE
+    {
+        turn.state.stable = Some(rollout.candidate);
+    }
     turn.state.contest = None;
     match &turn.world.target {
         // The app itself was removed: nothing is left to serve.
@@ -41,6 +53,7 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
         remove_all(turn, true);
         return;
     };
+    size::keep(turn, &stable);
     let alone = turn.world.weight(&stable) == Weight::WHOLE;
     if turn.world.route.is_some() && !alone {
         let routing = Routing {
@@ -84,9 +97,14 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
             wanted,
         });
     } else if others_gone {
-        turn.effects.push(Effect::Unroute);
         turn.state.stable = None;
         drain::track(turn);
+        // Gone already where a crash came before the status.
+        if turn.world.route.is_some() {
+            turn.effects.push(Effect::Unroute);
+        } else {
+            remove_all(turn, true);
+        }
     }
 }
 

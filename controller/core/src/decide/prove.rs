@@ -132,7 +132,8 @@ pub(super) fn unsettle(turn: &Turn<'_>, rollout: &mut Rollout) {
         return;
     }
     let route = turn.world.route.as_ref();
-    let rewritten = |proven_at| route.is_some_and(|route| route.written_at > proven_at);
+    let written_at = route.and_then(|route| route.written_before(turn.now));
+    let rewritten = |proven_at| written_at.is_some_and(|at| at > proven_at);
     let is_void = |proven_at| rewritten(proven_at) || !is_routed(turn, rollout);
     if rollout.proven_at.is_some_and(is_void) {
         rollout.proven_at = None;

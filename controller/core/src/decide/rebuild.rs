@@ -16,7 +16,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     if turn.state == State::default() {
         from_world(turn);
     } else if let Some(route) = &world.route
-        && is_outdated(&turn.state, route)
+        && is_outdated(&turn.state, world, route)
     {
         turn.state = State {
             adopted_replicas: turn.state.adopted_replicas,
@@ -76,23 +76,38 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
         }
         return;
     };
-    let is_newer = has_weight && route.written_at < rollout.progressed_at;
+    let written_before = route.written_before(now);
+    let is_newer = has_weight && written_before.is_none_or(|at| at < rollout.progressed_at);
     // Somebody took our notes away: what is remembered holds.
     let is_stripped = route.stable.is_none() && route.candidate.is_none();
     if is_stripped && has_weight {
         return;
     }
     if route.candidate.as_ref() != Some(&rollout.candidate) {
-        if has_weight && !is_newer {
+        // Only our note may be gone.
+        let ours = route.foreign_writer.is_none();
+        let has_its = ours && route.weight(&rollout.candidate) == rollout.weight;
+        if has_weight && !is_newer && !has_its {
             rollout.restart(now);
         }
         return;
     }
-    let (stage, weight) = written(rollout, route);
-    let is_same = has_weight && stage == rollout.stage;
-    // An order to promote changes the stage before it changes the route.
-    let is_ordered =
-        has_weight && rollout.stage == Stage::Promote && rollout.weight != Weight::WHOLE;
+    // The first revision shares with nobody, whatever somebody else noted.
+    let (stage, weight) = match turn.state.stable {
+        Some(_) => written(rollout, route),
+        None => (Stage::Promote, Weight::WHOLE),
+    };
+    let is_same = has_weight && (stage, weight) == (rollout.stage, rollout.weight);
+    // An order to promote changes the stage before it changes the route. Has the route changed since, the
+    // state is older than that.
+    let is_ordered = has_weight
+        && rollout.stage == Stage::Promote
+        && rollout.weight != Weight::WHOLE
+        && weight <= rollout.weight;
+    if is_same && let Some(at) = written_before {
+        // It was taken away and given again since the state was stored.
+        rollout.progressed_at = rollout.progressed_at.max(at);
+    }
     if is_same || is_newer || is_ordered {
         return;
     }
@@ -106,32 +121,44 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
     rollout.first_weight_at.get_or_insert(written_at);
 }
 
-/// The stage that the route was written for, and its weight.
+/// The stage that the route was written for, and its weight. What we noted counts only where somebody else
+/// wrote the weights: else they tell the stage themselves, and nobody can edit them unseen.
 fn written(rollout: &Rollout, route: &Route) -> (Stage, Weight) {
-    let last = rollout.plan.steps.len().checked_sub(1);
-    let step = route.step.zip(last).map(|(step, last)| step.min(last));
-    let planned = step.and_then(|step| rollout.plan.steps.get(step));
-    let planned = planned.map_or(Weight::WHOLE, crate::Step::weight);
+    let steps = &rollout.plan.steps;
     let found = route.weight(&rollout.candidate);
-    let ours = route.foreign_writer.is_none() && !found.is_zero();
+    if route.foreign_writer.is_none() && !found.is_zero() {
+        let reached = steps.iter().rposition(|step| step.weight() <= found);
+        let stage = match reached {
+            _ if found == Weight::WHOLE || steps.is_empty() => Stage::Promote,
+            step => Stage::Step(step.unwrap_or_default()),
+        };
+        return (stage, found);
+    }
+    let last = steps.len().checked_sub(1);
+    let step = route.step.zip(last).map(|(step, last)| step.min(last));
+    let planned = step.and_then(|step| steps.get(step));
     (
         step.map_or(Stage::Promote, Stage::Step),
-        if ours { found } else { planned },
+        planned.map_or(Weight::WHOLE, crate::Step::weight),
     )
 }
 
 /// Whether a state knows another stable revision than the route that we wrote last. A promotion writes
 /// no route, hence the candidate may be it too.
-fn is_outdated(state: &State, route: &Route) -> bool {
+fn is_outdated(state: &State, world: &World, route: &Route) -> bool {
     let noted = route.stable.is_some() || route.candidate.is_some();
     let promoted = state.stable.is_some() && state.stable == route.candidate;
-    noted && state.stable != route.stable && !promoted
+    let exists = |name: &&RevisionName| world.revisions.contains_key(*name);
+    noted && state.stable.as_ref() != route.stable.as_ref().filter(exists) && !promoted
 }
 
 /// The candidate of the route, if it ended as the stable revision.
 fn promoted<'a>(world: &World, route: &'a Route) -> Option<&'a RevisionName> {
     let candidate = route.candidate.as_ref()?;
-    let ended = route.step.is_none() && world.record(candidate).is_some_and(Record::is_promoted);
+    // Whatever step somebody else may have noted.
+    let has_all = route.foreign_writer.is_none() && route.weight(candidate) == Weight::WHOLE;
+    let ended = (route.step.is_none() || has_all)
+        && world.record(candidate).is_some_and(Record::is_promoted);
     ended.then_some(candidate)
 }
 

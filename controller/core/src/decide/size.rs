@@ -29,6 +29,12 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     }
 }
 
+/// Keeps what a revision has, and makes again what others took away.
+pub(super) fn keep(turn: &mut Turn<'_>, name: &RevisionName) {
+    let full = turn.full();
+    ensure(turn, name, full);
+}
+
 /// Asks for whatever a revision lacks. One part waits for the other only where it must: Deployment and
 /// Service are made from the snapshot.
 fn ensure(turn: &mut Turn<'_>, name: &RevisionName, replicas: u32) {
@@ -42,8 +48,12 @@ fn ensure(turn: &mut Turn<'_>, name: &RevisionName, replicas: u32) {
             .is_some_and(|target| target.revision == *name)
         {
             turn.effects.push(Effect::Snapshot(name.clone()));
+            return;
         }
-        return;
+        // Somebody deleted it. What is there can still be sized.
+        if revision.is_none_or(|revision| revision.workload.is_none()) {
+            return;
+        }
     }
     let service = revision.and_then(|revision| revision.service.as_ref());
     if service.is_none_or(|service| service.outdated) {

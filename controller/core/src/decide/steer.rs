@@ -13,7 +13,10 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     if turn.world.parent.missing {
         return;
     }
-    let Some(routing) = routing(turn) else { return };
+    let Some(routing) = routing(turn) else {
+        take_back(turn);
+        return;
+    };
     // A backend without a Service would turn its share into errors: first the Service, then the route.
     let exists = |name| {
         turn.revision(name)
@@ -23,6 +26,14 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         return;
     }
     let route = turn.world.route.as_ref();
+    // Without a route the Service reaches whoever has pods. A new one must not name others.
+    let runs = |name| {
+        let workload = turn.revision(name).and_then(|r| r.workload.as_ref());
+        workload.is_some_and(|workload| workload.replicas > 0)
+    };
+    if route.is_none() && !routing.weights.keys().all(runs) {
+        return;
+    }
     if route.is_some_and(|route| says(route, &routing)) {
         return;
     }
@@ -44,6 +55,16 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         turn.notes.push(Note::RouteRestored { writer });
     }
     turn.effects.push(Effect::Route(routing));
+}
+
+/// Takes a route away that came too late, by a process that had lost its lease: its revision was given up
+/// in the meantime, before it was adopted, and the target's own pods still serve.
+fn take_back(turn: &mut Turn<'_>) {
+    let target = turn.world.target.as_ref();
+    let serves = target.is_some_and(|target| target.replicas > 0 && target.ready > 0);
+    if serves && turn.world.route.is_some() {
+        turn.effects.push(Effect::Unroute);
+    }
 }
 
 /// Whether the route needs no write. Between rollouts what we noted on it may be old, since a promotion

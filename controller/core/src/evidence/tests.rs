@@ -37,7 +37,14 @@ fn plan(objective_ppm: Option<u32>) -> Plan {
             objective_ppm,
             indicator: Indicator::Availability,
         }],
-        ..Plan::default()
+        steps: Vec::new(),
+        min_requests: 200,
+        inconclusive_after: TimeDelta::minutes(10),
+        inconclusive_action: crate::Action::Hold,
+        progress_deadline: TimeDelta::hours(1),
+        rollback_window: 3,
+        drain_delay: TimeDelta::minutes(1),
+        settle: TimeDelta::seconds(2),
     }
 }
 

@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::TimeDelta;
-use sluice_core::{Decision, Effect, Plan, RevisionName, Routing, State, Time, Weight, World};
+use sluice_core::{
+    Decision, Effect, Plan, RevisionName, Route, Routing, State, Time, Weight, World,
+};
 
 use crate::cluster::Cluster;
 use crate::journal::Journal;
@@ -49,7 +51,6 @@ pub(crate) struct Audit {
 }
 
 /// What really happened so far.
-#[derive(Default)]
 pub(crate) struct Facts {
     pub(crate) plan: Plan,
     /// The weights of our last write.
@@ -60,6 +61,12 @@ pub(crate) struct Facts {
     grown_at: Option<Time>,
     /// When it got its first.
     first_weight_at: Option<Time>,
+    /// What had traffic by somebody else's write: it counts until we put that right.
+    foreign: Vec<RevisionName>,
+    /// When something that no revision is to blame for was last in the way.
+    hindered_at: Option<Time>,
+    /// Since when the progress deadline runs, as of the last decision.
+    deadline_from: Option<Time>,
     /// When a revision had traffic last.
     left_at: BTreeMap<RevisionName, Time>,
     /// Every revision that was ever promoted.
@@ -84,16 +91,17 @@ pub(crate) type Again<'a> = dyn Fn(&State, &World) -> Decision + 'a;
 
 impl Audit {
     pub(crate) fn new(plan: Plan, only: Option<u8>) -> Self {
-        let facts = Facts {
-            plan,
-            ..Facts::default()
-        };
         Self {
-            facts,
+            facts: Facts::new(plan),
             only,
             breach: None,
             journal: None,
         }
+    }
+
+    /// The Canary and all that it had made are gone.
+    pub(crate) fn anew(&mut self) {
+        self.facts = Facts::new(self.facts.plan.clone());
     }
 
     pub(crate) fn breach(&self) -> Option<&Breach> {
@@ -123,15 +131,26 @@ impl Audit {
         now: Time,
         again: &Again<'_>,
     ) {
+        let mut records = seen.revisions.values().flat_map(|other| &other.record);
+        let known = seen.route.is_some() || records.any(sluice_core::Record::is_promoted);
+        if *before == State::default() && !known {
+            // Nothing tells that anything of ours ever served.
+            self.facts.promoted.clear();
+        }
         if let Some(rollout) = &decision.state.rollout {
             let order = seen.orders.promote.as_deref().unwrap_or_default();
             if order.split('#').next() == Some(rollout.candidate.as_str()) {
                 self.facts.skipped.insert(rollout.candidate.clone());
             }
         }
-        // What somebody else wrote counts from when it was seen.
+        self.facts.hindered(seen, before, decision, now);
         let seen_weights = seen.route.iter().flat_map(|route| route.weights.keys());
-        self.facts.serves(seen_weights, now);
+        let foreign = |route: &Route| route.foreign_writer.is_some();
+        if seen.route.as_ref().is_some_and(foreign) {
+            self.facts.foreign = seen_weights.cloned().collect();
+        } else {
+            self.facts.serves(seen_weights, now);
+        }
         let look = Look {
             facts: &self.facts,
             seen,
@@ -189,7 +208,7 @@ impl Audit {
             self.facts.serves(route.weights.keys(), cluster.now);
             self.facts.serves(cluster.in_force.keys(), cluster.now);
         }
-        let found = traffic::backends_have_pods(world);
+        let found = traffic::backends_have_pods(cluster);
         self.note(cluster.now, found);
         let found = roles::unjudged_stay_out(&self.facts, world);
         self.note(cluster.now, found);
@@ -197,6 +216,23 @@ impl Audit {
 }
 
 impl Facts {
+    fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            ours: BTreeMap::new(),
+            weight_at: None,
+            grown_at: None,
+            first_weight_at: None,
+            foreign: Vec::new(),
+            hindered_at: None,
+            deadline_from: None,
+            left_at: BTreeMap::new(),
+            promoted: BTreeSet::new(),
+            skipped: BTreeSet::new(),
+            admitted: BTreeSet::new(),
+        }
+    }
+
     fn serves<'a>(&mut self, names: impl Iterator<Item = &'a RevisionName>, now: Time) {
         for name in names {
             match self.left_at.get_mut(name) {
@@ -206,7 +242,21 @@ impl Facts {
         }
     }
 
+    fn hindered(&mut self, seen: &World, before: &State, decision: &Decision, now: Time) {
+        let from = |state: &State| state.rollout.as_ref().map(|rollout| rollout.progressed_at);
+        // A crash may cost what was put off last.
+        if from(before) < self.deadline_from {
+            self.hindered_at = None;
+        }
+        self.deadline_from = from(&decision.state);
+        if seen.blocked.is_some() || !seen.parent.bound || seen.suspended {
+            self.hindered_at = Some(now);
+        }
+    }
+
     fn routed(&mut self, routing: &Routing, now: Time) {
+        let foreign = std::mem::take(&mut self.foreign);
+        self.serves(foreign.iter(), now);
         let candidate = routing.candidate.as_ref();
         let held = candidate.and_then(|name| self.ours.get(name));
         if held.is_none() {

@@ -15,6 +15,16 @@ pub(crate) enum Kind {
     Route,
 }
 
+/// All of them.
+pub(crate) const KINDS: [Kind; 6] = [
+    Kind::Target,
+    Kind::Workloads,
+    Kind::Services,
+    Kind::Route,
+    Kind::Snapshots,
+    Kind::Canary,
+];
+
 /// Caches with lag. A kind that lags shows others' writes late, never our own: after a write of ours
 /// nothing is decided on an older cache.
 #[derive(Default)]
@@ -32,6 +42,13 @@ impl Cache {
         self.late.insert(kind);
     }
 
+    /// No watch tells of anything.
+    pub(crate) fn delay_all(&mut self, truth: &World) {
+        for kind in KINDS {
+            self.delay(kind, truth);
+        }
+    }
+
     /// All caches are fresh again, as after a restart.
     pub(crate) fn catch_up(&mut self) {
         self.late.clear();
@@ -42,14 +59,7 @@ impl Cache {
         if self.late.is_empty() {
             return None;
         }
-        for kind in [
-            Kind::Canary,
-            Kind::Target,
-            Kind::Snapshots,
-            Kind::Workloads,
-            Kind::Services,
-            Kind::Route,
-        ] {
+        for kind in KINDS {
             if !self.late.contains(&kind) {
                 self.copy(kind, truth);
             }

@@ -1,11 +1,11 @@
 //! The true cluster: what is, not what anybody has seen of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta};
 use sluice_core::{
-    Admission, Caller, Effect, Parent, Part, Record, Revision, RevisionName, Route, Routing,
-    Service, Target, Time, Weight, Workload, World, Writer,
+    Admission, Caller, Effect, Orders, Parent, Part, Record, Revision, RevisionName, Route,
+    Routing, Service, Target, Time, Weight, Workload, World, Writer,
 };
 
 use crate::metrics::Meter;
@@ -16,6 +16,8 @@ use crate::metrics::Meter;
 pub(crate) struct Surroundings {
     /// How new pods become ready.
     pub(crate) pods: Pods,
+    /// The revision of which no pod is ready.
+    pub(crate) unready: Option<RevisionName>,
     /// The mesh follows what is written.
     pub(crate) mesh: bool,
     /// A waypoint serves the Service that clients call.
@@ -43,6 +45,7 @@ impl Default for Surroundings {
     fn default() -> Self {
         Self {
             pods: Pods::Quick,
+            unready: None,
             mesh: true,
             waypoint: true,
             metrics: true,
@@ -58,6 +61,10 @@ impl Default for Surroundings {
 pub(crate) const BAD: u8 = 4;
 pub(crate) const CRASHING: u8 = 5;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the cluster"
+)]
 pub(crate) struct Cluster {
     pub(crate) now: Time,
     /// As an observer with fresh caches would see it.
@@ -66,8 +73,24 @@ pub(crate) struct Cluster {
     /// The weights that the mesh follows; it may be behind the route.
     pub(crate) in_force: BTreeMap<RevisionName, Weight>,
     pub(crate) meter: Meter,
-    /// The Canary itself is gone.
+    /// The Canary was let go.
     pub(crate) gone: bool,
+    /// There is no Canary, and what it made may be there.
+    pub(crate) absent: bool,
+    /// Revisions of which others took a part away, until they are whole again.
+    pub(crate) damaged: BTreeSet<RevisionName>,
+    /// Once nobody wanted any pods: a late look may take that for the present.
+    pub(crate) unwanted: bool,
+    /// Others wrote our notes on the route.
+    pub(crate) noted_by_others: bool,
+    /// Counts the writes of the route, as its resource version does.
+    pub(crate) version: u64,
+    /// How often a snapshot was written.
+    judged: BTreeMap<RevisionName, u64>,
+    /// How often the size of a Deployment was written; of the target's without a name.
+    sized: BTreeMap<Option<RevisionName>, u64>,
+    /// How often a part of a revision was made, as its UID tells.
+    made: BTreeMap<(RevisionName, u8), u32>,
     template: u8,
     config: u8,
 }
@@ -119,6 +142,14 @@ impl Cluster {
             in_force: BTreeMap::new(),
             meter: Meter::default(),
             gone: false,
+            absent: false,
+            damaged: BTreeSet::new(),
+            unwanted: false,
+            noted_by_others: false,
+            version: 0,
+            judged: BTreeMap::new(),
+            sized: BTreeMap::new(),
+            made: BTreeMap::new(),
             template: 0,
             config: 0,
         };
@@ -178,7 +209,11 @@ impl Cluster {
             let template = template_of(name);
             match &mut revision.workload {
                 Some(workload) if !workload.going => {
-                    workload.ready = follow(workload.ready, workload.replicas, template, pods);
+                    workload.ready = if self.surroundings.unready.as_ref() == Some(name) {
+                        0
+                    } else {
+                        follow(workload.ready, workload.replicas, template, pods)
+                    };
                     revision.pods = workload.replicas;
                     let crashing = template == CRASHING && workload.replicas > 0;
                     workload.problem = crashing.then(|| "CrashLoopBackOff".to_owned());
@@ -199,7 +234,30 @@ impl Cluster {
             route.accepted = true;
             self.in_force = route.weights.clone();
         }
-        self.world.parent.bound = self.surroundings.waypoint;
+        self.world.parent.bound = self.surroundings.waypoint && !self.world.parent.missing;
+        let whole = |revision: &Revision| {
+            let runs = revision.workload.as_ref().is_some_and(|w| w.replicas > 0);
+            runs && revision.service.is_some()
+        };
+        let exists = |_: &RevisionName, revision: &mut Revision| {
+            revision.record.is_some() || revision.service.is_some() || revision.workload.is_some()
+        };
+        self.world.revisions.retain(exists);
+        let revisions = &self.world.revisions;
+        self.damaged
+            .retain(|name| !revisions.get(name).is_some_and(whole));
+    }
+
+    /// Somebody wrote the route.
+    pub(crate) fn changed(&mut self) {
+        self.version += 1;
+    }
+
+    /// The Canary is gone, whatever it has made.
+    pub(crate) fn lose_canary(&mut self) {
+        self.absent = true;
+        (self.gone, self.world.claimed, self.world.deleting) = (false, false, false);
+        self.world.orders = Orders::default();
     }
 
     fn serve(&mut self, by: TimeDelta) {
@@ -237,6 +295,44 @@ impl Cluster {
         }
     }
 
+    /// What a write names, so that it is refused when it is about something else by the time it comes
+    /// through: the version of the route or of a snapshot, the UID of what is to be deleted.
+    pub(crate) fn precondition(&self, effect: &Effect) -> Option<u64> {
+        match effect {
+            Effect::Route(_) | Effect::Unroute => Some(self.version),
+            // Nobody else writes a snapshot.
+            Effect::Remember { revision, .. } => {
+                let record = self.world.record(revision);
+                Some(self.judged.get(revision).copied().unwrap_or_default())
+                    .filter(|_| record.is_some())
+            }
+            // So is whatever takes pods away.
+            Effect::ScaleTarget(replicas) => {
+                let has = self.world.target.as_ref().map_or(0, |t| t.replicas);
+                (has > *replicas).then(|| self.size_version(None))
+            }
+            Effect::Run { revision, replicas } => {
+                let workload = self.world.revisions.get(revision)?.workload.as_ref()?;
+                (workload.replicas > *replicas).then(|| self.size_version(Some(revision)))
+            }
+            Effect::Remove { revision, part } => {
+                let made = self.made.get(&(revision.clone(), *part as u8));
+                Some(made.copied().unwrap_or_default().into())
+            }
+            _ => None,
+        }
+    }
+
+    fn size_version(&self, of: Option<&RevisionName>) -> u64 {
+        let written = self.sized.get(&of.cloned());
+        written.copied().unwrap_or_default()
+    }
+
+    /// Somebody wrote the size of a Deployment, or who owns it.
+    pub(crate) fn resized(&mut self, of: Option<&RevisionName>) {
+        *self.sized.entry(of.cloned()).or_default() += 1;
+    }
+
     /// Does what a decision asks, as the API server would. An error is a refusal.
     pub(crate) fn apply(&mut self, effect: &Effect) -> Result<(), String> {
         let now = self.now;
@@ -245,40 +341,72 @@ impl Cluster {
             stored.then_some(()).ok_or(format!("{name} not found"))
         };
         let revisions = &mut self.world.revisions;
+        let mut make = |name: &RevisionName, part: Part| {
+            *self.made.entry((name.clone(), part as u8)).or_default() += 1;
+        };
         match effect {
+            Effect::Claim | Effect::Release if self.absent => {
+                return Err("Canary not found".to_owned());
+            }
             Effect::Claim => self.world.claimed = true,
             Effect::Snapshot(name) => {
                 let revision = revisions.entry(name.clone()).or_default();
                 revision.template = format!("v{}", template_of(name));
-                revision.record.get_or_insert_with(Record::default);
+                revision.record.get_or_insert_with(|| {
+                    make(name, Part::Snapshot);
+                    Record::default()
+                });
                 revision.created.get_or_insert(now);
             }
-            Effect::Expose(name) => {
-                existing(revisions, name)?;
-                let revision = revisions.entry(name.clone()).or_default();
-                revision.service.get_or_insert_with(Service::default);
+            Effect::Expose(_) | Effect::Route(_) if self.world.parent.missing => {
+                return Err("the Service that clients call is gone".to_owned());
             }
-            Effect::Run { revision, replicas } => {
-                existing(revisions, revision)?;
-                let revision = revisions.entry(revision.clone()).or_default();
-                let workload = revision.workload.get_or_insert_with(Workload::default);
+            Effect::Expose(name) => {
+                revisions.get(name).ok_or(format!("{name} not found"))?;
+                let revision = revisions.entry(name.clone()).or_default();
+                revision.service.get_or_insert_with(|| {
+                    make(name, Part::Service);
+                    Service::default()
+                });
+            }
+            Effect::Run {
+                revision: name,
+                replicas,
+            } => {
+                let there = |revision: &Revision| revision.workload.is_some();
+                if !revisions.get(name).is_some_and(there) {
+                    existing(revisions, name)?;
+                }
+                let revision = revisions.entry(name.clone()).or_default();
+                let workload = revision.workload.get_or_insert_with(|| {
+                    make(name, Part::Workload);
+                    Workload::default()
+                });
                 workload.replicas = *replicas;
                 revision.pods = revision.pods.max(*replicas);
+                self.resized(Some(name));
             }
             Effect::Remember { revision, record } => {
                 existing(revisions, revision)?;
+                *self.judged.entry(revision.clone()).or_default() += 1;
                 revisions.entry(revision.clone()).or_default().record = Some(record.clone());
             }
-            Effect::Route(routing) => self.world.route = Some(written(routing)),
+            Effect::Route(routing) => {
+                self.world.route = Some(written(routing));
+                self.noted_by_others = false;
+                self.changed();
+            }
             Effect::Unroute => {
                 self.world.route = None;
                 self.in_force.clear();
+                self.changed();
             }
             Effect::ScaleTarget(replicas) => {
                 let target = self.world.target.as_mut().ok_or("target not found")?;
                 target.replicas = *replicas;
                 target.settled = target.ready == *replicas;
                 (target.owned, target.writer) = (true, None);
+                self.resized(None);
             }
             Effect::KeepTarget(replicas) => {
                 let target = self.world.target.as_mut().ok_or("target not found")?;
@@ -286,8 +414,10 @@ impl Cluster {
                     return Err("conflict".to_owned());
                 }
                 target.owned = true;
+                self.resized(None);
             }
             Effect::Remove { revision, part } => self.remove(revision, *part),
+            Effect::Release if !self.world.deleting => self.world.claimed = false,
             Effect::Admit(name) => {
                 let revision = revisions.get_mut(name).ok_or("no pods")?;
                 revision.admission.admitted += std::mem::take(&mut revision.admission.outside);
@@ -303,7 +433,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn remove(&mut self, name: &RevisionName, part: Part) {
+    pub(crate) fn remove(&mut self, name: &RevisionName, part: Part) {
         let Some(revision) = self.world.revisions.get_mut(name) else {
             return;
         };

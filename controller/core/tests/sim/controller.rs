@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use sluice_core::{Decision, Effect, Note, Plan, RevisionName, State, Time, World};
 
 use crate::audit::Audit;
@@ -19,6 +20,29 @@ pub(crate) enum Fault {
     Crash,
     /// The API server refuses the write.
     Refuse,
+    /// The write is done, and its answer is lost.
+    Lost,
+    /// The controller loses the lease with the write under way: another takes over, and the write comes
+    /// through later, if it does not name a version that is old by then.
+    Late,
+}
+
+/// How the API server is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Outage {
+    None,
+    /// It takes no writes, and no watch tells of any.
+    Down,
+    /// Every second write fails.
+    Flaky,
+}
+
+/// A write that is still under way.
+struct Late {
+    effect: Effect,
+    /// The API server gives up on it.
+    until: Time,
+    precondition: Option<u64>,
 }
 
 pub(crate) struct Controller {
@@ -29,10 +53,17 @@ pub(crate) struct Controller {
     /// The same in the Canary's status.
     status: State,
     fault: Option<(Fault, u8)>,
+    outage: Outage,
+    /// Writes tried so far.
+    tried: u32,
+    late: Vec<Late>,
     /// Revisions whose verdict is written, and which no status tells of yet.
     pub(crate) untold: BTreeSet<RevisionName>,
     pub(crate) last: Option<Decision>,
 }
+
+/// The API server's own: `--request-timeout`. The drain is no shorter.
+const REQUEST_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
 
 /// Decisions in a row, each after all effects of the one before.
 const ROUNDS: usize = 4;
@@ -45,6 +76,9 @@ impl Controller {
             memory: State::default(),
             status: State::default(),
             fault: None,
+            outage: Outage::None,
+            tried: 0,
+            late: Vec::new(),
             untold: BTreeSet::new(),
             last: None,
         }
@@ -57,6 +91,31 @@ impl Controller {
 
     pub(crate) fn disarm(&mut self) {
         self.fault = None;
+        self.outage = Outage::None;
+    }
+
+    pub(crate) fn suffer(&mut self, outage: Outage) {
+        self.outage = outage;
+    }
+
+    /// What is under way comes through, unless it is about something that has changed since.
+    pub(crate) fn land(&mut self, cluster: &mut Cluster, audit: &mut Audit) {
+        for late in std::mem::take(&mut self.late) {
+            let Late {
+                effect,
+                until,
+                precondition,
+            } = late;
+            let in_time = cluster.now < until && precondition == cluster.precondition(&effect);
+            if in_time && cluster.apply(&effect).is_ok() {
+                // What was taken into use again just as it was is as gone as if somebody else had taken
+                // it: no precondition tells the difference, and it must be made again, that is all.
+                if let Effect::Remove { revision, .. } | Effect::Run { revision, .. } = &effect {
+                    cluster.damaged.insert(revision.clone());
+                }
+                audit.wrote(&effect, cluster);
+            }
+        }
     }
 
     /// The process dies and starts again, with fresh caches and what the status remembers.
@@ -89,7 +148,7 @@ impl Controller {
         audit: &mut Audit,
     ) {
         for _ in 0..ROUNDS {
-            if cluster.gone || !self.decide_once(cluster, cache, audit) {
+            if cluster.gone || cluster.absent || !self.decide_once(cluster, cache, audit) {
                 return;
             }
         }
@@ -120,20 +179,40 @@ impl Controller {
     ) -> bool {
         let mut forgotten = false;
         for effect in &decision.effects {
-            let applied = match self.strikes() {
-                Some(Fault::Crash) => {
+            let fault = self.strikes();
+            if fault == Some(Fault::Late) {
+                self.late.push(Late {
+                    effect: effect.clone(),
+                    until: cluster.now + REQUEST_TIMEOUT,
+                    precondition: cluster.precondition(effect),
+                });
+            }
+            let judged_before = match effect {
+                Effect::Remember { revision, .. } => {
+                    cluster.world.record(revision).and_then(|record| record.at)
+                }
+                _ => None,
+            };
+            let done = match fault {
+                Some(Fault::Crash | Fault::Late) => {
                     self.restart(cluster, cache);
                     return false;
                 }
                 Some(Fault::Refuse) => Err("refused".to_owned()),
-                None => cluster.apply(effect),
+                Some(Fault::Lost) | None => cluster.apply(effect),
             };
-            match applied {
-                Ok(()) => {
-                    cache.wrote(effect);
-                    audit.wrote(effect, cluster);
-                    self.judged(effect);
-                }
+            if done.is_ok() {
+                cache.wrote(effect);
+                audit.wrote(effect, cluster);
+                self.judged(effect, judged_before);
+            }
+            let answer = if fault == Some(Fault::Lost) {
+                Err("no answer".to_owned())
+            } else {
+                done
+            };
+            match answer {
+                Ok(()) => {}
                 // A verdict that cannot be written must not keep the traffic where it is.
                 Err(_) if matches!(effect, Effect::Remember { .. }) => forgotten = true,
                 // The next decision asks for it again: the world still lacks it.
@@ -145,14 +224,27 @@ impl Controller {
             return false;
         }
         let changed = self.memory != decision.state;
-        if changed {
-            if self.strikes() == Some(Fault::Crash) {
-                self.restart(cluster, cache);
-                return false;
+        self.memory.clone_from(&decision.state);
+        if self.status != self.memory {
+            match self.strikes() {
+                Some(Fault::Crash | Fault::Late) => {
+                    self.restart(cluster, cache);
+                    return false;
+                }
+                // It is written after the next decision.
+                Some(Fault::Refuse) => {
+                    self.told(decision);
+                    return false;
+                }
+                Some(Fault::Lost) | None => self.status.clone_from(&self.memory),
             }
-            self.memory.clone_from(&decision.state);
-            self.status.clone_from(&decision.state);
         }
+        self.told(decision);
+        changed || !decision.effects.is_empty()
+    }
+
+    /// What happened is kept until a status takes it.
+    fn told(&mut self, decision: &Decision) {
         for note in &decision.notes {
             if let Note::Adopted(revision)
             | Note::Promoted(revision)
@@ -161,11 +253,13 @@ impl Controller {
                 self.untold.remove(revision);
             }
         }
-        changed || !decision.effects.is_empty()
     }
 
-    fn judged(&mut self, effect: &Effect) {
-        if let Effect::Remember { revision, record } = effect {
+    fn judged(&mut self, effect: &Effect, before: Option<Time>) {
+        if let Effect::Remember { revision, record } = effect
+            // Not so where an order that came too late is noted.
+            && (record.outcome.is_none() || record.at != before)
+        {
             // Of a rollout that no status tells of, its end need not be told.
             let rollout = self.status.rollout.as_ref();
             let known = rollout.is_some_and(|rollout| rollout.candidate == *revision);
@@ -178,6 +272,12 @@ impl Controller {
     }
 
     fn strikes(&mut self) -> Option<Fault> {
+        self.tried = self.tried.wrapping_add(1);
+        match self.outage {
+            Outage::Down => return Some(Fault::Refuse),
+            Outage::Flaky if self.tried.is_multiple_of(2) => return Some(Fault::Refuse),
+            Outage::Flaky | Outage::None => {}
+        }
         let (fault, writes) = self.fault.take()?;
         if writes == 0 {
             return Some(fault);

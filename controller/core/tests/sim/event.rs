@@ -1,13 +1,12 @@
 //! What happens to a Canary, in any order.
 
 use chrono::TimeDelta;
-use sluice_core::{
-    Admission, Autoscaler, Blocked, RevisionName, Route, Scaled, Weight, World, Writer,
-};
+use sluice_core::{Admission, Autoscaler, Blocked, Part, Revision, Scaled, World, Writer};
 
-use crate::cache::Kind;
+use crate::cache::{KINDS, Kind};
 use crate::cluster::{BAD, CRASHING, Cluster, Pods};
-use crate::controller::Fault;
+use crate::controller::{Fault, Outage};
+use crate::others::{self, Edit, Notes};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Event {
@@ -28,6 +27,8 @@ pub(crate) enum Event {
     Pods(Pods),
     /// The ready pods of the revision with this index die.
     KillPods(u8),
+    /// The pods of the revision with this index are not ready, until others are or all are again.
+    Unready(Option<u8>),
     Mesh(bool),
     Waypoint(bool),
     Metrics(bool),
@@ -43,9 +44,22 @@ pub(crate) enum Event {
     Around(bool),
     Delete,
     DeleteTarget,
+    /// The Service that clients call is gone, or back.
+    Parent(bool),
+    /// The finalizer is removed by force: the Canary is gone, and all that it has made stays.
+    Force,
+    /// A Canary of the same name is created.
+    Create,
     /// Somebody else writes the route.
     EditRoute(Edit),
+    EditNotes(Notes),
     DeleteRoute,
+    /// Somebody else deletes a part of the revision with this index.
+    DeletePart(u8, Part),
+    /// The verdict on the revision with this index cannot be read any more.
+    Garble(u8),
+    /// The mesh loses the Service of the revision with this index.
+    Unbind(u8),
     /// A kind of cache stops following.
     Lag(Kind),
     CatchUp,
@@ -54,6 +68,10 @@ pub(crate) enum Event {
     LoseStatus,
     /// After so many further writes, one goes wrong.
     Arm(Fault, u8),
+    /// The API server takes no writes, or not all.
+    Api(Outage),
+    /// A write that was under way when its controller lost the lease comes through.
+    Land,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,27 +81,9 @@ pub(crate) enum Verb {
     Retry,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Edit {
-    /// All traffic to the revision with this index.
-    Whole(u8),
-    /// Half of the traffic to the revision with this index.
-    Half(u8),
-    /// The weights stay, something else changes.
-    Rules,
-}
-
 /// So many of 64 events pick this; the smaller a number, the simpler the event, so that a failing
 /// history shrinks to waiting.
 const WAITS: [u16; 8] = [5, 1, 10, 30, 30, 60, 120, 600];
-const KINDS: [Kind; 6] = [
-    Kind::Target,
-    Kind::Workloads,
-    Kind::Services,
-    Kind::Route,
-    Kind::Snapshots,
-    Kind::Canary,
-];
 
 impl Event {
     /// Any two bytes are an event.
@@ -96,7 +96,7 @@ impl Event {
             108..110 => Self::Around(flag),
             110..134 => Self::Push(version),
             134..140 => Self::Configure(what % 3),
-            140..144 => Self::Scale(u32::from(version) + 1),
+            140..144 => Self::Scale(if what < 12 { 0 } else { u32::from(version) + 1 }),
             144..146 => Self::ScaleTarget(u32::from(version)),
             146 if what < 128 => Self::DropReplicas,
             146 => Self::Autoscale(
@@ -105,7 +105,9 @@ impl Event {
             147..155 => {
                 Self::Pods([Pods::Quick, Pods::OneByOne, Pods::Stuck][usize::from(what % 3)])
             }
-            155..159 => Self::KillPods(version),
+            155..158 if what < 128 => Self::KillPods(version),
+            155..158 => Self::Unready(Some(version).filter(|_| what % 4 > 0)),
+            158 => Self::Unbind(version),
             159..165 => Self::Mesh(flag),
             165..169 => Self::Waypoint(flag),
             169..177 => Self::Metrics(flag),
@@ -118,7 +120,21 @@ impl Event {
             199..203 => Self::Suspend(!flag),
             203..206 => Self::Block(!flag),
             206 if what < 64 => Self::Delete,
-            207 if what < 32 => Self::DeleteTarget,
+            206 if what < 96 => Self::Force,
+            206 | 207 if what < 128 => Self::Create,
+            207 if what < 160 => Self::DeleteTarget,
+            207 => Self::Parent(what < 192),
+            208 if what < 128 => Self::EditNotes(match what % 4 {
+                0 => Notes::Gone,
+                1 => Notes::Step,
+                2 => Notes::Future,
+                _ => Notes::Past,
+            }),
+            209 if what < 128 => Self::DeletePart(
+                version,
+                [Part::Workload, Part::Service, Part::Snapshot][usize::from(what / 43)],
+            ),
+            210 if what < 64 => Self::Garble(version),
             206..212 => Self::EditRoute(match what % 3 {
                 0 => Edit::Whole(what / 3 % 6),
                 1 => Edit::Half(what / 3 % 6),
@@ -126,11 +142,17 @@ impl Event {
             }),
             212..214 => Self::DeleteRoute,
             214..222 => Self::Lag(KINDS[usize::from(version)]),
-            222..228 => Self::CatchUp,
-            228..234 => Self::Crash,
+            222..226 => Self::CatchUp,
+            226..228 => {
+                Self::Api([Outage::None, Outage::Down, Outage::Flaky][usize::from(what % 3)])
+            }
+            228..233 => Self::Crash,
+            233 => Self::Land,
             234..238 => Self::LoseStatus,
-            238..249 => Self::Arm(Fault::Crash, what % 8),
-            249..=255 => Self::Arm(Fault::Refuse, what % 8),
+            238..246 => Self::Arm(Fault::Crash, what % 8),
+            246..249 => Self::Arm(Fault::Late, what % 8),
+            249..252 => Self::Arm(Fault::Lost, what % 8),
+            252..=255 => Self::Arm(Fault::Refuse, what % 8),
         }
     }
 
@@ -158,10 +180,28 @@ impl Event {
             Self::Traffic(on) => surroundings.traffic = on,
             Self::Incident(on) => surroundings.incident = on,
             Self::Around(on) => surroundings.around = on,
-            Self::EditRoute(edit) => edit_route(cluster, edit),
+            Self::Unready(index) => {
+                let count = cluster.world.revisions.len().max(1);
+                let mut names = cluster.world.revisions.keys();
+                let name = index.and_then(|index| names.nth(usize::from(index) % count));
+                surroundings.unready = name.cloned();
+            }
+            Self::Scale(0) if cluster.world.replicas.is_some() => {
+                cluster.unwanted = true;
+                self.change(&mut cluster.world);
+            }
+            Self::EditRoute(edit) => others::edit_route(cluster, edit),
+            Self::EditNotes(notes) => others::edit_notes(cluster, notes),
+            Self::DeletePart(index, part) => others::delete_part(cluster, index, part),
+            Self::Garble(index) => others::garble(cluster, index),
+            Self::ScaleTarget(_) | Self::DropReplicas => {
+                self.change(&mut cluster.world);
+                cluster.resized(None);
+            }
             Self::DeleteRoute => {
                 cluster.world.route = None;
                 cluster.in_force.clear();
+                cluster.changed();
             }
             Self::Delete if !cluster.world.claimed => cluster.gone = true,
             Self::Delete => {
@@ -169,6 +209,10 @@ impl Event {
                 cluster.world.deleted_at.get_or_insert(cluster.now);
             }
             _ => self.change(&mut cluster.world),
+        }
+        // The app itself is removed.
+        if cluster.world.deleting && cluster.world.parent.missing {
+            cluster.world.target = None;
         }
     }
 
@@ -206,7 +250,7 @@ impl Event {
                 });
             }
             Self::KillPods(index) => {
-                if let Some(revision) = world.revisions.values_mut().nth(index.into()) {
+                if let Some(revision) = pick(world, index) {
                     if let Some(workload) = &mut revision.workload {
                         workload.ready = 0;
                         // What replaces them lacks what was put on them.
@@ -219,6 +263,17 @@ impl Event {
                         service.endpoints = 0;
                     }
                 }
+            }
+            Self::Unbind(index) => {
+                if let Some(service) =
+                    pick(world, index).and_then(|revision| revision.service.as_mut())
+                {
+                    service.bound = false;
+                }
+            }
+            Self::Parent(there) => {
+                world.parent.missing = !there;
+                world.parent.bound = false;
             }
             Self::Order(verb, number) => {
                 let revision = world.target.as_ref().map(|target| &target.revision);
@@ -243,28 +298,10 @@ impl Event {
     }
 }
 
-fn edit_route(cluster: &mut Cluster, edit: Edit) {
-    let Some(route) = &mut cluster.world.route else {
-        return;
-    };
-    let names: Vec<&RevisionName> = cluster.world.revisions.keys().collect();
-    let pick = |index: u8| (*names[usize::from(index) % names.len()]).clone();
-    let change = |route: &mut Route| match edit {
-        _ if names.is_empty() => {}
-        Edit::Whole(index) => route.weights = [(pick(index), Weight::WHOLE)].into(),
-        Edit::Half(index) => {
-            let (some, other) = (pick(index), pick(index + 1));
-            let half = Weight::from_percent(50);
-            route.weights = [(some, half), (other, half)].into();
-            if route.weights.len() == 1 {
-                route.weights.values_mut().for_each(|w| *w = Weight::WHOLE);
-            }
-        }
-        Edit::Rules => route.intact = false,
-    };
-    change(route);
-    route.accepted = false;
-    route.foreign_writer = Some("kubectl".to_owned());
+/// The revision with an index; a higher one than there is begins again.
+fn pick(world: &mut World, index: u8) -> Option<&mut Revision> {
+    let count = world.revisions.len().max(1);
+    world.revisions.values_mut().nth(usize::from(index) % count)
 }
 
 /// Everything that was broken works again, and nothing is held back any more.
@@ -272,6 +309,11 @@ pub(crate) fn heal(cluster: &mut Cluster) {
     cluster.surroundings = crate::cluster::Surroundings::default();
     cluster.world.suspended = false;
     cluster.world.blocked = None;
+    cluster.world.parent.missing = cluster.world.deleting && cluster.world.parent.missing;
+    // What nobody is to have is no service.
+    if cluster.world.replicas == Some(0) && !cluster.world.deleting {
+        Event::Scale(1).happen(cluster);
+    }
     let target = cluster.world.target.as_ref();
     // Nothing is adopted from a target that never gets ready.
     if cluster.template() == CRASHING && target.is_some_and(|target| target.replicas > 0) {

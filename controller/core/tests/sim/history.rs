@@ -1,12 +1,12 @@
 //! One history: events, then peace; and what must be true at its end.
 
 use chrono::TimeDelta;
-use sluice_core::{Action, Plan, Step, Weight};
+use sluice_core::{Action, Indicator, Plan, Slo, Step, Weight};
 
 use crate::audit::{Audit, Breach};
 use crate::cache::Cache;
 use crate::cluster::Cluster;
-use crate::controller::{Controller, Decide};
+use crate::controller::{Controller, Decide, Outage};
 use crate::event::{self, Event};
 
 /// What differs between histories, apart from the events.
@@ -30,7 +30,13 @@ impl Setting {
             inconclusive_action: self.inconclusive,
             progress_deadline: TimeDelta::minutes(10),
             rollback_window: 2,
-            ..Plan::default()
+            slos: vec![Slo {
+                name: "availability".to_owned(),
+                objective_ppm: None,
+                indicator: Indicator::Availability,
+            }],
+            drain_delay: TimeDelta::minutes(1),
+            settle: TimeDelta::seconds(2),
         }
     }
 }
@@ -62,14 +68,31 @@ impl History {
                 journal.note(&format!("{event:?}"), self.cluster.now);
             }
             self.happen(*event)?;
-            if self.cluster.gone {
-                return self.found(crate::rest::after_deletion(
-                    &self.cluster,
-                    self.audit.facts.adopted(),
-                ));
-            }
+            self.let_go()?;
         }
         self.end()
+    }
+
+    /// When the Canary was let go: what it left behind is right, and whatever comes after it begins anew.
+    fn let_go(&mut self) -> Result<(), Breach> {
+        if !self.cluster.gone {
+            return Ok(());
+        }
+        let adopted = self.audit.facts.adopted();
+        // One that was never claimed goes without a word, and nothing changes.
+        if self.cluster.world.claimed {
+            self.found(crate::rest::after_deletion(&self.cluster, adopted))?;
+        }
+        if self.cluster.world.revisions.is_empty() {
+            self.audit.anew();
+        }
+        self.lose_canary();
+        Ok(())
+    }
+
+    fn lose_canary(&mut self) {
+        self.cluster.lose_canary();
+        self.controller.forget(&mut self.cluster, &mut self.cache);
     }
 
     pub(crate) fn happen(&mut self, event: Event) -> Result<(), Breach> {
@@ -83,12 +106,23 @@ impl History {
             }
             // A last look at an old cache may leave a revision, which serves as well.
             Event::Lag(_) if cluster.world.deleting => {}
-            Event::Delete => {
+            Event::Delete if !cluster.absent => {
                 cache.catch_up();
                 event.happen(cluster);
             }
             Event::Lag(kind) => cache.delay(kind, &cluster.world),
             Event::CatchUp => cache.catch_up(),
+            Event::Force => self.lose_canary(),
+            Event::Create => cluster.absent = false,
+            Event::Delete => {}
+            Event::Api(outage) => {
+                self.controller.suffer(outage);
+                match outage {
+                    Outage::Down => cache.delay_all(&cluster.world),
+                    Outage::None | Outage::Flaky => cache.catch_up(),
+                }
+            }
+            Event::Land => self.controller.land(cluster, &mut self.audit),
             Event::Crash => self.controller.restart(cluster, cache),
             Event::LoseStatus => self.controller.forget(cluster, cache),
             Event::Arm(fault, writes) => self.controller.arm(fault, writes),
@@ -117,9 +151,11 @@ impl History {
 
     /// Peace: all works, and nobody writes any more. Then the Canary comes to rest.
     pub(crate) fn end(&mut self) -> Result<(), Breach> {
+        self.controller.land(&mut self.cluster, &mut self.audit);
         event::heal(&mut self.cluster);
         self.cache.catch_up();
         self.controller.disarm();
+        self.cluster.absent = false;
         let mut calm = 0;
         for _ in 0..200 {
             let before = self.controller.memory.clone();
@@ -128,10 +164,7 @@ impl History {
             let by = wake_at.map_or(TimeDelta::seconds(20), |at| at - self.cluster.now);
             self.pass(by.clamp(TimeDelta::seconds(1), TimeDelta::seconds(20)))?;
             if self.cluster.gone {
-                return self.found(crate::rest::after_deletion(
-                    &self.cluster,
-                    self.audit.facts.adopted(),
-                ));
+                return self.let_go();
             }
             let last = self.controller.last.as_ref();
             let still = last.is_some_and(|d| d.effects.is_empty() && d.wake_at.is_none());

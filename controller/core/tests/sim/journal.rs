@@ -89,8 +89,12 @@ fn shares(routing: &Routing) -> String {
 }
 
 fn verdict(record: &Record) -> String {
-    match record.outcome {
+    let mut text = match record.outcome {
         Some(outcome) => format!("{outcome:?}: {}", record.reason),
         None => "to be tried again".to_owned(),
+    };
+    for order in &record.orders {
+        _ = write!(text, "; {order} is done with");
     }
+    text
 }

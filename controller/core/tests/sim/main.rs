@@ -19,6 +19,7 @@ mod event;
 mod history;
 mod journal;
 mod metrics;
+mod others;
 mod properties;
 mod rest;
 mod sabotage;

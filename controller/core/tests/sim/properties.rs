@@ -10,7 +10,8 @@ use crate::event::Event;
 use crate::history::{History, Setting};
 use crate::journal::Journal;
 
-/// Histories of each of the two halves; both run at the same time on two cores.
+/// Histories of each of the two halves, unless `SLUICE_HISTORIES` says how many; both run at the same time
+/// on two cores.
 const HISTORIES: u32 = 50_000;
 
 /// Any history of 50 to 60 events. Any bytes are one, so that it shrinks fast.
@@ -19,7 +20,9 @@ pub(crate) fn events(decode: fn((u8, u8)) -> Event) -> impl Strategy<Value = Vec
     bytes.prop_map(move |bytes| bytes.into_iter().map(decode).collect())
 }
 
-fn hold(setting: Setting, decode: fn((u8, u8)) -> Event, histories: u32) {
+fn hold(setting: Setting) {
+    let given = std::env::var("SLUICE_HISTORIES").ok();
+    let histories = given.map_or(HISTORIES, |text| text.parse().unwrap());
     let config = Config {
         cases: histories,
         // A failure is reported with its events; a file of seeds would be one more thing to keep.
@@ -32,7 +35,7 @@ fn hold(setting: Setting, decode: fn((u8, u8)) -> Event, histories: u32) {
         &seed,
     );
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let outcome = runner.run(&events(decode), |events| {
+    let outcome = runner.run(&events(Event::decode), |events| {
         let mut history = History::new(setting, decide, None);
         let breach = history.run(&events).err();
         breach.map_or(Ok(()), |breach| {
@@ -85,7 +88,7 @@ fn the_invariants_hold_when_an_open_verdict_holds() {
         replicas: Some(4),
         inconclusive: Action::Hold,
     };
-    hold(setting, Event::decode, HISTORIES);
+    hold(setting);
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn the_invariants_hold_when_an_open_verdict_rolls_back() {
         replicas: None,
         inconclusive: Action::Rollback,
     };
-    hold(setting, Event::decode, HISTORIES);
+    hold(setting);
 }
 
 #[test]

@@ -110,7 +110,8 @@ pub(crate) fn after_deletion(cluster: &Cluster, adopted: bool) -> Result<(), (u8
                 .as_ref()
                 .is_some_and(|w| w.replicas > 0);
             let same = target.revision == **serving;
-            let ok = runs && !same;
+            let unmade = cluster.unwanted || cluster.damaged.contains(*serving);
+            let ok = (runs || unmade) && !same;
             if ok {
                 Ok(())
             } else {

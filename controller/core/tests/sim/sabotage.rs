@@ -171,6 +171,17 @@ fn skipping_the_bake_breaks_2() {
 }
 
 #[test]
+fn growing_beside_another_route_breaks_2() {
+    caught(2, |plan, state, world, now| {
+        let world = World {
+            blocked: None,
+            ..world.clone()
+        };
+        decide(plan, state, &world, now)
+    });
+}
+
+#[test]
 fn removing_before_it_drained_breaks_3() {
     caught(3, |plan, state, world, now| {
         let plan = Plan {
@@ -292,6 +303,19 @@ fn failing_on_silence_breaks_5() {
             rollout.plan.inconclusive_after = TimeDelta::zero();
         }
         decide(plan, &state, world, now)
+    });
+}
+
+#[test]
+fn blaming_a_revision_for_its_surroundings_breaks_5() {
+    caught(5, |plan, state, world, now| {
+        let mut decision = decide(plan, state, world, now);
+        if world.blocked.is_some()
+            && let (Some(old), Some(new)) = (&state.rollout, &mut decision.state.rollout)
+        {
+            new.progressed_at = old.progressed_at;
+        }
+        decision
     });
 }
 

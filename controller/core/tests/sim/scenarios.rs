@@ -9,12 +9,14 @@ use std::fmt::Write;
 use std::path::Path;
 
 use insta::{Settings, assert_snapshot};
-use sluice_core::{Action, Scaled, decide};
+use sluice_core::{Action, Part, Scaled, decide};
 
 use crate::cluster::Pods;
-use crate::event::{Edit, Event, Verb};
+use crate::controller::Outage;
+use crate::event::{Event, Verb};
 use crate::history::{History, Setting};
 use crate::journal::Journal;
+use crate::others::{Edit, Notes};
 
 #[test]
 fn scenarios() {
@@ -102,6 +104,26 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         }
         ["pods", "stuck"] => Event::Pods(Pods::Stuck),
         ["pods", "quick"] => Event::Pods(Pods::Quick),
+        ["edit-notes", "future"] => Event::EditNotes(Notes::Future),
+        ["edit-notes", "step"] => Event::EditNotes(Notes::Step),
+        ["edit-notes", "gone"] => Event::EditNotes(Notes::Gone),
+        ["force"] => Event::Force,
+        ["create"] => Event::Create,
+        ["land"] => Event::Land,
+        ["parent", state] => Event::Parent(*state == "on"),
+        ["delete-part", revision, part] => {
+            let mut names = history.cluster.world.revisions.keys();
+            let index = names.position(|name| name.as_str() == *revision)?;
+            let part = match *part {
+                "deployment" => Part::Workload,
+                "service" => Part::Service,
+                _ => Part::Snapshot,
+            };
+            Event::DeletePart(u8::try_from(index).ok()?, part)
+        }
+        ["replicas", number] => Event::Scale(number.parse().ok()?),
+        ["api", "down"] => Event::Api(Outage::Down),
+        ["api", "up"] => Event::Api(Outage::None),
         ["order", "promote"] => Event::Order(Verb::Promote, 0),
         ["order", "abort"] => Event::Order(Verb::Abort, 0),
         ["order", "retry"] => Event::Order(Verb::Retry, 0),

@@ -26,6 +26,21 @@ fn with_ports(ports: &Value) -> Service {
 }
 
 #[test]
+fn one_number_for_two_protocols_is_two_ports() {
+    let parent: Service = serde_json::from_value(json!({
+        "metadata": {"name": "podinfo"},
+        "spec": {"ports": [
+            {"name": "https", "port": 443, "protocol": "TCP", "targetPort": 8443},
+            {"name": "quic", "port": 443, "protocol": "UDP", "targetPort": 9443},
+        ]},
+    }))
+    .unwrap();
+    let own = service("shop", "podinfo", &"podinfo-1".into(), &parent, None);
+    let live = serde_json::from_value(own.clone()).unwrap();
+    assert!(!is_outdated(&live, &parent, &own));
+}
+
+#[test]
 fn ports_and_binding_are_the_parents_and_nothing_else() {
     let parent = parent(&json!({
         "type": "NodePort",

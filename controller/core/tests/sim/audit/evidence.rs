@@ -12,6 +12,9 @@ pub(super) fn passes(look: &Look<'_>) -> Result<(), (u8, String)> {
         return Ok(());
     };
     let facts = look.facts;
+    if look.seen.blocked.is_some() {
+        return Err((2, format!("{candidate} grows beside another route")));
+    }
     let Some(since) = facts.weight_at else {
         return Err((
             2,
@@ -92,9 +95,11 @@ fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
             .or(started);
         let allowed = match record.reason.as_str() {
             _ if !record.is_rejected() => true,
-            reason if reason.starts_with("aborted") => true,
+            _ if is_ordered(look, revision) => true,
             reason if reason.starts_with("no progress") => {
-                waited(grew) >= facts.plan.progress_deadline
+                let deadline = facts.plan.progress_deadline;
+                let hindered = facts.hindered_at;
+                waited(grew) >= deadline && hindered.is_none_or(|at| look.now - at >= deadline / 2)
             }
             reason if reason.starts_with("inconclusive") => {
                 facts.plan.inconclusive_action == Action::Rollback
@@ -107,6 +112,12 @@ fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
         }
     }
     Ok(())
+}
+
+/// Whether a person ordered the revision away.
+fn is_ordered(look: &Look<'_>, revision: &RevisionName) -> bool {
+    let order = look.seen.orders.abort.as_deref().unwrap_or_default();
+    order.split('#').next() == Some(revision.as_str())
 }
 
 /// What is wrong with a candidate beyond any doubt, since it got its first weight.

@@ -1,17 +1,14 @@
 //! 6. No revision takes traffic by our route that was not judged: the first, one promoted before, and an
 //!    explicit skip apart.
 
-use sluice_core::{Effect, Step, Weight};
+use sluice_core::{Effect, Record, Step, Weight};
 
 use super::Look;
 
 pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
     let facts = look.facts;
     for (name, weight) in look.grown() {
-        let rejected = look
-            .seen
-            .record(name)
-            .is_some_and(sluice_core::Record::is_rejected);
+        let rejected = look.seen.record(name).is_some_and(Record::is_rejected);
         if rejected {
             return Err((6, format!("{name} gets {weight}, and it was rejected")));
         }
@@ -29,8 +26,10 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         }
     }
     for effect in &look.decision.effects {
+        let known = |name| look.seen.record(name).is_some_and(Record::is_promoted);
         if let Effect::Remember { revision, record } = effect
             && record.is_promoted()
+            && !known(revision)
             && facts.weight(revision) != Weight::WHOLE
             && look.seen.weight(revision) != Weight::WHOLE
         {

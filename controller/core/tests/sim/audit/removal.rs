@@ -22,7 +22,7 @@ fn failed_has_no_weight(look: &Look<'_>) -> Result<(), (u8, String)> {
         .before
         .rollout
         .as_ref()
-        .filter(|_| !look.seen.suspended)
+        .filter(|_| !look.seen.suspended && !look.seen.parent.missing)
     else {
         return Ok(());
     };
@@ -62,11 +62,13 @@ fn shrunk(look: &Look<'_>, name: &RevisionName, replicas: u32) -> Result<(), (u8
     let mut others = look.seen.revisions.iter().filter(|(name, _)| served(name));
     let draining = others.any(|(_, r)| r.workload.as_ref().is_some_and(|w| w.replicas > 0));
     let moving = state.rollout.is_some() || draining;
-    if !look.seen.weight(name).is_zero() && (moving || replicas == 0) {
+    // Somebody wants no service at all.
+    let unwanted = look.seen.replicas == Some(0) && !moving;
+    if !look.seen.weight(name).is_zero() && (moving || replicas == 0) && !unwanted {
         let what = format!("{name} shrinks from {has} to {replicas} pods while it has weight");
         return Err((3, what));
     }
-    if replicas == 0 {
+    if replicas == 0 && !unwanted {
         drained(look, name)
     } else {
         Ok(())

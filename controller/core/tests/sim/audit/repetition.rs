@@ -1,7 +1,7 @@
 //! 4. Deciding twice from the same state and world changes nothing; a crash between any two writes ends
 //!    in the same place.
 
-use sluice_core::{Decision, Effect, Plan, Record, RevisionName, State};
+use sluice_core::{Decision, Effect, Note, Record, RevisionName, Route, State};
 
 use super::{Again, Look};
 
@@ -11,7 +11,14 @@ pub(super) fn check(look: &Look<'_>, again: &Again<'_>) -> Result<(), (u8, Strin
         return Err((4, "asks to be woken in the past".to_owned()));
     }
     let is_verdict = |effect: &&Effect| matches!(effect, Effect::Remember { .. });
-    if first.effects.iter().any(|effect| is_verdict(&effect)) {
+    // Without a snapshot there is nothing to write the verdict on.
+    let is_end = |note: &Note| {
+        matches!(
+            note,
+            Note::Adopted(_) | Note::Promoted(_) | Note::Rejected { .. }
+        )
+    };
+    if first.effects.iter().any(|effect| is_verdict(&effect)) || first.notes.iter().any(is_end) {
         return verdict_written(look, again);
     }
     let second = again(&first.state, look.seen);
@@ -32,6 +39,10 @@ pub(super) fn check(look: &Look<'_>, again: &Again<'_>) -> Result<(), (u8, Strin
 
 /// A verdict was written, and the state was lost: the same decision does not find another verdict.
 fn verdict_written(look: &Look<'_>, again: &Again<'_>) -> Result<(), (u8, String)> {
+    let noted = |route: &Route| route.stable.is_some() || route.candidate.is_some();
+    if !look.seen.route.as_ref().is_some_and(noted) {
+        return Ok(());
+    }
     let mut world = look.seen.clone();
     for effect in &look.decision.effects {
         if let Effect::Remember { revision, record } = effect
@@ -65,11 +76,8 @@ fn differ(one: &(&RevisionName, &Record), other: &(&RevisionName, &Record)) -> b
 fn brief(state: &State) -> String {
     let mut state = state.clone();
     if let Some(rollout) = &mut state.rollout {
-        rollout.plan = Plan {
-            steps: Vec::new(),
-            slos: Vec::new(),
-            ..Plan::default()
-        };
+        rollout.plan.steps.clear();
+        rollout.plan.slos.clear();
     }
     format!("{state:?}")
 }

@@ -62,9 +62,14 @@ fn judged(look: &Look<'_>, name: &RevisionName) -> Result<(), (u8, String)> {
 fn replaced(look: &Look<'_>, leaves: Option<&RevisionName>) -> Result<(), (u8, String)> {
     let seen = look.seen;
     // Once the target has its pods back, what becomes of them is its own Deployment's affair.
+    let unwanted = seen.replicas == Some(0);
     let handed_over = seen.deleting && (seen.target.is_none() || look.before.stable.is_none());
     let inside = leaves.and_then(|name| seen.revisions.get(name));
-    if !seen.parent.strict || handed_over || inside.is_some_and(|r| r.admission.admitted == 0) {
+    if !seen.parent.strict
+        || unwanted
+        || handed_over
+        || inside.is_some_and(|r| r.admission.admitted == 0)
+    {
         return Ok(());
     }
     let dismissed = |name: &RevisionName| {

@@ -1,9 +1,10 @@
 //! 1. Weights sum to the whole. A revision's weight grows only while it is ready; the route always names
 //!    a backend with pods.
 
-use sluice_core::{Effect, RevisionName, Weight, World};
+use sluice_core::{Effect, RevisionName, Weight, Workload};
 
 use super::Look;
+use crate::cluster::Cluster;
 
 pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
     unrouted(look)?;
@@ -17,14 +18,27 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
             format!("the weights {:?} do not sum up", routing.weights),
         ));
     }
+    // Somebody wants no pods.
+    if look.seen.replicas == Some(0) {
+        return Ok(());
+    }
     for (name, weight) in look.grown() {
         let Some(revision) = look.seen.revisions.get(name) else {
             return Err((1, format!("{name} gets {weight}, and nothing of it exists")));
         };
-        let (Some(workload), Some(service)) = (&revision.workload, &revision.service) else {
+        let effects = &look.decision.effects;
+        let asked = effects.iter().any(
+            |effect| matches!(effect, Effect::Run { revision, replicas } if revision == name && *replicas > 0),
+        );
+        let nothing = Workload::default();
+        let workload = revision.workload.as_ref();
+        let workload = workload.or(Some(&nothing).filter(|_| asked));
+        let (Some(workload), Some(service)) = (workload, &revision.service) else {
             return Err((1, format!("{name} gets {weight} without pods or Service")));
         };
-        if workload.going || workload.replicas == 0 {
+        // Others may have taken the stable one's: it is made again as soon as it is gone.
+        let taken = workload.going && look.decision.state.stable.as_ref() == Some(name);
+        if !asked && !taken && (workload.going || workload.replicas == 0) {
             return Err((1, format!("{name} gets {weight}, and its pods are gone")));
         }
         // Traffic goes back to a stable revision whatever its readiness.
@@ -83,11 +97,19 @@ fn unrouted(look: &Look<'_>) -> Result<(), (u8, String)> {
 }
 
 /// Whether every backend of the route that we wrote has pods, or is to have them.
-pub(super) fn backends_have_pods(world: &World) -> Result<(), (u8, String)> {
+pub(super) fn backends_have_pods(cluster: &Cluster) -> Result<(), (u8, String)> {
+    let world = &cluster.world;
+    // Somebody wants none.
+    if cluster.unwanted || cluster.absent {
+        return Ok(());
+    }
     let Some(route) = world.route.as_ref().filter(|r| r.foreign_writer.is_none()) else {
         return Ok(());
     };
     for name in route.weights.keys() {
+        if cluster.damaged.contains(name) {
+            continue;
+        }
         let revision = world.revisions.get(name);
         let workload = revision.and_then(|revision| revision.workload.as_ref());
         let runs = workload.is_some_and(|workload| workload.replicas > 0 && !workload.going);

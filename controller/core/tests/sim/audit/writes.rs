@@ -29,7 +29,7 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
             }
             continue;
         }
-        // Its pods serve until the route is in force and its backend is ready.
+        // Its pods serve until the route is in force and its backend is ready, or nobody wants any.
         let serves = seen.route.as_ref().is_some_and(|route| {
             let mut backends = route
                 .weights
@@ -38,7 +38,8 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
             let ready = backends.any(|r| r.workload.as_ref().is_some_and(|w| w.ready > 0));
             route.accepted && route.intact && ready
         });
-        if *replicas != 0 || !serves {
+        let unwanted = seen.replicas == Some(0);
+        if *replicas != 0 || !(serves || unwanted) {
             return Err((
                 7,
                 format!("scales the target to {replicas} while it serves"),
