@@ -11,6 +11,8 @@ pub mod apply;
 pub mod args;
 pub mod client;
 pub mod evidence;
+#[cfg(test)]
+mod fuzz;
 pub mod lease;
 pub mod memory;
 pub mod metrics;

@@ -237,4 +237,6 @@ fn events(value: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
