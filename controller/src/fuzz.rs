@@ -27,14 +27,17 @@ pub(crate) use mutate::{Dice, mutate_bytes};
 /// The most mutations of one case. One alone is the most likely: more hide each other.
 const MUTATIONS: u64 = 4;
 
-/// Lets `check` look at so many cases.
-pub(crate) fn fuzz(cases: u32, examples: &[Value], check: impl Fn(&Value)) {
+/// Cases of each check: enough to meet again what was mended once. A search has `SLUICE_FUZZ_CASES` of them.
+const CASES: u32 = 800;
+
+/// Lets `check` look at all cases.
+pub(crate) fn fuzz(examples: &[Value], check: impl Fn(&Value)) {
     let seed = seed();
     let mut dice = Dice::new(seed);
     for example in examples {
         check(example);
     }
-    for _ in 0..cases {
+    for _ in 0..cases() {
         let example = &examples[dice.below(examples.len())];
         let mutations: Vec<u64> = (0..=dice.next() % MUTATIONS).map(|_| dice.next()).collect();
         if let Some(problem) = problem(&case(example, &mutations), &check) {
@@ -73,6 +76,12 @@ fn problem(case: &Value, check: &impl Fn(&Value)) -> Option<String> {
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
     Some(text.unwrap_or_default())
+}
+
+/// How many cases there are.
+pub(crate) fn cases() -> u32 {
+    let given = std::env::var("SLUICE_FUZZ_CASES").ok();
+    given.map_or(CASES, |text| text.parse().unwrap())
 }
 
 /// The same one each time, so that a change is to blame for what fails; or the one of `SLUICE_FUZZ_SEED`,

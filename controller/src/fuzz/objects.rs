@@ -28,7 +28,7 @@ fn is_rfc_1035_label(name: &str) -> bool {
 
 #[test]
 fn live_routes() {
-    fuzz(12_000, &[examples::route()], |value| {
+    fuzz(&[examples::route()], |value| {
         let Some(object) = read::<DynamicObject>(value) else {
             return;
         };
@@ -74,7 +74,7 @@ fn read_back(rendered: &[Value], routing: &Routing) {
 
 #[test]
 fn services() {
-    fuzz(12_000, &[examples::parent()], |value| {
+    fuzz(&[examples::parent()], |value| {
         let Some(parent) = read::<Service>(value) else {
             return;
         };
@@ -114,7 +114,7 @@ fn services() {
 
 #[test]
 fn templates() {
-    fuzz(12_000, &[examples::template()], |template| {
+    fuzz(&[examples::template()], |template| {
         let ignore = [
             "/metadata/annotations/built-at".to_owned(),
             "/spec/containers/0".to_owned(),
@@ -159,7 +159,7 @@ fn templates() {
 
 #[test]
 fn snapshots() {
-    fuzz(12_000, &[examples::snapshot("podinfo-aaaaaaaa")], |value| {
+    fuzz(&[examples::snapshot("podinfo-aaaaaaaa")], |value| {
         let Some(object) = read::<DynamicObject>(value) else {
             return;
         };
@@ -184,7 +184,7 @@ fn verdicts_as_text() {
     let verdict = text["metadata"]["annotations"]["sluice.dev/verdict"]
         .as_str()
         .unwrap();
-    for _ in 0..12_000 {
+    for _ in 0..super::cases() {
         let mut bytes = verdict.as_bytes().to_vec();
         super::mutate_bytes(&mut bytes, &mut dice);
         let mut object = examples::snapshot("x");

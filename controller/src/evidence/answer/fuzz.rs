@@ -7,7 +7,7 @@ use sluice_crds::Source;
 
 use super::*;
 use crate::evidence::ledger::Ledger;
-use crate::fuzz::{Dice, fuzz, mutate_bytes, seed};
+use crate::fuzz::{Dice, cases, fuzz, mutate_bytes, seed};
 
 fn asked() -> Asked {
     let service = |name: &str| Service {
@@ -61,7 +61,7 @@ fn take(ledger: &mut Ledger, status: u16, body: &[u8]) {
 
 #[test]
 fn any_answer() {
-    fuzz(15_000, &[example()], |answer| {
+    fuzz(&[example()], |answer| {
         let mut ledger = Ledger::default();
         let proper = example().to_string();
         for body in [
@@ -78,7 +78,7 @@ fn any_answer() {
 fn any_text() {
     let seed = seed();
     let mut dice = Dice::new(seed);
-    for _ in 0..15_000 {
+    for _ in 0..cases() {
         let mut body = example().to_string().into_bytes();
         for _ in 0..=dice.below(3) {
             mutate_bytes(&mut body, &mut dice);
