@@ -244,8 +244,9 @@ impl Facts {
 
     fn hindered(&mut self, seen: &World, before: &State, decision: &Decision, now: Time) {
         let from = |state: &State| state.rollout.as_ref().map(|rollout| rollout.progressed_at);
-        // A crash may cost what was put off last.
-        if from(before) < self.deadline_from {
+        // A crash may cost what was put off last, and so does a write that failed: what was decided with it
+        // is not remembered.
+        if from(before) != self.deadline_from {
             self.hindered_at = None;
         }
         self.deadline_from = from(&decision.state);

@@ -89,9 +89,13 @@ fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
             .rollout
             .as_ref()
             .map(|rollout| rollout.started_at);
+        // A write whose answer was lost cannot be known as long as the caches lag behind it.
+        let own = look.seen.route.as_ref();
+        let own = own.filter(|route| route.foreign_writer.is_none());
+        let unknown = own.is_some_and(|route| route.weight(revision) < facts.weight(revision));
         let grew = facts
             .grown_at
-            .filter(|_| !facts.weight(revision).is_zero())
+            .filter(|_| !facts.weight(revision).is_zero() && !unknown)
             .or(started);
         let allowed = match record.reason.as_str() {
             _ if !record.is_rejected() => true,
