@@ -8,6 +8,7 @@ use crate::decision::Effect;
 use crate::waiting::Waiting;
 use crate::{Revision, RevisionName};
 
+use super::end;
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
@@ -19,9 +20,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     else {
         return;
     };
-    // Its verdict is to be stored first: should that fail, it is decided again.
-    let promoted_now = |effect: &Effect| matches!(effect, Effect::Remember { revision, .. } if *revision == stable);
-    if turn.effects.iter().any(promoted_now) {
+    if end::is_untold(turn) {
         return;
     }
     let own = turn.revision(&stable);

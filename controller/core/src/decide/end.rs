@@ -27,6 +27,17 @@ pub(super) fn promote(turn: &mut Turn<'_>, rollout: &Rollout) {
     take_over(turn, revision);
 }
 
+/// Whether this decision promotes, and nothing tells of it yet. Nothing else may be made of it before its
+/// verdict is stored: should that fail, it is decided again.
+pub(super) fn is_untold(turn: &Turn<'_>) -> bool {
+    turn.effects.iter().any(|effect| match effect {
+        Effect::Remember { revision, record } => {
+            record.is_promoted() && !turn.world.record(revision).is_some_and(Record::is_promoted)
+        }
+        _ => false,
+    })
+}
+
 /// The rollout ends with its candidate as the stable revision.
 pub(super) fn take_over(turn: &mut Turn<'_>, revision: RevisionName) {
     turn.notes.push(match turn.state.stable {

@@ -55,7 +55,11 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
     };
     size::keep(turn, &stable);
     let alone = turn.world.weight(&stable) == Weight::WHOLE;
-    if turn.world.route.is_some() && !alone {
+    // Somebody may have taken its Service; then the others keep their share until it is there again.
+    let reachable = turn
+        .revision(&stable)
+        .is_some_and(|revision| revision.service.is_some());
+    if turn.world.route.is_some() && !alone && reachable {
         let routing = Routing {
             weights: [(stable.clone(), Weight::WHOLE)].into(),
             stable: Some(stable.clone()),

@@ -7,10 +7,12 @@ use crate::state::{Rollout, Stage};
 use crate::{Route, Weight};
 
 use super::contest;
+use super::end;
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
-    if turn.world.parent.missing {
+    // The route would tell of a promotion that nobody finds again, should the verdict be refused.
+    if turn.world.parent.missing || end::is_untold(turn) {
         return;
     }
     let Some(routing) = routing(turn) else {

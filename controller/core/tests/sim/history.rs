@@ -1,7 +1,7 @@
 //! One history: events, then peace; and what must be true at its end.
 
 use chrono::TimeDelta;
-use sluice_core::{Action, Indicator, Plan, Slo, Step, Weight};
+use sluice_core::{Action, Indicator, Plan, RevisionName, Slo, Step, Weight};
 
 use crate::audit::{Audit, Breach};
 use crate::cache::Cache;
@@ -128,6 +128,11 @@ impl History {
             Event::Arm(fault, writes) => self.controller.arm(fault, writes),
             _ => event.happen(cluster),
         }
+        // Nobody can tell of a verdict that somebody deleted.
+        let world = &self.cluster.world;
+        let is_there =
+            |name: &RevisionName| world.record(name).is_some_and(|r| r.outcome.is_some());
+        self.controller.untold.retain(is_there);
         self.reconcile()
     }
 

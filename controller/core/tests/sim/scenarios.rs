@@ -12,7 +12,7 @@ use insta::{Settings, assert_snapshot};
 use sluice_core::{Action, Part, Scaled, decide};
 
 use crate::cluster::Pods;
-use crate::controller::Outage;
+use crate::controller::{Fault, Outage};
 use crate::event::{Event, Verb};
 use crate::history::{History, Setting};
 use crate::journal::Journal;
@@ -121,6 +121,15 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
             };
             Event::DeletePart(u8::try_from(index).ok()?, part)
         }
+        ["arm", fault, writes] => {
+            let fault = match *fault {
+                "refuse" => Fault::Refuse,
+                "lost" => Fault::Lost,
+                _ => Fault::Late,
+            };
+            Event::Arm(fault, writes.parse().ok()?)
+        }
+        ["edit-rules"] => Event::EditRoute(Edit::Rules),
         ["replicas", number] => Event::Scale(number.parse().ok()?),
         ["api", "down"] => Event::Api(Outage::Down),
         ["api", "up"] => Event::Api(Outage::None),
