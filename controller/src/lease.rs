@@ -12,6 +12,7 @@
 mod election;
 mod evaluate;
 mod fence;
+mod handover;
 
 use std::time::Duration;
 

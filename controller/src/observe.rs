@@ -1,10 +1,12 @@
 //! The first stage of a reconcile: what is known of the cluster, from caches alone.
 //!
-//! [`kinds`] says what is watched and what of it is kept, [`caches`] keeps it, [`optional`] does both
-//! for kinds that a cluster may lack, [`triggers`] tells which Canary a change concerns,
+//! [`kinds`] says what is watched and what of it is kept, [`caches`] keeps it, [`absence`] knows when the API
+//! server was away, [`optional`] does both for kinds that a cluster may lack, [`triggers`] tells which Canary a
+//! change concerns,
 //! [`observed`] and [`others`] collect what one Canary depends on, [`written`] knows whether the caches have seen our
 //! own writes.
 
+pub mod absence;
 pub mod caches;
 pub mod kinds;
 pub mod labelled;
@@ -15,6 +17,7 @@ mod pauses;
 pub mod triggers;
 pub mod written;
 
+pub use absence::Absence;
 pub use caches::{Caches, Scope};
 pub use observed::Observed;
 pub use written::Written;

@@ -19,7 +19,7 @@ use crate::evidence::Reader;
 use crate::memory::{Memories, Memory};
 use crate::metrics::{Metrics, Outcome};
 use crate::observe::observed::Policy;
-use crate::observe::{Caches, Observed};
+use crate::observe::{Absence, Caches, Observed};
 use crate::parse::revisions::Known;
 use crate::parse::{self, Identified, Pinned};
 use crate::record::event;
@@ -39,6 +39,8 @@ pub struct Context {
     pub silence: Silence,
     /// What is known of the cluster.
     pub caches: Caches,
+    /// When the API server was away.
+    pub absence: Absence,
     /// What the metrics say.
     pub reader: Reader,
     /// What is remembered of each Canary.
@@ -245,7 +247,16 @@ fn world(
         // Accepted since they were seen.
         evidence.callers.clear();
     }
-    parse::world::parse(observed, scene.known, identified, blocked, route, evidence)
+    let behind = context.absence.mesh_behind_until();
+    parse::world::parse(
+        observed,
+        scene.known,
+        identified,
+        blocked,
+        route,
+        evidence,
+        behind,
+    )
 }
 
 /// The plan of whatever starts now. A policy that is gone or wrong must not cut short what the last good one

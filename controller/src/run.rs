@@ -23,7 +23,7 @@ use crate::lease::{self, Fence, Nomination};
 use crate::memory::Memories;
 use crate::metrics::Metrics;
 use crate::observe::caches::Queue;
-use crate::observe::{Caches, Scope};
+use crate::observe::{Absence, Caches, Scope};
 use crate::parse;
 use crate::reconcile::{self, Context};
 
@@ -57,7 +57,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut admin = tokio::spawn(admin);
     let (queue, requests) = mpsc::unbounded();
     let started = Instant::now();
-    let cluster = Cluster::watch(&watches, args.namespace.as_deref(), &queue).await?;
+    let absence = Absence::default();
+    let scope = Scope {
+        client: &watches,
+        namespace: args.namespace.as_deref(),
+        absence: &absence,
+    };
+    let cluster = Cluster::watch(&scope, &queue).await?;
     tracing::info!(after = ?started.elapsed(), "the caches are filled");
     ready.send_replace(true);
 
@@ -69,12 +75,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             .ok()
             .filter(|name| !name.is_empty()),
     };
-    let mut election = nomination.stand(&config, watches.clone(), place, metrics.clone())?;
+    let mut election = nomination.stand(
+        &config,
+        watches.clone(),
+        place,
+        absence.clone(),
+        metrics.clone(),
+    )?;
     let program = Program {
         fence,
         client,
         silence,
         watches,
+        absence,
         namespace: args.namespace,
         http: http_client()?,
         queue,
@@ -105,12 +118,8 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn watch(
-        client: &Client,
-        namespace: Option<&str>,
-        queue: &Queue,
-    ) -> anyhow::Result<Self> {
-        let (caches, watches) = Caches::start(&Scope { client, namespace }, queue);
+    async fn watch(scope: &Scope<'_>, queue: &Queue) -> anyhow::Result<Self> {
+        let (caches, watches) = Caches::start(scope, queue);
         caches.ready().await?;
         Ok(Self { caches, watches })
     }
@@ -122,6 +131,7 @@ struct Program {
     client: Client,
     silence: Silence,
     watches: Client,
+    absence: Absence,
     namespace: Option<String>,
     http: reqwest::Client,
     queue: Queue,
@@ -160,14 +170,19 @@ impl Program {
         if cluster.caches.may_be_old() {
             // Nothing is to be decided by what another changed since. A full look costs no more than a
             // start does.
+            let scope = Scope {
+                client: &self.watches,
+                namespace: self.namespace.as_deref(),
+                absence: &self.absence,
+            };
             let renewed = tokio::select! {
-                renewed = Cluster::watch(&self.watches, self.namespace.as_deref(), &self.queue) => renewed,
+                renewed = Cluster::watch(&scope, &self.queue) => renewed,
                 () = self.fence.closed() => return Ok(()),
             };
             *cluster = renewed?;
         }
         let (end, ending) = watch::channel(false);
-        let reader = Reader::new(self.http.clone());
+        let reader = Reader::new(self.http.clone(), self.absence.clone());
         let reporter = Reporter {
             controller: labels::MANAGER.to_owned(),
             instance: None,
@@ -177,6 +192,7 @@ impl Program {
             client: self.client.clone(),
             silence: self.silence.clone(),
             caches: cluster.caches.clone(),
+            absence: self.absence.clone(),
             reader: reader.clone(),
             memories: Memories::default(),
             metrics: self.metrics.clone(),

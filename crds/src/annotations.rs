@@ -32,3 +32,7 @@ pub const STEP: &str = "sluice.dev/step";
 
 /// On a revision's copy of a `DestinationRule` or `BackendTLSPolicy`: hash of what was copied.
 pub const COPIED: &str = "sluice.dev/copied";
+
+/// On Sluice's Lease, after the API server was away: until when the mesh may not have caught up with it, as
+/// RFC 3339.
+pub const MESH_BEHIND_UNTIL: &str = "sluice.dev/mesh-behind-until";

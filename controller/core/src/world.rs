@@ -27,6 +27,10 @@ pub struct World {
     pub route: Option<Route>,
     /// The Service that clients call.
     pub parent: Parent,
+    /// Until then the mesh may not know what the API server says: that was away, and whoever watches it
+    /// comes back by and by, pods later than routes or the other way round. What it says of one object
+    /// proves nothing of another. `None` when it was not away.
+    pub mesh_behind_until: Option<Time>,
     /// What the metrics say of the rollout under way.
     pub evidence: Evidence,
     /// What a person ordered.

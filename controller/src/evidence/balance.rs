@@ -75,8 +75,9 @@ fn counts(account: Option<&Account>, subscription: &Subscription) -> Counts {
             tally.copied().unwrap_or_default()
         }
     });
+    let others = events.unanswered.saturating_add(events.unreached);
     Counts {
-        requests: answered.saturating_add(events.unanswered),
+        requests: answered.saturating_add(others),
         unanswered: events.unanswered,
         slos: tallies.collect(),
     }
@@ -146,18 +147,21 @@ mod tests {
     fn slos_are_counted_in_their_order() {
         let bad = Counters::Requests(Outcome::Bad, 2);
         let lost = Counters::Requests(Outcome::Unanswered, 3);
+        let unreached = Counters::Requests(Outcome::Unreached, 4);
         let timed = Counters::Durations(13, [(250, 11)].into());
         let rows = vec![
             ok("web-b", 8),
             row("web-b", "bad", bad),
             row("web-b", "lost", lost),
+            row("web-b", "unreached", unreached),
             row("web-b", "timed", timed),
         ];
         let before = vec![ok("web-a", 5)];
         let rows = rows.into_iter().chain([ok("web-a", 5)]).collect();
         let balance = after([before, rows]).unwrap();
         let tally = |good, total| Tally { good, total };
-        assert_eq!(balance.candidate.requests, 13);
+        assert_eq!(balance.candidate.requests, 17);
+        assert_eq!(balance.candidate.unanswered, 3);
         assert_eq!(balance.candidate.slos, [tally(8, 10), tally(11, 13)]);
         assert_eq!(balance.stable.slos, [Tally::default(), Tally::default()]);
         assert_eq!(balance.problem, None);

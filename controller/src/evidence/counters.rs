@@ -33,6 +33,14 @@ pub(super) enum Counters {
 }
 
 impl Counters {
+    /// The same, with answers of a proxy that reached no pod as what they are to a user: bad.
+    pub(super) fn blamed(self) -> Self {
+        match self {
+            Self::Requests(Outcome::Unreached, events) => Self::Requests(Outcome::Bad, events),
+            other => other,
+        }
+    }
+
     /// Requests or connections, if it counts those.
     pub(super) fn requests(&self) -> u64 {
         match self {
@@ -88,6 +96,8 @@ pub(super) struct Events {
     pub(super) good: u64,
     pub(super) bad: u64,
     pub(super) unanswered: u64,
+    /// Answered by a proxy that reached no pod while nobody is to blame for that.
+    pub(super) unreached: u64,
     /// By threshold in milliseconds. Events without a bucket at a threshold are in no tally of it:
     /// neither fast nor slow.
     pub(super) within: BTreeMap<u64, Tally>,
@@ -103,6 +113,7 @@ impl Events {
             Counters::Requests(Outcome::Good, more) => add(&mut self.good, *more),
             Counters::Requests(Outcome::Bad, more) => add(&mut self.bad, *more),
             Counters::Requests(Outcome::Unanswered, more) => add(&mut self.unanswered, *more),
+            Counters::Requests(Outcome::Unreached, more) => add(&mut self.unreached, *more),
             Counters::Connections(caller, more) => {
                 add(self.connections.entry(caller.clone()).or_default(), *more);
             }

@@ -20,7 +20,7 @@ pub(super) const NAME: &str = "__name__";
 
 /// The query, as an instant vector of raw counters.
 ///
-/// Series are summed over what does not matter to us (callers, workloads, flags), but never over
+/// Series are summed over what does not matter to us (callers, workloads), but never over
 /// the processes that count: a restart must be seen, and a sum over processes hides it. A proxy that
 /// is told to *expire* the series of callers makes their sum fall, which hides as many events;
 /// Istio's does not by default.
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(
             query,
             "sum by (__name__, instance, pod, destination_service_namespace, destination_service_name, \
-             response_code, request_protocol, grpc_response_status, le) \
+             response_code, response_flags, request_protocol, grpc_response_status, le) \
              ({__name__=~\"istio_requests_total|istio_request_duration_milliseconds_bucket|\
              istio_request_duration_milliseconds_count\", reporter=\"waypoint\", \
              destination_service_namespace=~\"bank|shop\", \

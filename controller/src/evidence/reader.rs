@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use parking_lot::Mutex;
 use sluice_core::Evidence;
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use super::ledger::Ledger;
 use super::problem::Problem;
 use super::query::{self, promql};
 use super::{Key, Subscription};
+use crate::observe::Absence;
 
 /// How long a server may take: as long as an interval, within these.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ pub struct Reader {
 #[derive(Debug)]
 struct Shared {
     http: reqwest::Client,
+    absence: Absence,
     /// Never held across an await.
     book: Mutex<Book>,
     /// Marked whenever the book's subscriptions change.
@@ -45,12 +47,14 @@ struct Shared {
 }
 
 impl Reader {
-    /// A reader that asks by this client.
+    /// A reader that asks by this client. While the mesh may not know where a revision's pods are, requests
+    /// that reached none are not counted against it.
     #[must_use]
-    pub fn new(http: reqwest::Client) -> Self {
+    pub fn new(http: reqwest::Client, absence: Absence) -> Self {
         Self {
             shared: Arc::new(Shared {
                 http,
+                absence,
                 book: Mutex::default(),
                 news: watch::Sender::new(()),
                 queries: AtomicU64::new(0),
@@ -210,7 +214,12 @@ impl Reader {
             .await
             .and_then(|(status, body)| answer::rows(round.dialect, &round.asked, status, &body));
         match rows {
-            Ok(rows) => {
+            Ok(mut rows) => {
+                if !self.mesh_was_behind(interval) {
+                    for row in &mut rows {
+                        row.counters = row.counters.clone().blamed();
+                    }
+                }
                 ledger.take(&round.asked.services, rows);
                 Ok(())
             }
@@ -219,6 +228,16 @@ impl Reader {
                 Err(problem)
             }
         }
+    }
+}
+
+impl Reader {
+    /// Whether what is read now may have been counted while the mesh was behind: the scrape may be as old as one
+    /// interval, and the reading before it as old as that again.
+    fn mesh_was_behind(&self, interval: Duration) -> bool {
+        let until = self.shared.absence.mesh_behind_until();
+        let since = TimeDelta::from_std(2 * interval).unwrap_or_default();
+        until.is_some_and(|until| until > Utc::now() - since)
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) enum Outcome {
     Good,
     /// Answered with a server error.
     Bad,
+    /// Answered with a server error by the proxy itself, which reached no pod.
+    Unreached,
     /// Ended without an answer: the client may have gone. Neither good nor bad.
     Unanswered,
 }
@@ -73,8 +75,14 @@ struct Rule {
 #[derive(Debug)]
 enum Is {
     OneOf(&'static [&'static str]),
+    /// A list, separated by commas, with one of these in it.
+    Lists(&'static [&'static str]),
     Prefixed(&'static str),
 }
+
+/// Envoy's flags for an answer of its own because it knows no endpoint that is healthy, could not connect to the
+/// one that it knew, or knows no cluster.
+const UNREACHED: &[&str] = &["UH", "UF", "NC"];
 
 /// <https://istio.io/latest/docs/reference/config/metrics/>, as a waypoint reports them: the
 /// destination is the backend that the route chose, never the Service that the client called.
@@ -101,6 +109,21 @@ const ISTIO_WAYPOINT: Dialect = Dialect {
         Rule {
             when: &[("response_code", Is::OneOf(&["0"]))],
             outcome: Outcome::Unanswered,
+        },
+        Rule {
+            when: &[
+                ("response_code", Is::Prefixed("5")),
+                ("response_flags", Is::Lists(UNREACHED)),
+            ],
+            outcome: Outcome::Unreached,
+        },
+        Rule {
+            when: &[
+                ("request_protocol", Is::OneOf(&["grpc"])),
+                ("grpc_response_status", Is::OneOf(&["14"])),
+                ("response_flags", Is::Lists(UNREACHED)),
+            ],
+            outcome: Outcome::Unreached,
         },
         // For gRPC too: a proxy in between may answer without a gRPC status.
         Rule {
@@ -141,6 +164,7 @@ impl Dialect {
             let value = labels.get(*label).map_or("", String::as_str);
             match is {
                 Is::OneOf(values) => values.contains(&value),
+                Is::Lists(values) => value.split(',').any(|one| values.contains(&one)),
                 Is::Prefixed(prefix) => value.starts_with(prefix),
             }
         };
@@ -240,6 +264,29 @@ mod tests {
         assert_eq!(outcome("grpc", "200", "13"), Outcome::Bad);
         assert_eq!(outcome("grpc", "503", ""), Outcome::Bad);
         assert_eq!(outcome("http", "200", "13"), Outcome::Good);
+    }
+
+    #[test]
+    fn an_answer_of_the_proxy_itself_is_told_from_the_applications() {
+        let flagged = |protocol: &str, code: &str, grpc: &str, flags: &str| {
+            let labels = [
+                ("request_protocol", protocol),
+                ("response_code", code),
+                ("grpc_response_status", grpc),
+                ("response_flags", flags),
+            ];
+            ISTIO_WAYPOINT.outcome(&labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into())
+        };
+        for flags in ["UH", "UF", "UF,URX", "NC"] {
+            assert_eq!(flagged("http", "503", "", flags), Outcome::Unreached);
+            assert_eq!(flagged("grpc", "200", "14", flags), Outcome::Unreached);
+            assert_eq!(flagged("http", "200", "", flags), Outcome::Good, "a retry");
+        }
+        for flags in ["", "-", "UC", "UC,URX", "UT", "UFX"] {
+            assert_eq!(flagged("http", "503", "", flags), Outcome::Bad, "{flags}");
+        }
+        assert_eq!(flagged("grpc", "200", "14", "-"), Outcome::Bad);
+        assert_eq!(flagged("http", "0", "", "UF"), Outcome::Unanswered);
     }
 
     #[test]

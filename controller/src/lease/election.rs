@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::pin::pin;
 
 use anyhow::Context as _;
+use chrono::Utc;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -19,9 +20,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::evaluate::holder;
 use super::fence::{Fence, Gate};
+use super::handover;
 use super::{DURATION, Me, PATIENCE, RETRY, Step, View, WRITE_FOR, evaluate};
 use crate::client;
 use crate::metrics::Metrics;
+use crate::observe::Absence;
 
 /// Which Lease, and who asks for it.
 #[derive(Clone, Debug)]
@@ -65,6 +68,7 @@ impl Nomination {
         config: &kube::Config,
         watching: Client,
         place: Place,
+        absence: Absence,
         metrics: Metrics,
     ) -> anyhow::Result<Election> {
         let api = Api::namespaced(client::for_the_lease(config)?, &place.namespace);
@@ -82,6 +86,7 @@ impl Nomination {
             place,
             view: View::Unknown,
             gate: self.gate,
+            absence,
             metrics,
             complained: false,
         };
@@ -131,6 +136,7 @@ struct Candidate {
     me: Me,
     view: View,
     gate: Gate,
+    absence: Absence,
     metrics: Metrics,
     /// Whether the log says already that the Lease cannot be written.
     complained: bool,
@@ -195,6 +201,9 @@ impl Candidate {
                     };
                     self.me.predecessor = holder(&lease).filter(of_our_pod).cloned();
                 }
+                if let Some(until) = handover::told(&lease) {
+                    self.absence.heard(until);
+                }
                 let lease = Box::new(lease);
                 self.view = View::There { lease, since };
             }
@@ -241,6 +250,7 @@ impl Candidate {
 
     /// The Lease as we want it. It keeps its version: the API server takes it only if it is as we saw it.
     fn ours(&self, step: Step) -> Lease {
+        let at = Utc::now();
         let now = MicroTime(Timestamp::now());
         let mut lease = match &self.view {
             View::There { lease, .. } if step != Step::Create => lease.as_ref().clone(),
@@ -250,6 +260,12 @@ impl Candidate {
                 lease
             }
         };
+        if step == Step::Take
+            && let Some(since) = handover::unattended_since(&lease, at)
+        {
+            self.absence.lasted_since(since);
+        }
+        handover::tell(&mut lease, self.absence.mesh_behind_until(), at);
         let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
         if step != Step::Renew {
             spec.acquire_time = Some(now.clone());
@@ -341,3 +357,6 @@ async fn within<T>(answer: impl Future<Output = kube::Result<T>>) -> Result<T, F
 fn version(lease: &Lease) -> Option<u64> {
     lease.resource_version()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

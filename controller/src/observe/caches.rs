@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use sluice_crds::{Canary, CanaryPolicy, ClusterCanaryPolicy, labels};
 use tokio::task::JoinSet;
 
+use super::absence::Absence;
 use super::kinds;
 use super::labelled::label;
 use super::optional::Neighbours;
@@ -71,6 +72,8 @@ pub struct Scope<'a> {
     pub client: &'a Client,
     /// The one namespace, if it is one.
     pub namespace: Option<&'a str>,
+    /// Told when the API server is away.
+    pub absence: &'a Absence,
 }
 
 impl Scope<'_> {
@@ -161,6 +164,7 @@ impl Caches {
         let mut tell = Teller {
             queue: queue.clone(),
             canaries: caches.canaries.clone(),
+            absence: scope.absence.clone(),
             tasks: &mut tasks,
             failed: &mut caches.failed,
         };
@@ -272,6 +276,7 @@ fn dynamic_cache(
 struct Teller<'a> {
     queue: Queue,
     canaries: Store<Canary>,
+    absence: Absence,
     tasks: &'a mut JoinSet<()>,
     failed: &'a mut Vec<Arc<AtomicBool>>,
 }
@@ -288,6 +293,7 @@ impl Teller<'_> {
         let (queue, canaries) = (self.queue.clone(), self.canaries.clone());
         let failed = Arc::new(AtomicBool::new(false));
         self.failed.push(Arc::clone(&failed));
+        let absence = self.absence.clone();
         let changes = watcher(watch.api, watch.config)
             .modify(watch.trim)
             .backoff(Pauses::default())
@@ -298,7 +304,10 @@ impl Teller<'_> {
             })
             .reflect(watch.writer)
             .touched_objects()
-            .inspect_err(|error| tracing::warn!(%error, "a watch failed and is tried again"))
+            .inspect_err(move |error| {
+                tracing::warn!(%error, "a watch failed and is tried again");
+                absence.failed(error);
+            })
             .filter_map(|change| async { change.ok() });
         self.tasks.spawn(changes.for_each(move |object| {
             ask(&queue, &canaries, &concerns(&object));

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt as _;
 use serde_json::Value;
-use sluice_core::{Blocked, Evidence, Orders, Parent, Route, Routing, World};
+use sluice_core::{Blocked, Evidence, Orders, Parent, Route, Routing, Time, World};
 use sluice_crds::{Waiver, annotations, labels};
 
 use crate::observe::Observed;
@@ -21,6 +21,7 @@ pub fn parse(
     blocked: Option<Blocked>,
     route: Option<Route>,
     evidence: Evidence,
+    mesh_behind_until: Option<Time>,
 ) -> World {
     let canary = &observed.canary;
     let (bound, problem) = match observed.parent.as_deref() {
@@ -58,6 +59,7 @@ pub fn parse(
             strict: is_strict(observed),
             problem,
         },
+        mesh_behind_until,
         evidence,
         orders: orders(observed),
         refused: None,

@@ -109,7 +109,11 @@ async fn outlasts(stage: &Stage) -> Result<()> {
         back.elapsed().as_secs_f64()
     );
 
-    let end = good.scene.outcome(&good.candidate, OTHERS).await?;
+    // Until the mesh surely listens nothing grows; then there are two steps to go.
+    let end = good
+        .scene
+        .outcome(&good.candidate, OTHERS + Duration::from_mins(1))
+        .await?;
     ensure!(end.phase == Some(Phase::Succeeded), "not promoted: {end:?}");
     let split =
         |share: f64| Shares::from([(good.old.clone(), 100.0 - share), (good.new.clone(), share)]);
@@ -212,7 +216,7 @@ pub(crate) async fn refused_writes_change_nothing_but_the_time(stage: &Stage) ->
         refusal(429, Some(1)),
         refusal(500, None),
     ];
-    stage.controller.kill().await?;
+    stage.controller.end().await?;
     let result = try_join_all(refusals.map(|refusal| refused(stage, refusal))).await;
     stage.controller.restart().await?;
     result.map(|_| ())

@@ -139,7 +139,8 @@ async fn without_the_controller(
     (old, new): (&str, &str),
 ) -> Result<()> {
     let controller = &scene.stage.controller;
-    controller.kill().await?;
+    // In order: a Lease that is left behind looks like an outage, after which rollouts wait.
+    controller.end().await?;
     let pods = scene.pods(old).await?;
     let gone: Vec<String> = pods.iter().take(1).map(Pod::name_any).collect();
     for pod in &gone {

@@ -41,7 +41,7 @@ rollbackWindow: 1
 
 /// As above.
 pub(crate) async fn after_any_write_the_end_is_the_same(stage: &Stage) -> Result<()> {
-    stage.controller.kill().await?;
+    stage.controller.end().await?;
     let result = all(stage).await;
     stage.controller.restart().await?;
     result

@@ -276,7 +276,10 @@ fn obstacle(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
     if let Some(waiting) = unbound(turn, &rollout.candidate) {
         return Some(waiting);
     }
-    let until = rollout.ready_since.unwrap_or(turn.now) + rollout.plan.settle;
+    let settled = rollout.ready_since.unwrap_or(turn.now) + rollout.plan.settle;
+    let until = turn
+        .mesh_behind_until()
+        .map_or(settled, |until| until.max(settled));
     if turn.now < until {
         turn.wake(until);
         return Some(Waiting::Settle { until });
@@ -298,6 +301,16 @@ fn grow(turn: &mut Turn<'_>, rollout: &mut Rollout, (stage, weight): (Stage, Wei
 
 /// Ends a rollout that makes no progress, or whose verdict stays open for too long.
 fn deadline(turn: &mut Turn<'_>, mut rollout: Rollout) {
+    if let Some(until) = turn.mesh_behind_until() {
+        // Nobody is to blame for an API server that was away. In large steps: each is a write of the status.
+        if turn.now - rollout.progressed_at > rollout.plan.progress_deadline / 4 {
+            rollout.progressed_at = turn.now;
+            rollout.passed_at = rollout.passed_at.map(|_| turn.now);
+        }
+        turn.wake(until);
+        turn.state.rollout = Some(rollout);
+        return;
+    }
     let waiting = turn.waiting().cloned();
     let reason = match &waiting {
         Some(Waiting::Evidence { why, overdue, .. }) => {

@@ -81,6 +81,9 @@ pub(super) fn is_over(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revis
         return false;
     };
     let until = ends(turn, since);
+    let until = turn
+        .mesh_behind_until()
+        .map_or(until, |behind| behind.max(until));
     if turn.now < until {
         turn.wake(until);
         turn.wait(Waiting::Drain {

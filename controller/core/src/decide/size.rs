@@ -7,8 +7,13 @@ use super::drain;
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
-    // While another backend may still be needed, the stable revision keeps what it has.
-    let moving = turn.state.rollout.is_some() || drain::any_left(turn);
+    // While another backend may still be needed, the stable revision keeps what it has; and while the mesh
+    // may not notice that a pod goes.
+    let behind = turn.mesh_behind_until();
+    if let Some(until) = behind {
+        turn.wake(until);
+    }
+    let moving = turn.state.rollout.is_some() || drain::any_left(turn) || behind.is_some();
     if let Some(stable) = turn.state.stable.clone() {
         let wanted = if moving { turn.full() } else { turn.desired() };
         ensure(turn, &stable, wanted);

@@ -86,6 +86,13 @@ impl<'a> Turn<'a> {
         self.desired().max(current)
     }
 
+    /// Until when the mesh may be behind the API server, if it may be so now.
+    pub(super) fn mesh_behind_until(&self) -> Option<Time> {
+        self.world
+            .mesh_behind_until
+            .filter(|until| *until > self.now)
+    }
+
     pub(super) fn end(self) -> Decision {
         let phase = phase::of(&self.state, self.world, self.waiting.as_ref());
         Decision {

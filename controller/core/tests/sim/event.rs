@@ -63,6 +63,8 @@ pub(crate) enum Event {
     /// A kind of cache stops following.
     Lag(Kind),
     CatchUp,
+    /// The API server was away: for so many seconds the mesh may be behind.
+    Behind(u8),
     Crash,
     /// Crash, and the status is wiped.
     LoseStatus,
@@ -91,7 +93,8 @@ impl Event {
         let flag = !what.is_multiple_of(3);
         let version = what % 6;
         match kind {
-            0..106 => Self::Wait(WAITS[usize::from(what % 8)]),
+            0..105 => Self::Wait(WAITS[usize::from(what % 8)]),
+            105 => Self::Behind(what),
             106..108 => Self::Strict(flag),
             108..110 => Self::Around(flag),
             110..134 => Self::Push(version),
@@ -202,6 +205,10 @@ impl Event {
                 cluster.world.route = None;
                 cluster.in_force.clear();
                 cluster.changed();
+            }
+            Self::Behind(seconds) => {
+                let until = cluster.now + TimeDelta::seconds(seconds.into());
+                cluster.world.mesh_behind_until = Some(until);
             }
             Self::Delete if !cluster.world.claimed => cluster.gone = true,
             Self::Delete => {
@@ -314,6 +321,7 @@ pub(crate) fn heal(cluster: &mut Cluster) {
     if cluster.world.replicas == Some(0) && !cluster.world.deleting {
         Event::Scale(1).happen(cluster);
     }
+    cluster.world.mesh_behind_until = None;
     let target = cluster.world.target.as_ref();
     // Nothing is adopted from a target that never gets ready.
     if cluster.template() == CRASHING && target.is_some_and(|target| target.replicas > 0) {

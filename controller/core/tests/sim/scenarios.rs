@@ -143,6 +143,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["strict", state] => Event::Strict(*state == "on"),
         ["around", state] => Event::Around(*state == "on"),
         ["suspend", state] => Event::Suspend(*state == "on"),
+        ["mesh-behind", seconds] => Event::Behind(seconds.parse().ok()?),
         ["lose-status"] => Event::LoseStatus,
         ["scale-target", replicas] => Event::ScaleTarget(replicas.parse().ok()?),
         ["drop-replicas"] => Event::DropReplicas,

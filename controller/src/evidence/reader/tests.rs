@@ -31,9 +31,16 @@ struct Running {
 
 impl Running {
     fn start(subscriptions: &[(&str, Subscription)]) -> Self {
+        Self::start_after(Absence::default(), subscriptions)
+    }
+
+    fn start_after(absence: Absence, subscriptions: &[(&str, Subscription)]) -> Self {
         // A second test finds it installed.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let reader = Reader::new(reqwest::Client::builder().no_proxy().build().unwrap());
+        let reader = Reader::new(
+            reqwest::Client::builder().no_proxy().build().unwrap(),
+            absence,
+        );
         for (name, subscription) in subscriptions {
             reader.subscribe(key(name), Some(subscription.clone()));
         }
@@ -87,11 +94,15 @@ fn subscription(address: &str, candidate: &str, interval: TimeDelta) -> Subscrip
 
 /// A server whose counters of `web-b` grow by 10 with every query.
 async fn counting() -> String {
+    counting_answers("200", "-").await
+}
+
+async fn counting_answers(code: &'static str, flags: &'static str) -> String {
     let hits = Arc::new(AtomicU64::new(0));
     let answer = post(move |_query: String| async move {
         let requests = 10 * hits.fetch_add(1, Ordering::Relaxed);
         let metric = json!({
-            "__name__": "istio_requests_total", "response_code": "200",
+            "__name__": "istio_requests_total", "response_code": code, "response_flags": flags,
             "destination_service_namespace": "shop", "destination_service_name": "web-b",
         });
         let result = json!([{"metric": metric, "value": [1, requests.to_string()]}]);
@@ -198,4 +209,36 @@ async fn nothing_is_read_for_nobody() {
     }
     running.stop.send_replace(true);
     timeout(LONG, running.run).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_pod_that_was_not_reached_is_no_fault_while_the_mesh_is_behind() {
+    let until = |seconds: i64| {
+        let absence = Absence::default();
+        absence.heard(Utc::now() + TimeDelta::seconds(seconds));
+        absence
+    };
+    let tally = async |absence: Absence, flags: &'static str| {
+        let server = counting_answers("503", flags).await;
+        let subscription = subscription(&server, "web-b", TimeDelta::milliseconds(500));
+        let mut running = Running::start_after(absence, &[("one", subscription)]);
+        for _ in 0..3 {
+            running.next().await;
+        }
+        let samples = running.reader.evidence(&key("one")).samples;
+        let (first, last) = (samples.first().unwrap(), samples.last().unwrap());
+        let counts = last.candidate.since(&first.candidate);
+        (
+            counts.requests >= 10,
+            counts.slo(0).bad() == counts.requests,
+        )
+    };
+    assert_eq!(tally(Absence::default(), "UH").await, (true, true));
+    assert_eq!(tally(until(-10), "UH").await, (true, true), "long over");
+    assert_eq!(tally(until(60), "UH").await, (true, false));
+    assert_eq!(
+        tally(until(60), "-").await,
+        (true, true),
+        "the application's"
+    );
 }

@@ -59,6 +59,13 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
                 format!("{name} gets {weight} with {ready} of {wanted} pods ready"),
             ));
         }
+        if look
+            .seen
+            .mesh_behind_until
+            .is_some_and(|until| look.now < until)
+        {
+            return Err((1, format!("{name} gets {weight} while the mesh is behind")));
+        }
         if !service.bound || !look.seen.parent.bound {
             return Err((1, format!("{name} gets {weight} before the mesh serves it")));
         }
