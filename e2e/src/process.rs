@@ -119,6 +119,11 @@ impl Process {
         Ok(())
     }
 
+    /// Its process id, while it runs.
+    pub async fn id(&self) -> Option<u32> {
+        self.child.lock().await.as_ref().and_then(Child::id)
+    }
+
     /// Sends it a signal; without effect if it does not run.
     ///
     /// # Errors
@@ -222,6 +227,29 @@ impl Process {
         let quoted: Vec<String> = last.map(|line| format!("  | {line}")).collect();
         format!("the end of {path}:\n{}", quoted.join("\n"))
     }
+}
+
+/// Resident memory, in bytes, of a process of this sandbox. `/proc` is that of the machine outside, which
+/// counts processes otherwise: one is found by its namespace and its number there.
+#[must_use]
+pub fn resident(id: u32) -> Option<u64> {
+    let mine = fs::read_link("/proc/self/ns/pid").ok()?;
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    processes.map(|process| process.path()).find_map(|process| {
+        let status = fs::read_to_string(process.join("status")).ok()?;
+        let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
+        let inner: u32 = value("NSpid:")?
+            .split_whitespace()
+            .next_back()?
+            .parse()
+            .ok()?;
+        let found = inner == id && fs::read_link(process.join("ns/pid")).ok()? == mine;
+        let kibibytes = value("VmRSS:")
+            .filter(|_| found)?
+            .trim()
+            .strip_suffix("kB")?;
+        Some(kibibytes.trim().parse::<u64>().ok()? * 1024)
+    })
 }
 
 /// Waits until `probe` gives a value.

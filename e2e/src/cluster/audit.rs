@@ -92,7 +92,15 @@ impl Audit {
     ///
     /// # Errors
     /// If the log cannot be read or understood.
-    pub fn since(&self, mark: Mark) -> Result<Vec<Event>> {
+    pub fn since(&self, mut mark: Mark) -> Result<Vec<Event>> {
+        self.read_on(&mut mark)
+    }
+
+    /// The same, and moves `mark` behind them.
+    ///
+    /// # Errors
+    /// If the log cannot be read or understood.
+    pub fn read_on(&self, mark: &mut Mark) -> Result<Vec<Event>> {
         let mut file = File::open(&self.path).context("opening the audit log")?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut events = Vec::new();
@@ -104,6 +112,7 @@ impl Audit {
             if reader.read_line(&mut line)? == 0 || !line.ends_with('\n') {
                 return Ok(events);
             }
+            mark.0 += line.len() as u64;
             events.push(serde_json::from_str(&line).context("reading an audit line")?);
         }
     }

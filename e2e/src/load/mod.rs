@@ -213,6 +213,12 @@ impl Load {
         self.log.window(mark, self.log.now())
     }
 
+    /// Every request so far, in the order in which they ended.
+    #[must_use]
+    pub fn ended(&self) -> Vec<Ended> {
+        self.log.ended()
+    }
+
     /// Sends no more, waits for the answers under way, and reports.
     pub async fn stop(self) -> Report {
         self.control.send_modify(|control| control.stopped = true);

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::ADMIN;
 use crate::cluster::{Cluster, Gate, Relay};
-use crate::process::{Launch, Process};
+use crate::process::{self, Launch, Process};
 
 /// Sluice, as the audit log names it.
 pub const USER: &str = "system:serviceaccount:sluice-system:sluice";
@@ -168,6 +168,14 @@ impl Controller {
         self.ready().await
     }
 
+    /// Starts it again and does not wait: an API server that is down keeps it from being ready.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn start_again(&self) -> Result<()> {
+        self.process.restart().await
+    }
+
     /// Stops it where it is, as a machine without CPU would; without effect if it does not run.
     ///
     /// # Errors
@@ -199,6 +207,11 @@ impl Controller {
     pub async fn leads(&self) -> Result<bool> {
         let page = self.metrics().await?;
         Ok(page.lines().any(|line| line == "sluice_leader 1"))
+    }
+
+    /// Its resident memory in bytes; `None` when it does not run.
+    pub async fn memory(&self) -> Option<u64> {
+        process::resident(self.process.id().await?)
     }
 
     /// Its metrics, in Prometheus' text format.

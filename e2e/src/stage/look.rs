@@ -9,7 +9,7 @@ use hyper::Method;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use kube::ResourceExt as _;
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::discovery::{ApiGroup, Discovery, Scope, verbs};
 use serde_json::Value;
@@ -85,6 +85,12 @@ impl Scene<'_> {
             .list(&of_canary(name))
             .await?
             .items)
+    }
+
+    /// The routes of this namespace.
+    #[must_use]
+    pub fn route_api(&self) -> Api<DynamicObject> {
+        self.dynamic(&http_route())
     }
 
     /// Everything in the namespace that is labelled as a Canary's, as `Kind/name`, sorted. Every kind
