@@ -10,4 +10,5 @@ pub mod node;
 pub mod paths;
 pub mod process;
 pub mod sandbox;
+pub mod soak;
 pub mod stage;
