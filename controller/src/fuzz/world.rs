@@ -99,6 +99,7 @@ fn a_reconcile_without_its_cluster() {
             blocked,
             route,
             evidence,
+            None,
         );
         let built_in = plan::parse(&sluice_crds::PolicySpec::built_in()).unwrap();
         let decision = decide(&parsed.unwrap_or(built_in), &remembered, &world, now);
