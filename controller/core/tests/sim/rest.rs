@@ -18,8 +18,8 @@ pub(crate) fn check(cluster: &Cluster, last: Option<&Decision>) -> Result<(), (u
             if world
                 .record(&target.revision)
                 .is_some_and(Record::is_rejected) => {}
-        // A person must decide. The candidate has its share until then.
-        Some(_) if is_held(decision) => return Ok(()),
+        // A person must decide, even if Git asks for nothing any more. The candidate has its share until then.
+        _ if is_held(decision) => return Ok(()),
         _ => {
             let waiting = &decision.waiting;
             return Err((
