@@ -53,25 +53,17 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
         remove_all(turn, true);
         return;
     };
-    size::keep(turn, &stable);
-    let alone = turn.world.weight(&stable) == Weight::WHOLE;
-    // Somebody may have taken its Service; then the others keep their share until it is there again.
-    let reachable = turn
-        .revision(&stable)
-        .is_some_and(|revision| revision.service.is_some());
-    if turn.world.route.is_some() && !alone && reachable {
-        let routing = Routing {
-            weights: [(stable.clone(), Weight::WHOLE)].into(),
-            stable: Some(stable.clone()),
-            candidate: None,
-            step: None,
-            at: turn.now,
-        };
-        turn.effects.push(Effect::Route(routing));
-    }
-    drain::track(turn);
     // What serves stays where Git's template is another one, or has no pods to hand over to.
     let stays = target.revision != stable || !target.scalable;
+    let wanted = turn.full().max(1);
+    let takes_over = !stays && target.ready >= wanted && target.settled;
+    let alone = turn.world.revisions.keys().all(|name| *name == stable);
+    let handed_over = takes_over && alone;
+    if !handed_over {
+        size::keep(turn, &stable);
+        route_to(turn, &stable);
+    }
+    drain::track(turn);
     let until = leaves_at(turn);
     if stays {
         turn.wait(Waiting::LeftServing {
@@ -79,28 +71,28 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
             until,
         });
     }
-    admit::run(turn);
-    // The parent's selector matches every revision's pods: without the route they would serve too.
-    let others_gone = remove_others(turn, &stable);
+    if !handed_over {
+        admit::run(turn);
+    }
+    remove_others(turn, &stable);
     if stays {
         if turn.now < until {
             turn.wake(until);
-        } else if others_gone {
+        } else if alone {
             turn.notes.push(Note::LeftServing(stable));
             turn.effects.push(Effect::Release);
         }
         return;
     }
-    let wanted = turn.full().max(1);
     if target.replicas < wanted {
         turn.effects.push(Effect::ScaleTarget(wanted));
     }
-    if target.ready < wanted || !target.settled {
+    if !takes_over {
         turn.wait(Waiting::HandOver {
             ready: target.ready,
             wanted,
         });
-    } else if others_gone {
+    } else if alone {
         turn.state.stable = None;
         drain::track(turn);
         // Gone already where a crash came before the status.
@@ -112,25 +104,38 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
     }
 }
 
+/// Gives all traffic to what serves.
+fn route_to(turn: &mut Turn<'_>, stable: &RevisionName) {
+    // Somebody may have taken its Service; then the others keep their share until it is there again.
+    let reachable = turn
+        .revision(stable)
+        .is_some_and(|revision| revision.service.is_some());
+    let alone = turn.world.weight(stable) == Weight::WHOLE;
+    if turn.world.route.is_some() && !alone && reachable {
+        let routing = Routing {
+            weights: [(stable.clone(), Weight::WHOLE)].into(),
+            stable: Some(stable.clone()),
+            candidate: None,
+            step: None,
+            at: turn.now,
+        };
+        turn.effects.push(Effect::Route(routing));
+    }
+}
+
 /// When a Canary may go at the earliest while a revision stays: by then it is clear that the app stays.
 fn leaves_at(turn: &Turn<'_>) -> Time {
     let deleted_at = turn.world.deleted_at.unwrap_or(turn.now - PRUNE);
     deleted_at.min(turn.now) + PRUNE
 }
 
-/// Removes every revision but the one that goes on serving; says whether they are gone.
-fn remove_others(turn: &mut Turn<'_>, stable: &RevisionName) -> bool {
-    let others = turn
-        .world
-        .revisions
-        .iter()
-        .filter(|(name, _)| *name != stable);
-    let mut gone = true;
-    for (name, revision) in others {
-        gone = false;
-        remove_drained(turn, name, revision);
+/// Removes every revision but the one that goes on serving.
+fn remove_others(turn: &mut Turn<'_>, stable: &RevisionName) {
+    for (name, revision) in &turn.world.revisions {
+        if name != stable {
+            remove_drained(turn, name, revision);
+        }
     }
-    gone
 }
 
 fn remove_all(turn: &mut Turn<'_>, gently: bool) {
