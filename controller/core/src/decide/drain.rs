@@ -47,8 +47,13 @@ pub(super) fn is_in_use(turn: &Turn<'_>, name: &RevisionName) -> bool {
 fn is_in_force(turn: &Turn<'_>) -> bool {
     match &turn.world.route {
         Some(route) => route.accepted,
-        // Whoever else deleted it may have written it before.
-        None => turn.world.deleting || turn.state.stable.is_none(),
+        // Whoever else deleted it may have written it before; it is made again, if it can be.
+        None => turn.state.stable.as_ref().is_none_or(|stable| {
+            let revision = turn.revision(stable);
+            let is_made = |r: &Revision| r.record.is_some() || r.workload.is_some();
+            let lost = turn.full() == 0 || !revision.is_some_and(is_made);
+            turn.world.deleting && (turn.world.parent.missing || lost)
+        }),
     }
 }
 

@@ -104,14 +104,16 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
     }
 }
 
-/// Gives all traffic to what serves.
+/// Gives all traffic to what serves. A route that others took away is made again: the parent's selector
+/// matches every revision's pods, so that without one they would all serve, whatever their verdict.
 fn route_to(turn: &mut Turn<'_>, stable: &RevisionName) {
+    let own = turn.revision(stable);
     // Somebody may have taken its Service; then the others keep their share until it is there again.
-    let reachable = turn
-        .revision(stable)
-        .is_some_and(|revision| revision.service.is_some());
-    let alone = turn.world.weight(stable) == Weight::WHOLE;
-    if turn.world.route.is_some() && !alone && reachable {
+    let reachable = own.is_some_and(|revision| revision.service.is_some());
+    let workload = own.and_then(|revision| revision.workload.as_ref());
+    let runs = workload.is_some_and(|workload| workload.replicas > 0);
+    let makes = turn.world.route.is_some() || (runs && !turn.world.parent.missing);
+    if turn.world.weight(stable) != Weight::WHOLE && reachable && makes {
         let routing = Routing {
             weights: [(stable.clone(), Weight::WHOLE)].into(),
             stable: Some(stable.clone()),

@@ -159,6 +159,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         }
         ["delete"] => Event::Delete,
         ["delete-target"] => Event::DeleteTarget,
+        ["delete-route"] => Event::DeleteRoute,
         _ => return None,
     };
     let result = history.happen(event);
