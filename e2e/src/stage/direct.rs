@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::Result;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
+use kube::api::ListParams;
 use kube::runtime::watcher::{self, Event};
 use tokio::sync::watch;
 
@@ -82,6 +83,16 @@ impl Scene<'_> {
             ..Spec::new(Target::Endpoints { from, of }, host, rate)
         })?;
         Ok(Direct { load, sights })
+    }
+
+    /// How many endpoints of a Service are ready, by its slices.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn ready_endpoints(&self, service: &str) -> Result<usize> {
+        let of_it = ListParams::default().labels(&format!("{SERVICE}={service}"));
+        let slices = self.api::<EndpointSlice>().list(&of_it).await?;
+        Ok(slices.iter().map(|slice| endpoints(slice).len()).sum())
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) async fn long_answers_end_well(stage: &Stage) -> Result<()> {
     let (third, fourth) = (v1.tagged("v3"), v1.tagged("v4"));
     scene.deploy(&third).await?;
     let superseded = scene.at_step(&third, 1, Duration::from_secs(30)).await?;
+    // A few of its answers begin before it is superseded, and it is far from promoted.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     ends(&scene, &fourth, Phase::Succeeded).await?;
     let fifth = v1.tagged("v5-fail40");
     ends(&scene, &fifth, Phase::Failed).await?;

@@ -92,8 +92,26 @@ pub(crate) async fn promotion_and_abort_bind_to_a_revision(stage: &Stage) -> Res
         .order("shop", annotations::ABORT, &format!("{old}#2"))
         .await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    scene.silent_since(mark, "orders that name another revision")?;
+    // Each is told and noted on the revision that it names, lest it be carried out should that be a candidate
+    // again; nothing else is done.
+    for asked in scene.asked_since(mark)? {
+        let note =
+            asked.about("podtemplates") && asked.object_ref.as_ref().is_some_and(|o| o.name == old);
+        ensure!(
+            note || asked.about("events"),
+            "orders that name another revision: {asked:?}"
+        );
+    }
     ensure!(scene.status("shop").await? == before, "the status changed");
+    let events = scene.events("shop").await?.join("\n");
+    let void = [format!("promote:{old}"), format!("abort:{old}#2")]
+        .map(|order| format!("OrderVoid: the order {order} came too late"));
+    says(&events, &void.each_ref().map(String::as_str))?;
+    let noted = scene.verdict("shop", &old).await?.to_string();
+    says(
+        &noted,
+        &[&format!("promote:{old}"), &format!("abort:{old}#2")],
+    )?;
 
     scene.order("shop", annotations::PROMOTE, &new).await?;
     let end = scene.outcome(&v2, Duration::from_secs(30)).await?;

@@ -126,12 +126,11 @@ pub(crate) async fn an_order_brings_the_fix(stage: &Stage) -> Result<()> {
     let load = scene.load("shop", 8080, 100.0).await?;
     let old = scene.revision_of(&v1).await?;
     ready(&scene, &old, false).await?;
+    // The pods' own condition comes first; whoever decides about traffic goes by the slices.
     let none = async || {
-        let pods = scene.pods(&old).await?;
-        Ok(if pods.iter().any(e2e::stage::is_ready) {
-            Err("ready")
-        } else {
-            Ok(())
+        Ok(match scene.ready_endpoints(&old).await? {
+            0 => Ok(()),
+            some => Err(format!("{some} endpoints are ready")),
         })
     };
     eventually("no stable pod ready", Duration::from_secs(10), none).await?;
