@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
 use kube::api::ApiResource;
+use kube::{Api, ResourceExt as _};
 use sluice_core::RevisionName;
 
 use super::scene::{EffectError, Scene};
@@ -66,12 +66,26 @@ pub(super) async fn sweep(
         .chain(target.map(|target| &target.config));
     let used: BTreeSet<_> = configs.flatten().collect();
     for (key, hash) in snapshot.config.iter().filter(|copy| !used.contains(copy)) {
-        let copy = name::copy_name(&scene.observed.name, key, hash);
+        let Some(copy) = find(scene.observed, key, hash) else {
+            continue;
+        };
         writer
-            .delete(&config_map(), "ConfigMap", &copy, None)
+            .delete(
+                &config_map(),
+                "ConfigMap",
+                &copy.name_any(),
+                Some(&copy.metadata),
+            )
             .await?;
     }
     Ok(())
+}
+
+/// Our copy of a `ConfigMap` with this content, if there is one.
+fn find<'a>(observed: &'a Observed, key: &str, hash: &str) -> Option<&'a ConfigMap> {
+    let name = name::copy_name(&observed.name, key, hash);
+    let mut copies = observed.config_copies.iter().map(AsRef::as_ref);
+    copies.find(|copy: &&ConfigMap| copy.name_any() == name)
 }
 
 /// core/v1 `ConfigMap`.
