@@ -42,6 +42,19 @@ pub(super) async fn copy(
     Ok(())
 }
 
+/// Copies again what is missing of a revision whose pods are about to be made: its removal may have come
+/// half-way when Git asked for it again.
+pub(super) async fn mend(
+    writer: &Writer,
+    observed: &Observed,
+    contents: &Config,
+) -> Result<(), EffectError> {
+    let is_missing = |(key, hash): &(&String, &String)| find(observed, key, hash).is_none();
+    let missing = contents.iter().filter(is_missing);
+    let missing = missing.map(|(key, hash)| (key.clone(), hash.clone()));
+    copy(writer, observed, &missing.collect()).await
+}
+
 /// Removes the copies that only the removed revision used.
 pub(super) async fn sweep(
     writer: &Writer,

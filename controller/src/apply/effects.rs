@@ -160,6 +160,12 @@ async fn run_pods(
             "the snapshot of {revision} is gone"
         )));
     };
+    let identified = scene
+        .identified
+        .filter(|target| target.revision == *revision);
+    if let Some(target) = identified {
+        configuration::mend(writer, scene.observed, &target.config).await?;
+    }
     let (namespace, name) = (&scene.observed.namespace, &scene.observed.name);
     let target = scene.observed.target.as_deref();
     let object = render::workload::deployment(namespace, name, snapshot, replicas, target);
