@@ -108,11 +108,6 @@ impl Controller {
             } = late;
             let in_time = cluster.now < until && precondition == cluster.precondition(&effect);
             if in_time && cluster.apply(&effect).is_ok() {
-                // What was taken into use again just as it was is as gone as if somebody else had taken
-                // it: no precondition tells the difference, and it must be made again, that is all.
-                if let Effect::Remove { revision, .. } | Effect::Run { revision, .. } = &effect {
-                    cluster.damaged.insert(revision.clone());
-                }
                 audit.wrote(&effect, cluster);
             }
         }
