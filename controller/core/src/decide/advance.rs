@@ -268,6 +268,11 @@ fn obstacle(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
     if let Some(waiting) = stable_unready(turn, rollout) {
         return Some(waiting);
     }
+    // Its weight would be taken for older than the route until then; the note is put right first.
+    let route = turn.world.route.as_ref();
+    if route.is_some_and(|route| route.written_before(turn.now).is_none()) {
+        return Some(Waiting::RouteAcceptance { problem: None });
+    }
     if turn.full() == 0 {
         return Some(Waiting::ScaledToZero(rollout.candidate.clone()));
     }
