@@ -369,10 +369,11 @@ impl Cluster {
             Effect::Expose(name) => {
                 revisions.get(name).ok_or(format!("{name} not found"))?;
                 let revision = revisions.entry(name.clone()).or_default();
-                revision.service.get_or_insert_with(|| {
+                let service = revision.service.get_or_insert_with(|| {
                     make(name, Part::Service);
                     Service::default()
                 });
+                service.outdated = false;
             }
             Effect::Run {
                 revision: name,
