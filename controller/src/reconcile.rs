@@ -213,18 +213,32 @@ async fn look(
     let told = memory.refused.clone();
     let wait = report::progress(&writer, &observed, &decision, memory, &stored, told, now).await?;
     let wake = wake(&decision, wait, now);
-    if let Some(source) = refused.into_iter().next() {
+    outcome(refused, decision.effects.is_empty(), wake)
+}
+
+/// What became of the effects, of which these failed.
+fn outcome(
+    failed: Vec<EffectError>,
+    idle: bool,
+    wake: Option<Duration>,
+) -> Result<(Outcome, Action), Error> {
+    let (outrun, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(EffectError::is_conflict);
+    if let Some(source) = failed.into_iter().next() {
         return Err(Error::Effect { source, wake });
     }
-    let idle = decision.effects.is_empty();
-    let action = wake.map_or_else(Action::await_change, Action::requeue);
+    if let Some(error) = outrun.first() {
+        tracing::info!(%error, "looked at again");
+        let soon = wake.map_or(BEHIND, |wake| wake.min(BEHIND));
+        return Ok((Outcome::Outrun, Action::requeue(soon)));
+    }
+    let outcome = if idle {
+        Outcome::Idle
+    } else {
+        Outcome::Written
+    };
     Ok((
-        if idle {
-            Outcome::Idle
-        } else {
-            Outcome::Written
-        },
-        action,
+        outcome,
+        wake.map_or_else(Action::await_change, Action::requeue),
     ))
 }
 

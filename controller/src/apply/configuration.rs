@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
 use kube::api::ApiResource;
+use kube::{Api, ResourceExt as _};
 use sluice_core::RevisionName;
 
 use super::scene::{EffectError, Scene};
@@ -42,6 +42,19 @@ pub(super) async fn copy(
     Ok(())
 }
 
+/// Copies again what is missing of a revision whose pods are about to be made: its removal may have come
+/// half-way when Git asked for it again.
+pub(super) async fn mend(
+    writer: &Writer,
+    observed: &Observed,
+    contents: &Config,
+) -> Result<(), EffectError> {
+    let is_missing = |(key, hash): &(&String, &String)| find(observed, key, hash).is_none();
+    let missing = contents.iter().filter(is_missing);
+    let missing = missing.map(|(key, hash)| (key.clone(), hash.clone()));
+    copy(writer, observed, &missing.collect()).await
+}
+
 /// Removes the copies that only the removed revision used.
 pub(super) async fn sweep(
     writer: &Writer,
@@ -66,12 +79,26 @@ pub(super) async fn sweep(
         .chain(target.map(|target| &target.config));
     let used: BTreeSet<_> = configs.flatten().collect();
     for (key, hash) in snapshot.config.iter().filter(|copy| !used.contains(copy)) {
-        let copy = name::copy_name(&scene.observed.name, key, hash);
+        let Some(copy) = find(scene.observed, key, hash) else {
+            continue;
+        };
         writer
-            .delete(&config_map(), "ConfigMap", &copy, None)
+            .delete(
+                &config_map(),
+                "ConfigMap",
+                &copy.name_any(),
+                Some(&copy.metadata),
+            )
             .await?;
     }
     Ok(())
+}
+
+/// Our copy of a `ConfigMap` with this content, if there is one.
+fn find<'a>(observed: &'a Observed, key: &str, hash: &str) -> Option<&'a ConfigMap> {
+    let name = name::copy_name(&observed.name, key, hash);
+    let mut copies = observed.config_copies.iter().map(AsRef::as_ref);
+    copies.find(|copy: &&ConfigMap| copy.name_any() == name)
 }
 
 /// core/v1 `ConfigMap`.

@@ -160,6 +160,12 @@ async fn run_pods(
             "the snapshot of {revision} is gone"
         )));
     };
+    let identified = scene
+        .identified
+        .filter(|target| target.revision == *revision);
+    if let Some(target) = identified {
+        configuration::mend(writer, scene.observed, &target.config).await?;
+    }
     let (namespace, name) = (&scene.observed.namespace, &scene.observed.name);
     let target = scene.observed.target.as_deref();
     let object = render::workload::deployment(namespace, name, snapshot, replicas, target);
@@ -256,7 +262,7 @@ async fn unroute(
                 &kinds::http_route(),
                 "HTTPRoute",
                 &route.name_any(),
-                route.uid(),
+                Some(&route.metadata),
             )
             .await?;
     }
@@ -272,9 +278,9 @@ async fn remove(
     let name = revision.as_str();
     match part {
         Part::Workload => {
-            let uid = find(&scene.observed.workloads, revision).and_then(kube::ResourceExt::uid);
+            let live = find(&scene.observed.workloads, revision).map(|live| &live.metadata);
             writer
-                .delete(&kinds::deployment(), "Deployment", name, uid)
+                .delete(&kinds::deployment(), "Deployment", name, live)
                 .await?;
         }
         Part::Service => {
@@ -283,19 +289,19 @@ async fn remove(
                 .services
                 .iter()
                 .find(|service| service.name_any() == name);
-            let uid = own.and_then(|service| service.uid());
+            let live = own.map(|service| &service.metadata);
             // Without the Service nothing tells that they are there.
             settings::sweep(writer, scene.observed, revision).await?;
-            writer.delete(&service(), "Service", name, uid).await?;
+            writer.delete(&service(), "Service", name, live).await?;
         }
         Part::Snapshot => {
             // Somebody may have deleted the Service and left these.
             settings::sweep(writer, scene.observed, revision).await?;
             // The snapshot goes last: without it nothing knows whose the copies were.
             configuration::sweep(writer, scene, revision).await?;
-            let uid = find(&scene.observed.snapshots, revision).and_then(kube::ResourceExt::uid);
+            let live = find(&scene.observed.snapshots, revision).map(|live| &live.metadata);
             writer
-                .delete(&kinds::pod_template(), "PodTemplate", name, uid)
+                .delete(&kinds::pod_template(), "PodTemplate", name, live)
                 .await?;
         }
     }

@@ -58,7 +58,7 @@ async fn remove(
                 &kind.resource(),
                 kind.kind(),
                 &object.name_any(),
-                object.uid(),
+                Some(&object.metadata),
             )
             .await?;
     }

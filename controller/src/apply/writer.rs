@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
     PropagationPolicy,
@@ -184,8 +185,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes one object and what it owns; one that is gone already is no error. The UID keeps a
-    /// namesake that somebody made in the meantime.
+    /// Deletes one object and what it owns; one that is gone already is no error. With what is known of it,
+    /// only if it is still as it was: neither a namesake that somebody made in the meantime, nor what was
+    /// taken into use again by the time that the write of a process arrives that leads no more.
     ///
     /// # Errors
     /// When the API server does not take it.
@@ -194,24 +196,24 @@ impl Writer {
         resource: &ApiResource,
         kind: &'static str,
         name: &str,
-        uid: Option<String>,
+        live: Option<&ObjectMeta>,
     ) -> Result<(), WriteError> {
-        let params = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: uid.clone().map(|uid| Preconditions {
-                uid: Some(uid),
-                ..Default::default()
-            }),
-            ..DeleteParams::default()
-        };
+        let params = deleting(live);
         let deleted = self.api(resource).delete(name, &params).await;
-        // A conflict is none: whether it is a namesake or a quarrel inside the API server, it is looked at
-        // again, or the object would stay with nobody to come back for it.
+        // A conflict is not as good as gone: whether it is a namesake, something that has changed, or a quarrel
+        // inside the API server, it is looked at again, or the object would stay with nobody to come back for it.
         let gone = matches!(&deleted, Err(kube::Error::Api(status)) if status.code == 404);
         if !gone {
-            self.counted("delete", resource, name, deleted)?;
+            let deleted = self.counted("delete", resource, name, deleted);
+            if deleted.as_ref().is_err_and(WriteError::is_conflict) {
+                let decided_on = live.and_then(|live| live.resource_version.as_ref());
+                if let Some(version) = decided_on.and_then(|text| text.parse().ok()) {
+                    self.expect(kind, name, Trace::Since(version));
+                }
+            }
+            deleted?;
         }
-        if let Some(uid) = uid {
+        if let Some(uid) = live.and_then(|live| live.uid.clone()) {
             self.expect(kind, name, Trace::Gone(uid));
         }
         Ok(())
@@ -263,10 +265,42 @@ impl Writer {
     }
 }
 
+/// How to delete an object of which so much is known.
+fn deleting(live: Option<&ObjectMeta>) -> DeleteParams {
+    DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Background),
+        preconditions: live.map(|live| Preconditions {
+            uid: live.uid.clone(),
+            resource_version: live.resource_version.clone(),
+        }),
+        ..DeleteParams::default()
+    }
+}
+
 /// Name, parameters and body of a server-side apply by our manager. It takes what it names by force:
 /// nobody else has a reason to write these fields.
 fn applying(object: &Value) -> (&str, PatchParams, Patch<&Value>) {
     let name = object.pointer("/metadata/name").and_then(Value::as_str);
     let params = PatchParams::apply(MANAGER).force();
     (name.unwrap_or_default(), params, Patch::Apply(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deletion_names_what_it_was_decided_upon() {
+        let live = ObjectMeta {
+            uid: Some("u".to_owned()),
+            resource_version: Some("42".to_owned()),
+            ..ObjectMeta::default()
+        };
+        let params = serde_json::to_value(deleting(Some(&live))).unwrap_or_default();
+        let known = serde_json::json!({"uid": "u", "resourceVersion": "42"});
+        assert_eq!(params.get("preconditions"), Some(&known));
+        let background = serde_json::json!("Background");
+        assert_eq!(params.get("propagationPolicy"), Some(&background));
+        assert_eq!(deleting(None).preconditions, None);
+    }
 }

@@ -63,6 +63,7 @@ fn observed(value: &Value) -> Option<Observed> {
         copies: Vec::new(),
         autoscalers: all(value, "autoscalers"),
         namespace_labels: None,
+        config_copies: Vec::new(),
         config_maps: BTreeMap::from([("app".to_owned(), "bcdf".to_owned())]),
         namespace: canary.namespace().unwrap_or_default(),
         name: canary.name_any(),

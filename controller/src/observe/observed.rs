@@ -57,6 +57,8 @@ pub struct Observed {
     pub namespace_labels: Option<BTreeMap<String, String>>,
     /// Content hashes of the namespace's `ConfigMap`s that a revision may hold a copy of.
     pub config_maps: BTreeMap<String, String>,
+    /// Its copies of those.
+    pub config_copies: Vec<Arc<ConfigMap>>,
     /// The namespace's autoscalers.
     pub autoscalers: Vec<Arc<HorizontalPodAutoscaler>>,
 }
@@ -120,6 +122,7 @@ impl Observed {
             namespace_labels: namespace_labels(caches, &namespace),
             routes,
             config_maps: config_maps.iter().filter_map(hash).collect(),
+            config_copies: of_canary(&caches.config_maps, &namespace, &name),
             autoscalers: caches
                 .autoscalers
                 .state_filter(|autoscaler| here(autoscaler.namespace())),

@@ -23,11 +23,19 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         turn.wait(creating(turn, &rollout));
     }
     unsettle(turn, &mut rollout);
-    if let Some((reason, order)) = failure(turn, &rollout)
-        && may_reject(turn, &rollout)
-    {
-        end::reject(turn, &rollout, reason, order.as_deref());
-        return;
+    if let Some((reason, order)) = failure(turn, &rollout) {
+        if may_reject(turn, &rollout) {
+            end::reject(turn, &rollout, reason, order.as_deref());
+            return;
+        }
+        // Its traffic does not wait for a snapshot to write the verdict on, which may be refused.
+        if turn.state.stable.is_some() {
+            if !rollout.weight.is_zero() {
+                rollout.restart(turn.now);
+            }
+            turn.state.rollout = Some(rollout);
+            return;
+        }
     }
     obey_promote(turn, &mut rollout);
     let around = around::callers(turn, &rollout);
@@ -259,6 +267,11 @@ fn obstacle(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<Waiting> {
     }
     if let Some(waiting) = stable_unready(turn, rollout) {
         return Some(waiting);
+    }
+    // Its weight would be taken for older than the route until then; the note is put right first.
+    let route = turn.world.route.as_ref();
+    if route.is_some_and(|route| route.written_before(turn.now).is_none()) {
+        return Some(Waiting::RouteAcceptance { problem: None });
     }
     if turn.full() == 0 {
         return Some(Waiting::ScaledToZero(rollout.candidate.clone()));

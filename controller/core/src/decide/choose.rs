@@ -6,8 +6,8 @@ use crate::state::{Rollout, Stage};
 use crate::waiting::Waiting;
 use crate::{RevisionName, Target, Weight};
 
-use super::retire;
 use super::turn::Turn;
+use super::{drain, retire};
 
 pub(super) fn run(turn: &mut Turn<'_>) {
     drop_rejected(turn);
@@ -94,6 +94,11 @@ fn start(turn: &mut Turn<'_>, target: &Target) {
     let first = turn.state.stable.is_none();
     let going_back = !first && retire::within_window(turn, candidate);
     if !going_back && tell_blocker(turn) {
+        return;
+    }
+    drain::track(turn);
+    if retire::is_condemned(turn, candidate) {
+        turn.wait(Waiting::Removal);
         return;
     }
     if first && !target.settled {

@@ -77,7 +77,11 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
         return;
     };
     let written_before = route.written_before(now);
-    let is_newer = has_weight && written_before.is_none_or(|at| at < rollout.progressed_at);
+    // Where nobody can tell when the route was written, less is right: traffic may have been taken away by a
+    // write after which the state was not stored.
+    let ours = route.foreign_writer.is_none();
+    let has_less = ours && route.weight(&rollout.candidate) < rollout.weight;
+    let is_newer = has_weight && written_before.map_or(!has_less, |at| at < rollout.progressed_at);
     // Somebody took our notes away: what is remembered holds.
     let is_stripped = route.stable.is_none() && route.candidate.is_none();
     if is_stripped && has_weight {

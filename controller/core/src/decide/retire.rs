@@ -42,6 +42,27 @@ pub(super) fn within_window(turn: &Turn<'_>, name: &RevisionName) -> bool {
         .any(|other| other == name)
 }
 
+/// Whether a revision is about to be put away: it goes first, and is made again. A process that lost its
+/// lease may have asked for the same, and what is taken into use just as it is leaves such a request as
+/// valid as it was.
+pub(super) fn is_condemned(turn: &Turn<'_>, name: &RevisionName) -> bool {
+    let Some(revision) = turn.revision(name) else {
+        return false;
+    };
+    let runs = revision
+        .workload
+        .as_ref()
+        .filter(|w| w.replicas > 0 && !w.going);
+    let drained = || {
+        let since = turn.state.draining.get(name);
+        since.is_some_and(|since| turn.now >= drain::ends(turn, *since))
+    };
+    // Its Service goes as soon as its pods are gone.
+    let bare = revision.workload.is_none() && revision.service.is_some();
+    let unused = turn.world.parent.bound && turn.world.weight(name).is_zero();
+    unused && (runs.is_some() && drained() || bare && !within_window(turn, name))
+}
+
 /// Revisions of one outcome, the latest first.
 fn latest<'a>(
     turn: &Turn<'a>,

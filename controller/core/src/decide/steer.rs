@@ -80,7 +80,9 @@ fn says(route: &Route, routing: &Routing) -> bool {
     } else {
         (noted && route.stable.is_some() == routing.stable.is_some()) || old
     };
-    ours && route.intact && route.weights == routing.weights
+    // A time that has not come yet tells nobody what is older, the route or the state.
+    let timed = route.written_before(routing.at).is_some();
+    ours && timed && route.intact && route.weights == routing.weights
 }
 
 /// The step to note on the route. No step means all traffic: with an order to promote, that may have to

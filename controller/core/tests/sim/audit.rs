@@ -143,6 +143,7 @@ impl Audit {
                 self.facts.skipped.insert(rollout.candidate.clone());
             }
         }
+        self.facts.took_over(seen, before, decision);
         self.facts.hindered(seen, before, decision, now);
         let seen_weights = seen.route.iter().flat_map(|route| route.weights.keys());
         let foreign = |route: &Route| route.foreign_writer.is_some();
@@ -239,6 +240,19 @@ impl Facts {
                 Some(left_at) => *left_at = now,
                 None => _ = self.left_at.insert(name.clone(), now),
             }
+        }
+    }
+
+    /// Who got all traffic step by step and is the stable one was promoted, even if others deleted the
+    /// snapshot that would tell.
+    fn took_over(&mut self, seen: &World, before: &State, decision: &Decision) {
+        let rollout = before.rollout.as_ref();
+        let candidate = rollout.map(|rollout| &rollout.candidate);
+        if let Some(name) = candidate.filter(|name| decision.state.stable.as_ref() == Some(name))
+            && self.weight(name) == Weight::WHOLE
+            && seen.record(name).is_none()
+        {
+            self.promoted.insert(name.clone());
         }
     }
 

@@ -296,7 +296,7 @@ impl Cluster {
     }
 
     /// What a write names, so that it is refused when it is about something else by the time it comes
-    /// through: the version of the route or of a snapshot, the UID of what is to be deleted.
+    /// through: the version of the route, of a snapshot, of what is to shrink or to be deleted.
     pub(crate) fn precondition(&self, effect: &Effect) -> Option<u64> {
         match effect {
             Effect::Route(_) | Effect::Unroute => Some(self.version),
@@ -317,7 +317,12 @@ impl Cluster {
             }
             Effect::Remove { revision, part } => {
                 let made = self.made.get(&(revision.clone(), *part as u8));
-                Some(made.copied().unwrap_or_default().into())
+                let written = match part {
+                    Part::Workload => self.size_version(Some(revision)),
+                    Part::Service => 0,
+                    Part::Snapshot => self.judged.get(revision).copied().unwrap_or_default(),
+                };
+                Some(u64::from(made.copied().unwrap_or_default()) + written)
             }
             _ => None,
         }
@@ -364,10 +369,11 @@ impl Cluster {
             Effect::Expose(name) => {
                 revisions.get(name).ok_or(format!("{name} not found"))?;
                 let revision = revisions.entry(name.clone()).or_default();
-                revision.service.get_or_insert_with(|| {
+                let service = revision.service.get_or_insert_with(|| {
                     make(name, Part::Service);
                     Service::default()
                 });
+                service.outdated = false;
             }
             Effect::Run {
                 revision: name,

@@ -108,11 +108,6 @@ impl Controller {
             } = late;
             let in_time = cluster.now < until && precondition == cluster.precondition(&effect);
             if in_time && cluster.apply(&effect).is_ok() {
-                // What was taken into use again just as it was is as gone as if somebody else had taken
-                // it: no precondition tells the difference, and it must be made again, that is all.
-                if let Effect::Remove { revision, .. } | Effect::Run { revision, .. } = &effect {
-                    cluster.damaged.insert(revision.clone());
-                }
                 audit.wrote(&effect, cluster);
             }
         }
@@ -260,9 +255,12 @@ impl Controller {
             // Not so where an order that came too late is noted.
             && (record.outcome.is_none() || record.at != before)
         {
-            // Of a rollout that no status tells of, its end need not be told.
+            // Of a rollout that no status tells of, its end need not be told; nor does it tell of this one
+            // where it tells of an earlier one of the same revision.
+            let started = |state: &State| state.rollout.as_ref().map(|rollout| rollout.started_at);
             let rollout = self.status.rollout.as_ref();
-            let known = rollout.is_some_and(|rollout| rollout.candidate == *revision);
+            let known = rollout.is_some_and(|rollout| rollout.candidate == *revision)
+                && started(&self.status) == started(&self.memory);
             if known && record.outcome.is_some() {
                 self.untold.insert(revision.clone());
             } else {

@@ -1,4 +1,28 @@
 //! What happens to a Canary, in any order.
+//!
+//! What the stories on the real stack play, and what stands for it here:
+//!
+//! | story | here |
+//! |---|---|
+//! | crash | [`Event::Crash`], [`Fault::Crash`] before any write |
+//! | status lost | [`Event::LoseStatus`] |
+//! | two controllers | [`Fault::Late`] and [`Event::Land`]: one leads no more, and its write comes through later |
+//! | API outage | [`Event::Api`], [`Fault::Refuse`] (conflict, 429), [`Fault::Lost`], [`Event::Lag`]; for the mesh [`Event::Behind`] |
+//! | adoption | how every history begins; [`Event::ScaleTarget`], [`Event::DropReplicas`], [`Event::Autoscale`], and a push while it is under way |
+//! | deletion | [`Event::Delete`], [`Event::Force`]; how others propagate it is nothing to core: no object of ours has an owner |
+//! | removal of the app | [`Event::Delete`], [`Event::DeleteTarget`] and [`Event::Parent`], in any order |
+//! | uninstall | [`Event::Delete`] first, or the controller first: [`Event::Api`] down, as nobody writes, and [`Event::Force`] |
+//! | draining | [`Event::Mesh`] not following while a backend leaves; connections themselves are the mesh's |
+//! | around the waypoint | [`Event::Around`], [`Event::Strict`] |
+//! | others' routes | [`Event::Block`]: core knows that something is in the way, and not what |
+//! | DestinationRule | [`Event::Outdate`]: core knows that a revision lacks what the Service has; what a copy says is in `render` |
+//! | no waypoint | [`Event::Waypoint`], [`Event::Unbind`], [`Event::Parent`] |
+//! | foreign edit | [`Event::EditRoute`], [`Event::EditNotes`], [`Event::DeleteRoute`], [`Event::DeletePart`], [`Event::Garble`]; [`Event::Suspend`] |
+//! | quota, pending | [`Fault::Refuse`], [`Pods::Stuck`], a template that never gets ready |
+//! | unready stable | [`Event::Unready`], [`Event::KillPods`] |
+//! | scale | [`Event::Scale`], [`Event::Autoscale`] |
+//! | names | [`Event::Push`] back while a namesake goes; a name's letters are `render`'s, and opaque to core |
+//! | many pushes | [`Event::Push`] and [`Event::Configure`] at any time |
 
 use chrono::TimeDelta;
 use sluice_core::{Admission, Autoscaler, Blocked, Part, Revision, Scaled, World, Writer};
@@ -60,6 +84,9 @@ pub(crate) enum Event {
     Garble(u8),
     /// The mesh loses the Service of the revision with this index.
     Unbind(u8),
+    /// What says how the Service that clients call is called, a port or a `DestinationRule`, is another: no
+    /// revision's Service has it yet. With an index, somebody took it from that one.
+    Outdate(Option<u8>),
     /// A kind of cache stops following.
     Lag(Kind),
     CatchUp,
@@ -138,6 +165,7 @@ impl Event {
                 [Part::Workload, Part::Service, Part::Snapshot][usize::from(what / 43)],
             ),
             210 if what < 64 => Self::Garble(version),
+            211 if what < 64 => Self::Outdate(Some(version).filter(|_| flag)),
             206..212 => Self::EditRoute(match what % 3 {
                 0 => Edit::Whole(what / 3 % 6),
                 1 => Edit::Half(what / 3 % 6),
@@ -276,6 +304,15 @@ impl Event {
                     pick(world, index).and_then(|revision| revision.service.as_mut())
                 {
                     service.bound = false;
+                }
+            }
+            Self::Outdate(index) => {
+                let pick = |index: u8| usize::from(index) % world.revisions.len().max(1);
+                let own = index.map(pick);
+                for (at, revision) in world.revisions.values_mut().enumerate() {
+                    if let Some(service) = &mut revision.service {
+                        service.outdated |= own.is_none_or(|own| own == at);
+                    }
                 }
             }
             Self::Parent(there) => {

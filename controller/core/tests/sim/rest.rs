@@ -61,6 +61,13 @@ pub(crate) fn check(cluster: &Cluster, last: Option<&Decision>) -> Result<(), (u
         }
     }
     for (name, revision) in &world.revisions {
+        if revision
+            .service
+            .as_ref()
+            .is_some_and(|service| service.outdated)
+        {
+            return Err((4, format!("Service {name} lacks a port at rest")));
+        }
         if stable != Some(name) && is_left_over(cluster, name, revision) {
             return Err((4, format!("{name} is left over: {revision:?}")));
         }

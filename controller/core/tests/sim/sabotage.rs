@@ -182,6 +182,19 @@ fn growing_beside_another_route_breaks_2() {
 }
 
 #[test]
+fn growing_without_a_port_breaks_1() {
+    caught(1, |plan, state, world, now| {
+        let mut world = world.clone();
+        for revision in world.revisions.values_mut() {
+            if let Some(service) = &mut revision.service {
+                service.outdated = false;
+            }
+        }
+        decide(plan, state, &world, now)
+    });
+}
+
+#[test]
 fn removing_before_it_drained_breaks_3() {
     caught(3, |plan, state, world, now| {
         let plan = Plan {

@@ -129,6 +129,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
             };
             Event::Arm(fault, writes.parse().ok()?)
         }
+        ["outdate"] => Event::Outdate(None),
         ["edit-rules"] => Event::EditRoute(Edit::Rules),
         ["replicas", number] => Event::Scale(number.parse().ok()?),
         ["api", "down"] => Event::Api(Outage::Down),

@@ -66,6 +66,12 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         {
             return Err((1, format!("{name} gets {weight} while the mesh is behind")));
         }
+        if service.outdated {
+            return Err((
+                1,
+                format!("{name} gets {weight}, and its Service lacks a port"),
+            ));
+        }
         if !service.bound || !look.seen.parent.bound {
             return Err((1, format!("{name} gets {weight} before the mesh serves it")));
         }
