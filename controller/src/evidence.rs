@@ -5,8 +5,8 @@
 //! its way: `source` says what a source calls things, `query` asks for them, `fetch` sends that,
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
 //! grow, `balance` makes the counts of one rollout of them, `timeline` keeps them, `book` knows who
-//! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a second
-//! query of the same reading, through the same ledger.
+//! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a source of its
+//! own, through the same ledger.
 //!
 //! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
@@ -29,7 +29,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Indicator, RevisionName, Slo};
-use sluice_crds::{Canary, Source};
+use sluice_crds::{Canary, OtlpNames, Source};
 
 pub use callers::Workload;
 pub use reader::Reader;
@@ -47,6 +47,8 @@ pub struct Subscription {
     pub interval: TimeDelta,
     /// Whose counters.
     pub source: Source,
+    /// How that server writes OpenTelemetry's names.
+    pub names: OtlpNames,
     /// The namespace of the revisions' Services.
     pub namespace: String,
     /// The Service of the stable revision, if there is one.
@@ -73,9 +75,17 @@ impl Subscription {
             }
     }
 
-    /// The pods whose callers it needs, as a Service: a revision's Deployment has the same name.
-    fn called(&self) -> Option<Service> {
-        (!self.waypoints.is_empty()).then(|| self.service(&self.candidate))
+    /// The pods whose callers it needs, as a Service: a revision's Deployment has the same name. And what tells
+    /// of them.
+    fn called(&self) -> Option<(&'static source::Connections, Service)> {
+        let metric = source::Dialect::of(self.source).connections?;
+        (!self.waypoints.is_empty()).then(|| (metric, self.service(&self.candidate)))
+    }
+
+    /// The candidate, if its own pods count: they are no older than the rollout.
+    fn young(&self) -> Option<Service> {
+        let own = source::Dialect::of(self.source).counted_by != source::CountedBy::Proxies;
+        own.then(|| self.service(&self.candidate))
     }
 
     /// The Services whose counters it needs.

@@ -18,8 +18,10 @@ pub const NO_ADDRESS: &str = "spec.metrics.address is set neither in the Canary 
 #[must_use]
 pub fn of(observed: &Observed, state: &State, sections: &PolicySpec) -> Option<Subscription> {
     let rollout = state.rollout.as_ref().filter(|rollout| rollout.gated)?;
+    let metrics = sections.metrics.as_ref()?;
     Some(Subscription {
-        address: sections.metrics.as_ref()?.address.clone(),
+        address: metrics.address.clone(),
+        names: metrics.otlp_names.unwrap_or_default(),
         interval: plan::interval(sections),
         source: sections.source.unwrap_or(Source::IstioWaypoint),
         namespace: observed.namespace.clone(),

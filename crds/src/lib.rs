@@ -31,7 +31,7 @@ pub use condition::{ConditionType, Reason};
 pub use metric_template::{MetricTemplate, MetricTemplateSpec};
 pub use policy::{
     CanaryPolicy, CanaryPolicySpec, ClusterCanaryPolicy, ClusterCanaryPolicySpec, Inconclusive,
-    InconclusiveAction, Metrics, PolicySpec, Source,
+    InconclusiveAction, Metrics, OtlpNames, PolicySpec, Source,
 };
 pub use quantity::{Duration, DurationError, Percent, PercentError};
 pub use rollout::{Evidence, Rollout, Verdict};

@@ -85,7 +85,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use chrono::TimeDelta;
-    use sluice_crds::Source;
+    use sluice_crds::{OtlpNames, Source};
 
     use super::*;
 
@@ -101,6 +101,7 @@ mod tests {
             address: address.to_owned(),
             interval: TimeDelta::seconds(15),
             source: Source::IstioWaypoint,
+            names: OtlpNames::Underscores,
             namespace: "shop".to_owned(),
             stable: None,
             candidate: "web-b".into(),

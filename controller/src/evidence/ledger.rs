@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Service;
 use super::counters::{Counters, Events, Row};
+use super::problem::Problem;
 use super::source::Labels;
 
 /// A process whose requests fell to less than one part in so many has restarted.
@@ -11,6 +12,27 @@ const RESTART_FALL: u64 = 2;
 
 /// Which process counts: see [`Row::origin`].
 type Origin = Vec<String>;
+
+/// One whole reading.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    /// The counters.
+    pub(super) rows: Vec<Row>,
+    /// Services of which the reading says what no counter can: nothing is booked for them.
+    pub(super) spoiled: BTreeMap<Service, Problem>,
+    /// Services all of whose processes are younger than their accounts, and count for nobody else: such a
+    /// process counts from 0, however late it is first seen.
+    pub(super) young: BTreeSet<Service>,
+}
+
+impl From<Vec<Row>> for Entries {
+    fn from(rows: Vec<Row>) -> Self {
+        Self {
+            rows,
+            ..Self::default()
+        }
+    }
+}
 
 /// The totals of every Service that is being read. One ledger per server and source.
 #[derive(Debug, Default)]
@@ -36,11 +58,20 @@ pub(super) struct Account {
     present: u32,
     /// Readings in a row that had none, after one that had.
     absent: u32,
+    /// Whether its processes are younger than itself.
+    young: bool,
+    /// What the last reading said of it, if that was nonsense.
+    spoiled: Option<Problem>,
 }
 
 impl Ledger {
     /// Books one whole reading; accounts that it did not ask for are closed.
-    pub(super) fn take(&mut self, services: &BTreeSet<Service>, rows: Vec<Row>) {
+    pub(super) fn take(&mut self, services: &BTreeSet<Service>, entries: impl Into<Entries>) {
+        let Entries {
+            rows,
+            mut spoiled,
+            young,
+        } = entries.into();
         self.accounts
             .retain(|service, _| services.contains(service));
         self.reading = self.reading.saturating_add(1);
@@ -53,7 +84,11 @@ impl Ledger {
             let account = self.accounts.entry(service.clone());
             let account = account.or_insert_with(|| Account::new(self.reading));
             let rows = of.remove(service).unwrap_or_default();
-            account.take(rows, &self.processes);
+            account.spoiled = spoiled.remove(service);
+            if account.spoiled.is_none() {
+                account.young = young.contains(service) && account.begun < self.reading;
+                account.take(rows, &self.processes);
+            }
         }
         let reading = self.reading;
         self.processes
@@ -93,11 +128,18 @@ impl Account {
         self.absent
     }
 
+    /// Why the last reading has nothing of it.
+    pub(super) fn spoiled(&self) -> Option<&Problem> {
+        self.spoiled.as_ref()
+    }
+
     /// Books the rows of one reading. `processes` are those of earlier readings.
     ///
     /// A series that is new counts from 0 only if its process was seen since the account was begun: then
     /// it did not have the series at that time. Else nobody knows how long the process had been counting
-    /// when it was first scraped, and its past would be taken for growth.
+    /// when it was first scraped, and its past would be taken for growth. A candidate's own pods are the
+    /// exception: all that they ever did is of this rollout, and one that crashes before it is scraped twice would
+    /// go uncounted.
     fn take(&mut self, rows: Vec<Row>, processes: &HashMap<Origin, u64>) {
         if !rows.is_empty() {
             self.present = self.present.saturating_add(1);
@@ -112,7 +154,7 @@ impl Account {
             let process = self.last.entry(row.origin).or_default();
             let (growth, known) = match process.get(&row.labels) {
                 Some(before) => (row.counters.since(before), row.counters.at_least(before)),
-                None if was_seen => (row.counters.clone(), row.counters),
+                None if was_seen || self.young => (row.counters.clone(), row.counters),
                 None => (row.counters.since(&row.counters), row.counters),
             };
             self.events.add(&growth);
@@ -306,6 +348,63 @@ mod tests {
             vec![ok("a", 130), ok("b", 13)],
         ]);
         assert_eq!(totals, [(0, 0), (2, 0), (2, 0), (33, 0)]);
+    }
+
+    #[test]
+    fn all_that_a_candidates_own_pods_did_counts_once_it_is_read() {
+        let mut ledger = Ledger::default();
+        let services = BTreeSet::from([service("web")]);
+        let mut take = |rows| {
+            let young = services.clone();
+            let entries = Entries {
+                rows,
+                young,
+                ..Entries::default()
+            };
+            ledger.take(&services, entries);
+            let events = ledger.account(&service("web")).unwrap().events();
+            (events.good, events.bad)
+        };
+        // We may have started in the middle of the rollout.
+        assert_eq!(take(vec![ok("a", 100)]), (0, 0));
+        assert_eq!(take(vec![ok("a", 101), failed("b", 7)]), (1, 7));
+        // It crashes, and comes back under another name.
+        assert_eq!(take(vec![ok("a", 102), failed("c", 5)]), (2, 12));
+        assert_eq!(
+            take(vec![ok("a", 102), failed("b", 7), failed("c", 5)]),
+            (2, 12)
+        );
+    }
+
+    #[test]
+    fn nonsense_about_one_service_is_no_nonsense_about_another() {
+        let (web, api) = (service("web"), service("api"));
+        let of_api = |requests| Row {
+            service: api.clone(),
+            ..ok("a", requests)
+        };
+        let both = BTreeSet::from([web.clone(), api.clone()]);
+        let mut ledger = Ledger::default();
+        ledger.take(&both, vec![ok("a", 1), of_api(1)]);
+        let problem = Problem::Partial("nonsense".to_owned());
+        let entries = Entries {
+            rows: vec![of_api(5)],
+            spoiled: BTreeMap::from([(web.clone(), problem.clone())]),
+            ..Entries::default()
+        };
+        ledger.take(&both, entries);
+        let account = |ledger: &Ledger, service| {
+            let account = ledger.account(service).unwrap();
+            (
+                account.events().good,
+                account.absent(),
+                account.spoiled().cloned(),
+            )
+        };
+        assert_eq!(account(&ledger, &web), (0, 0, Some(problem)));
+        assert_eq!(account(&ledger, &api), (4, 0, None));
+        ledger.take(&both, vec![ok("a", 9), of_api(5)]);
+        assert_eq!(account(&ledger, &web), (8, 0, None));
     }
 
     #[test]

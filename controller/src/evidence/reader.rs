@@ -1,6 +1,6 @@
 //! Polling: one task per server and source, so that a hanging server delays only its own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer;
-use super::book::{Book, Group, Round};
-use super::fetch::fetch;
+use super::book::{Book, Group, Wanted};
+use super::fetch::{Answer, fetch};
 use super::ledger::Ledger;
 use super::problem::Problem;
 use super::query::{self, promql};
@@ -137,7 +137,7 @@ impl Reader {
     /// Reads one group until it has no members.
     async fn poll(self, group: Group, changed: Arc<dyn Fn(Key) + Send + Sync>) {
         let mut news = self.shared.news.subscribe();
-        let (mut ledger, mut connections) = (Ledger::default(), Ledger::default());
+        let mut ledger = Ledger::default();
         let mut last: Option<Instant> = None;
         loop {
             news.mark_unchanged();
@@ -157,21 +157,21 @@ impl Reader {
                 return;
             };
             let started = Utc::now();
-            let reading = self.read(&group, &round, interval, &mut ledger).await;
+            let reading = self
+                .read(&group, &round.wanted, interval, &mut ledger)
+                .await;
             if let Err(problem) = &reading {
-                tracing::debug!(address = group.address, %problem, "reading the metrics failed");
-            }
-            let called = self.called(&group, &round, interval, &mut connections);
-            if let Err(problem) = called.await {
-                // Without these metrics nobody is looked for.
-                tracing::debug!(address = group.address, %problem, "no callers are known");
+                let (address, source) = (&group.address, group.source);
+                tracing::debug!(address, source, %problem, "reading the metrics failed");
             }
             let reading = reading.as_ref().map(|()| &ledger);
             let keys = {
                 let mut book = self.shared.book.lock();
-                let mut keys = book.note_callers(&round, started, &connections);
-                keys.extend(book.end(round, started, reading));
-                keys.into_iter().collect::<HashSet<_>>()
+                match round.wanted {
+                    Wanted::Requests { .. } => book.end(round, started, reading),
+                    // Without these metrics nobody is looked for.
+                    Wanted::Callers { .. } => book.note_callers(round, started, &ledger),
+                }
             };
             for key in keys {
                 changed(key);
@@ -179,55 +179,55 @@ impl Reader {
         }
     }
 
-    /// Books who connects to candidates, if anybody wants to know.
-    async fn called(
-        &self,
-        group: &Group,
-        round: &Round,
-        interval: Duration,
-        ledger: &mut Ledger,
-    ) -> Result<(), Problem> {
-        if round.called.is_empty() {
-            return Ok(());
-        }
-        let query = query::connections(round.dialect, &round.called);
-        let limit = interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
-        self.shared.queries.fetch_add(1, Ordering::Relaxed);
-        let (status, body) = fetch(&self.shared.http, &group.address, &query, limit).await?;
-        let rows = answer::connections(round.dialect, &round.called, status, &body)?;
-        ledger.take(&round.called, rows);
-        Ok(())
-    }
-
     /// Books one reading into the ledger.
     async fn read(
         &self,
         group: &Group,
-        round: &Round,
+        wanted: &Wanted,
         interval: Duration,
         ledger: &mut Ledger,
     ) -> Result<(), Problem> {
-        let query = promql(round.dialect, &round.asked);
+        let query = match wanted {
+            Wanted::Requests { dialect, asked, .. } => promql(dialect, asked),
+            Wanted::Callers { metric, called } => query::connections(metric, called),
+        };
         let limit = interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
         self.shared.queries.fetch_add(1, Ordering::Relaxed);
-        let rows = fetch(&self.shared.http, &group.address, &query, limit)
-            .await
-            .and_then(|(status, body)| answer::rows(round.dialect, &round.asked, status, &body));
-        match rows {
-            Ok(mut rows) => {
+        let answer = fetch(&self.shared.http, &group.address, &query, limit).await;
+        let booked = answer.and_then(|answer| self.book(wanted, interval, ledger, &answer));
+        if booked.is_err() {
+            self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        booked
+    }
+
+    fn book(
+        &self,
+        wanted: &Wanted,
+        interval: Duration,
+        ledger: &mut Ledger,
+        (status, body): &Answer,
+    ) -> Result<(), Problem> {
+        match wanted {
+            Wanted::Requests {
+                dialect,
+                asked,
+                young,
+            } => {
+                let mut entries = answer::rows(dialect, asked, *status, body)?;
                 if !self.mesh_was_behind(interval) {
-                    for row in &mut rows {
+                    for row in &mut entries.rows {
                         row.counters = row.counters.clone().blamed();
                     }
                 }
-                ledger.take(&round.asked.services, rows);
-                Ok(())
+                entries.young.clone_from(young);
+                ledger.take(&asked.services, entries);
             }
-            Err(problem) => {
-                self.shared.failures.fetch_add(1, Ordering::Relaxed);
-                Err(problem)
+            Wanted::Callers { metric, called } => {
+                ledger.take(called, answer::connections(metric, called, *status, body)?);
             }
         }
+        Ok(())
     }
 }
 
