@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::{Metrics, Source};
 use crate::quantity::{Duration, Percent, positive};
 use crate::route::RouteTemplate;
 use crate::slo::Slo;
@@ -120,86 +121,6 @@ impl PolicySpec {
             route: self.route.or(fallback.route),
         }
     }
-}
-
-/// A server that answers Prometheus queries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Metrics {
-    /// The URL of a server with Prometheus' query API, as in `http://prometheus.monitoring:9090`.
-    #[schemars(length(min = 1, max = 2048))]
-    #[x_kube(validation = Rule::new(
-        "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''")
-        .message("address must be an http or https URL, as in \"http://prometheus.monitoring:9090\""))]
-    #[x_kube(validation = Rule::new("!self.matches('[@?#]')")
-        .message("address must have no user, password, query or fragment: \
-                  write the server and, if need be, a path"))]
-    pub address: String,
-
-    /// How often the server scrapes the source, or gets its metrics pushed; evidence is read as
-    /// often. Without it: 15s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = positive("interval must be longer than 0, as in \"15s\""))]
-    pub interval: Option<Duration>,
-
-    /// How the server writes OpenTelemetry's names: Underscores as in
-    /// `http_server_request_duration_seconds`, or Dots, for a Prometheus that is told to escape
-    /// nothing. Without it: Underscores.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub otlp_names: Option<OtlpNames>,
-}
-
-/// Whose measurements count requests. Without it: istio-waypoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum Source {
-    /// The metrics of an Istio ambient waypoint: `istio_requests_total` and its kin.
-    IstioWaypoint,
-    /// The same metrics of the sidecars beside the app.
-    IstioSidecar,
-    /// The app's own OpenTelemetry metric `http.server.request.duration`.
-    OtelHttp,
-    /// The app's own OpenTelemetry metric `rpc.server.call.duration`, or the older `rpc.server.duration`.
-    OtelRpc,
-    /// Cilium's `hubble_http_requests_total` and its kin, of `httpV2`.
-    CiliumHubble,
-}
-
-impl Source {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::IstioWaypoint,
-        Self::IstioSidecar,
-        Self::OtelHttp,
-        Self::OtelRpc,
-        Self::CiliumHubble,
-    ];
-}
-
-/// How a server writes OpenTelemetry's names. Without it: Underscores.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-)]
-#[schemars(inline)]
-pub enum OtlpNames {
-    /// As in `http_server_request_duration_seconds`: what Prometheus does unless told otherwise.
-    #[default]
-    Underscores,
-    /// As in `http.server.request.duration`: with one of Prometheus' translation strategies that escape nothing,
-    /// `NoUTF8EscapingWithSuffixes` or `NoTranslation`.
-    Dots,
 }
 
 /// What happens when the evidence neither passes nor fails.

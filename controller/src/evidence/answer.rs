@@ -220,8 +220,8 @@ impl<'a> Reading<'a> {
         let le = take(LE);
         let outcomes = self.dialect.outcome_labels().into_iter();
         let outcomes = outcomes.map(|label| (label.to_owned(), take(label)));
-        let mut named: Labels = outcomes.filter(|(_, value)| !value.is_empty()).collect();
-        named.append(&mut labels);
+        let mut rest: Labels = outcomes.filter(|(_, value)| !value.is_empty()).collect();
+        rest.append(&mut labels);
         let (_, value) = value.unwrap_or_else(|| (0.0, "a native histogram".to_owned()));
         let Some(events) = events(&value) else {
             let problem = Problem::NoCount {
@@ -238,8 +238,8 @@ impl<'a> Reading<'a> {
         *best = family.min(*best);
         let bound = self.dialect.families.get(family).map(|f| f.unit);
         let bound = bound.and_then(|unit| self.bounds.get(&(unit, le)).copied());
-        let outcome = self.dialect.outcome(&named);
-        let id = (family, (service, origin, named));
+        let outcome = self.dialect.outcome(&rest);
+        let id = (family, (service, origin, rest));
         if meaning.requests {
             let known = self.requests.entry(id.clone());
             let (_, known) = known.or_insert((outcome, events));

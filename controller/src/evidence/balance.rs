@@ -104,6 +104,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::evidence::Server;
     use crate::evidence::counters::{Counters, Row};
     use crate::evidence::source::{Labels, Outcome};
     use chrono::TimeDelta;
@@ -117,7 +118,7 @@ mod tests {
             indicator,
         };
         Subscription {
-            address: "http://prometheus:9090".to_owned(),
+            server: Server::at("http://prometheus:9090"),
             interval: TimeDelta::seconds(15),
             source: Source::IstioWaypoint,
             names: OtlpNames::Underscores,

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::query::Asked;
 use super::source::{Connections, Dialect};
 use super::timeline::Timeline;
-use super::{Key, Service, Subscription};
+use super::{Key, Server, Service, Subscription};
 
 /// The shortest time between two readings of a group.
 const SHORTEST: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ const STALE_INTERVALS: i32 = 4;
 /// What is read with one query: a server and the name of a source.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct Group {
-    pub(super) address: String,
+    pub(super) server: Server,
     pub(super) source: &'static str,
     pub(super) names: OtlpNames,
 }
@@ -270,7 +270,7 @@ impl Rollout {
     fn groups(&self) -> impl Iterator<Item = Group> {
         let subscription = &self.subscription;
         let group = |source, names| Group {
-            address: subscription.address.trim_end_matches('/').to_owned(),
+            server: subscription.server.clone(),
             source,
             names,
         };
@@ -313,7 +313,7 @@ mod tests {
 
     fn subscription(candidate: &str, seconds: i64) -> Subscription {
         Subscription {
-            address: "http://prometheus:9090".to_owned(),
+            server: Server::at("http://prometheus:9090"),
             interval: TimeDelta::seconds(seconds),
             source: Source::IstioWaypoint,
             names: OtlpNames::Underscores,

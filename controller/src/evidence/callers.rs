@@ -46,7 +46,7 @@ impl Caller {
     }
 
     fn scrapes(&self, subscription: &Subscription) -> bool {
-        let server = server(&subscription.address);
+        let server = server(&subscription.server.address);
         server.is_some_and(|server| {
             let beside = self.workload.namespace == server.namespace;
             let own = server.namespace == subscription.namespace;
@@ -88,6 +88,7 @@ mod tests {
     use sluice_crds::{OtlpNames, Source};
 
     use super::*;
+    use crate::evidence::Server;
 
     fn workload(namespace: &str, name: &str) -> Workload {
         Workload {
@@ -98,7 +99,7 @@ mod tests {
 
     fn around(address: &str, namespace: &str, name: &str, principal: &str) -> bool {
         let subscription = Subscription {
-            address: address.to_owned(),
+            server: Server::at(address),
             interval: TimeDelta::seconds(15),
             source: Source::IstioWaypoint,
             names: OtlpNames::Underscores,

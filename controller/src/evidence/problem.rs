@@ -16,6 +16,9 @@ pub(super) enum Problem {
         /// Why not.
         cause: String,
     },
+    /// What is needed to ask is not there.
+    #[error("the metrics cannot be asked for: {0}")]
+    Access(String),
     /// No answer.
     #[error("{address} cannot be reached: {cause}")]
     Unreachable {

@@ -19,10 +19,12 @@ use super::fetch::{Answer, fetch};
 use super::ledger::Ledger;
 use super::problem::Problem;
 use super::query::{self, promql};
-use super::{Key, Subscription};
+use super::{Key, Secrets, Server, Subscription};
 use crate::observe::Absence;
 
-/// How long a server may take: as long as an interval, within these.
+/// How long credentials are used before the Secret is read again.
+const ROTATION: Duration = Duration::from_mins(1);
+/// How long a server may take unless it is said: as long as an interval, within these.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 const MOST_PATIENCE: Duration = Duration::from_secs(10);
 /// Readings for new subscriptions are this far apart at least: many rollouts may start at once.
@@ -37,6 +39,7 @@ pub struct Reader {
 #[derive(Debug)]
 struct Shared {
     http: reqwest::Client,
+    secrets: Secrets,
     absence: Absence,
     /// Never held across an await.
     book: Mutex<Book>,
@@ -47,13 +50,14 @@ struct Shared {
 }
 
 impl Reader {
-    /// A reader that asks by this client. While the mesh may not know where a revision's pods are, requests
+    /// A reader that asks by this client, or by one with what a server asks for beside. While the mesh may not know where a revision's pods are, requests
     /// that reached none are not counted against it.
     #[must_use]
-    pub fn new(http: reqwest::Client, absence: Absence) -> Self {
+    pub fn new(http: reqwest::Client, absence: Absence, secrets: Secrets) -> Self {
         Self {
             shared: Arc::new(Shared {
                 http,
+                secrets,
                 absence,
                 book: Mutex::default(),
                 news: watch::Sender::new(()),
@@ -138,6 +142,7 @@ impl Reader {
     async fn poll(self, group: Group, changed: Arc<dyn Fn(Key) + Send + Sync>) {
         let mut news = self.shared.news.subscribe();
         let mut ledger = Ledger::default();
+        let mut door = Door::default();
         let mut last: Option<Instant> = None;
         loop {
             news.mark_unchanged();
@@ -158,10 +163,15 @@ impl Reader {
             };
             let started = Utc::now();
             let reading = self
-                .read(&group, &round.wanted, interval, &mut ledger)
+                .read(
+                    (&group.server, &mut door),
+                    &round.wanted,
+                    interval,
+                    &mut ledger,
+                )
                 .await;
             if let Err(problem) = &reading {
-                let (address, source) = (&group.address, group.source);
+                let (address, source) = (&group.server.address, group.source);
                 tracing::debug!(address, source, %problem, "reading the metrics failed");
             }
             let reading = reading.as_ref().map(|()| &ledger);
@@ -182,7 +192,7 @@ impl Reader {
     /// Books one reading into the ledger.
     async fn read(
         &self,
-        group: &Group,
+        (server, door): (&Server, &mut Door),
         wanted: &Wanted,
         interval: Duration,
         ledger: &mut Ledger,
@@ -192,8 +202,17 @@ impl Reader {
             Wanted::Callers { metric, called } => query::connections(metric, called),
         };
         let limit = interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
-        self.shared.queries.fetch_add(1, Ordering::Relaxed);
-        let answer = fetch(&self.shared.http, &group.address, &query, limit).await;
+        let limit = server.timeout.unwrap_or(limit);
+        let answer = match door.open(server, &self.shared).await {
+            Ok(http) => {
+                self.shared.queries.fetch_add(1, Ordering::Relaxed);
+                fetch(&http, &server.address, &query, limit).await
+            }
+            Err(problem) => Err(problem),
+        };
+        if let Ok((401 | 403, _)) = answer {
+            door.close();
+        }
         let booked = answer.and_then(|answer| self.book(wanted, interval, ledger, &answer));
         if booked.is_err() {
             self.shared.failures.fetch_add(1, Ordering::Relaxed);
@@ -228,6 +247,33 @@ impl Reader {
             }
         }
         Ok(())
+    }
+}
+
+/// The client for one server, which is made anew now and then: Secrets are rotated.
+#[derive(Debug, Default)]
+struct Door {
+    client: Option<(Instant, reqwest::Client)>,
+}
+
+impl Door {
+    async fn open(&mut self, server: &Server, shared: &Shared) -> Result<reqwest::Client, Problem> {
+        if server.is_open() {
+            return Ok(shared.http.clone());
+        }
+        if let Some((made, client)) = &self.client
+            && made.elapsed() < ROTATION
+        {
+            return Ok(client.clone());
+        }
+        let client = server.client(&shared.secrets).await?;
+        self.client = Some((Instant::now(), client.clone()));
+        Ok(client)
+    }
+
+    /// The server did not let us in: the Secret may be another by now.
+    fn close(&mut self) {
+        self.client = None;
     }
 }
 

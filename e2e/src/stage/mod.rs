@@ -4,6 +4,7 @@
 pub mod app;
 mod controller;
 mod direct;
+mod exporter;
 mod install;
 mod look;
 mod neighbour;
@@ -27,6 +28,7 @@ use crate::node::{self, Node};
 pub use app::App;
 pub use controller::{Controller, Gated, SECOND, Second, USER};
 pub use direct::{Direct, Sight};
+pub use exporter::{Exporter, StandIn};
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
 pub use recording::{Life, Recording, Seen, Split, Turn};

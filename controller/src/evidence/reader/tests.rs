@@ -19,6 +19,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::evidence::Server;
+use crate::evidence::server::tests as secrets;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -41,6 +43,7 @@ impl Running {
         let reader = Reader::new(
             reqwest::Client::builder().no_proxy().build().unwrap(),
             absence,
+            secrets::of([]),
         );
         for (name, subscription) in subscriptions {
             reader.subscribe(key(name), Some(subscription.clone()));
@@ -78,7 +81,7 @@ fn key(name: &str) -> Key {
 
 fn subscription(address: &str, candidate: &str, interval: TimeDelta) -> Subscription {
     Subscription {
-        address: address.to_owned(),
+        server: Server::at(address),
         interval,
         source: Source::IstioWaypoint,
         names: OtlpNames::Underscores,
