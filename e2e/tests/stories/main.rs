@@ -16,6 +16,7 @@ mod destination_rule;
 mod draining;
 mod errors;
 mod foreign_edit;
+mod guarded_metrics;
 mod idle;
 mod latency;
 mod many_pushes;
@@ -148,6 +149,7 @@ const STORIES: &[Story] = &[
     story!(destination_rule::settings_of_the_service_hold_for_revisions),
     story!(foreign_edit::a_person_is_put_back_and_named),
     story!(foreign_edit::a_program_that_fights_makes_no_storm),
+    story!(guarded_metrics::a_token_an_authority_and_a_tenant_open_it),
     story!(no_waypoint::adoption_waits_for_one),
     story!(no_waypoint::gone_in_mid_rollout_everything_stays),
     story!(optional_kinds::a_kind_that_comes_later_is_found, alone: true),

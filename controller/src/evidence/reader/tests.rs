@@ -366,3 +366,32 @@ async fn whatever_is_no_answer_is_no_evidence() {
         .collect();
     assert_eq!(counts, [0]);
 }
+
+#[tokio::test]
+async fn series_that_go_stale_are_no_evidence() {
+    let hits = Arc::new(AtomicU64::new(0));
+    let answer = post(move |_query: String| async move {
+        let metric = json!({
+            "__name__": "istio_requests_total", "response_code": "200",
+            "destination_service_namespace": "shop", "destination_service_name": "web-b",
+        });
+        let result = match hits.fetch_add(1, Ordering::Relaxed) {
+            0 => json!([{"metric": metric, "value": [1, "10"]}]),
+            _ => json!([]),
+        };
+        let data = json!({"resultType": "vector", "result": result});
+        json!({"status": "success", "data": data}).to_string()
+    });
+    let server = serve(Router::new().route("/api/v1/query", answer)).await;
+    let brief = TimeDelta::milliseconds(500);
+    let mut running = Running::start(&[("one", subscription(&server, "web-b", brief))]);
+    running.next().await;
+    assert_eq!(running.problem("one"), None);
+    running.next().await;
+    let problem = running.problem("one").unwrap_or_default();
+    assert!(
+        problem.contains("the metrics of shop/web-b are gone"),
+        "{problem}"
+    );
+    assert_eq!(running.samples("one"), [0], "the first reading's alone");
+}
