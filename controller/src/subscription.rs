@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sluice_core::State;
-use sluice_crds::{PolicyKind, PolicyRef, PolicySpec, Source, Waiver};
+use sluice_crds::{PolicyKind, PolicySpec, Source, Waiver};
 
 use crate::evidence::{Server, Subscription, Workload};
 use crate::observe::Observed;
@@ -27,8 +27,10 @@ pub fn of(
 ) -> Option<Subscription> {
     let rollout = state.rollout.as_ref().filter(|rollout| rollout.gated)?;
     let metrics = sections.metrics.as_ref()?;
+    let spec = &observed.canary.spec.policy;
+    let secrets = secrets_of(&observed.policy, spec, &observed.namespace, own);
     Some(Subscription {
-        server: Server::new(metrics, secrets_of(observed, own)),
+        server: Server::new(metrics, secrets),
         names: metrics.otlp_names.unwrap_or_default(),
         interval: plan::interval(sections),
         source: sections.source.unwrap_or(Source::IstioWaypoint),
@@ -42,15 +44,19 @@ pub fn of(
 
 /// The namespace of the Secrets that credentials name: that of the object which does. A Canary must not reach with
 /// its own address what an administrator wrote for all.
-fn secrets_of<'a>(observed: &'a Observed, own: &'a str) -> &'a str {
-    let of_all = |reference: &PolicyRef| reference.kind == PolicyKind::ClusterCanaryPolicy;
-    match &observed.policy {
+fn secrets_of<'a>(
+    policy: &Policy,
+    sections: &PolicySpec,
+    namespace: &'a str,
+    own: &'a str,
+) -> &'a str {
+    match policy {
         Policy::Found { reference, .. }
-            if of_all(reference) && observed.canary.spec.policy.metrics.is_none() =>
+            if reference.kind == PolicyKind::ClusterCanaryPolicy && sections.metrics.is_none() =>
         {
             own
         }
-        _ => &observed.namespace,
+        _ => namespace,
     }
 }
 
@@ -73,4 +79,40 @@ fn waypoints(observed: &Observed) -> BTreeSet<Workload> {
         .into_iter()
         .map(|(namespace, name)| Workload { namespace, name })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_crds::{Metrics, PolicyRef};
+
+    #[test]
+    fn what_a_canary_addresses_is_asked_with_secrets_of_its_own_namespace() {
+        let policy = |kind| Policy::Found {
+            reference: PolicyRef {
+                kind,
+                name: "default".to_owned(),
+            },
+            spec: Box::default(),
+            max_concurrent: None,
+        };
+        let metrics: Option<Metrics> =
+            serde_json::from_value(serde_json::json!({"address": "http://elsewhere"})).ok();
+        assert!(metrics.is_some());
+        let (addressed, silent) = (
+            PolicySpec {
+                metrics,
+                ..PolicySpec::default()
+            },
+            PolicySpec::default(),
+        );
+        let of =
+            |policy: &Policy, spec| secrets_of(policy, spec, "shop", "sluice-system").to_owned();
+        let cluster = policy(PolicyKind::ClusterCanaryPolicy);
+        assert_eq!(of(&cluster, &silent), "sluice-system");
+        assert_eq!(of(&cluster, &addressed), "shop");
+        let namespaced = policy(PolicyKind::CanaryPolicy);
+        assert_eq!(of(&namespaced, &silent), "shop");
+        assert_eq!(of(&Policy::BuiltIn, &addressed), "shop");
+    }
 }
