@@ -2,11 +2,11 @@
 //!
 //! All rollouts that name the same server and source are read together, by one query per scrape
 //! interval, so that four hundred Canaries load a Prometheus like one. The tree follows a number on
-//! its way: `source` says what a source calls things, `query` asks for them, `fetch` sends that,
+//! its way: `source` says what a source calls things, `query` asks for them, `server` knows whom, `fetch` sends that,
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
 //! grow, `balance` makes the counts of one rollout of them, `timeline` keeps them, `book` knows who
-//! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a second
-//! query of the same reading, through the same ledger.
+//! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a source of its
+//! own, through the same ledger.
 //!
 //! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
@@ -21,6 +21,7 @@ mod ledger;
 mod problem;
 mod query;
 mod reader;
+mod server;
 mod source;
 mod timeline;
 
@@ -29,11 +30,15 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Indicator, RevisionName, Slo};
-use sluice_crds::{Canary, Source};
+use sluice_crds::{Canary, OtlpNames, Source};
 
 pub use callers::Workload;
 pub use reader::Reader;
+pub use server::{Secrets, Server};
 pub use source::{NoBucket, buckets_ms, check_threshold};
+
+/// Who asks.
+pub const USER_AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));
 
 /// Which Canary.
 pub type Key = ObjectRef<Canary>;
@@ -41,12 +46,14 @@ pub type Key = ObjectRef<Canary>;
 /// What one rollout wants to have read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Subscription {
-    /// The URL of a server with Prometheus' query API.
-    pub address: String,
+    /// Whom to ask.
+    pub server: Server,
     /// How often that server scrapes the source.
     pub interval: TimeDelta,
     /// Whose counters.
     pub source: Source,
+    /// How that server writes OpenTelemetry's names.
+    pub names: OtlpNames,
     /// The namespace of the revisions' Services.
     pub namespace: String,
     /// The Service of the stable revision, if there is one.
@@ -61,21 +68,32 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Whether samples of one belong to the other as well: only the interval may differ, and whom to
-    /// expect.
+    /// Whether samples of one belong to the other as well: only the interval may differ, whom to expect, and
+    /// by what right the same server is asked.
     fn counts_like(&self, other: &Self) -> bool {
         let (interval, waypoints) = (self.interval, self.waypoints.clone());
-        *self
-            == Self {
-                interval,
-                waypoints,
-                ..other.clone()
-            }
+        self.server.address == other.server.address
+            && self.server.headers == other.server.headers
+            && *self
+                == Self {
+                    interval,
+                    waypoints,
+                    server: self.server.clone(),
+                    ..other.clone()
+                }
     }
 
-    /// The pods whose callers it needs, as a Service: a revision's Deployment has the same name.
-    fn called(&self) -> Option<Service> {
-        (!self.waypoints.is_empty()).then(|| self.service(&self.candidate))
+    /// The pods whose callers it needs, as a Service: a revision's Deployment has the same name. And what tells
+    /// of them.
+    fn called(&self) -> Option<(&'static source::Connections, Service)> {
+        let metric = source::Dialect::of(self.source).connections?;
+        (!self.waypoints.is_empty()).then(|| (metric, self.service(&self.candidate)))
+    }
+
+    /// The candidate, if its own pods count: they are no older than the rollout.
+    fn young(&self) -> Option<Service> {
+        let own = source::Dialect::of(self.source).counted_by != source::CountedBy::Proxies;
+        own.then(|| self.service(&self.candidate))
     }
 
     /// The Services whose counters it needs.

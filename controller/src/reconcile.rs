@@ -43,6 +43,8 @@ pub struct Context {
     pub absence: Absence,
     /// What the metrics say.
     pub reader: Reader,
+    /// The namespace that Sluice runs in.
+    pub home: String,
     /// What is remembered of each Canary.
     pub memories: Memories,
     /// For Events.
@@ -208,7 +210,7 @@ async fn look(
     context
         .metrics
         .decided(&observed.namespace, &observed.name, &decision);
-    let wanted = subscription::of(&observed, &memory.state, &sections);
+    let wanted = subscription::of(&observed, &memory.state, &sections, &context.home);
     context.reader.subscribe(key.clone(), wanted);
     let told = memory.refused.clone();
     let wait = report::progress(&writer, &observed, &decision, memory, &stored, told, now).await?;

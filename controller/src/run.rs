@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::admin;
 use crate::args::Args;
 use crate::client::{self, Silence};
-use crate::evidence::Reader;
+use crate::evidence::{Reader, Secrets, USER_AGENT};
 use crate::lease::{self, Fence, Nomination};
 use crate::memory::Memories;
 use crate::metrics::Metrics;
@@ -68,6 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     ready.send_replace(true);
 
     // Only who is ready to act stands for election.
+    let home = args.lease_namespace.clone();
     let place = lease::Place {
         namespace: args.lease_namespace,
         name: args.lease_name,
@@ -89,6 +90,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         watches,
         absence,
         namespace: args.namespace,
+        home,
         http: http_client()?,
         queue,
         metrics,
@@ -133,6 +135,8 @@ struct Program {
     watches: Client,
     absence: Absence,
     namespace: Option<String>,
+    /// Where it runs itself.
+    home: String,
     http: reqwest::Client,
     queue: Queue,
     metrics: Metrics,
@@ -182,7 +186,8 @@ impl Program {
             *cluster = renewed?;
         }
         let (end, ending) = watch::channel(false);
-        let reader = Reader::new(self.http.clone(), self.absence.clone());
+        let secrets = Secrets::new(self.client.clone());
+        let reader = Reader::new(self.http.clone(), self.absence.clone(), secrets);
         let reporter = Reporter {
             controller: labels::MANAGER.to_owned(),
             instance: None,
@@ -194,6 +199,7 @@ impl Program {
             caches: cluster.caches.clone(),
             absence: self.absence.clone(),
             reader: reader.clone(),
+            home: self.home.clone(),
             memories: Memories::default(),
             metrics: self.metrics.clone(),
             built_in: parse::plan::parse(&PolicySpec::built_in())?,
@@ -264,7 +270,7 @@ fn forget(context: &Context, key: &ObjectRef<kube::api::DynamicObject>) {
 /// The client for metrics. Its time-outs are set with each query.
 fn http_client() -> anyhow::Result<reqwest::Client> {
     reqwest::Client::builder()
-        .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .build()
         .context("no HTTP client")
 }

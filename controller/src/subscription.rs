@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use sluice_core::State;
-use sluice_crds::{PolicySpec, Source, Waiver};
+use sluice_crds::{PolicyKind, PolicySpec, Source, Waiver};
 
-use crate::evidence::{Subscription, Workload};
+use crate::evidence::{Server, Subscription, Workload};
 use crate::observe::Observed;
+use crate::observe::observed::Policy;
 use crate::parse::plan;
 use crate::render::mesh;
 
@@ -15,11 +16,22 @@ pub const NO_ADDRESS: &str = "spec.metrics.address is set neither in the Canary 
 
 /// The measurements that a gated rollout needs. Where they are read is as the policy says now: what is
 /// judged is pinned with the rollout, a wrong address is not.
+///
+/// `own` is the namespace that Sluice runs in.
 #[must_use]
-pub fn of(observed: &Observed, state: &State, sections: &PolicySpec) -> Option<Subscription> {
+pub fn of(
+    observed: &Observed,
+    state: &State,
+    sections: &PolicySpec,
+    own: &str,
+) -> Option<Subscription> {
     let rollout = state.rollout.as_ref().filter(|rollout| rollout.gated)?;
+    let metrics = sections.metrics.as_ref()?;
+    let spec = &observed.canary.spec.policy;
+    let secrets = secrets_of(&observed.policy, spec, &observed.namespace, own);
     Some(Subscription {
-        address: sections.metrics.as_ref()?.address.clone(),
+        server: Server::new(metrics, secrets),
+        names: metrics.otlp_names.unwrap_or_default(),
         interval: plan::interval(sections),
         source: sections.source.unwrap_or(Source::IstioWaypoint),
         namespace: observed.namespace.clone(),
@@ -28,6 +40,24 @@ pub fn of(observed: &Observed, state: &State, sections: &PolicySpec) -> Option<S
         slos: rollout.plan.slos.clone(),
         waypoints: waypoints(observed),
     })
+}
+
+/// The namespace of the Secrets that credentials name: that of the object which does. A Canary must not reach with
+/// its own address what an administrator wrote for all.
+fn secrets_of<'a>(
+    policy: &Policy,
+    sections: &PolicySpec,
+    namespace: &'a str,
+    own: &'a str,
+) -> &'a str {
+    match policy {
+        Policy::Found { reference, .. }
+            if reference.kind == PolicyKind::ClusterCanaryPolicy && sections.metrics.is_none() =>
+        {
+            own
+        }
+        _ => namespace,
+    }
 }
 
 /// Who may connect to pods; empty where that is nobody's concern, or not known.
@@ -49,4 +79,40 @@ fn waypoints(observed: &Observed) -> BTreeSet<Workload> {
         .into_iter()
         .map(|(namespace, name)| Workload { namespace, name })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_crds::{Metrics, PolicyRef};
+
+    #[test]
+    fn what_a_canary_addresses_is_asked_with_secrets_of_its_own_namespace() {
+        let policy = |kind| Policy::Found {
+            reference: PolicyRef {
+                kind,
+                name: "default".to_owned(),
+            },
+            spec: Box::default(),
+            max_concurrent: None,
+        };
+        let metrics: Option<Metrics> =
+            serde_json::from_value(serde_json::json!({"address": "http://elsewhere"})).ok();
+        assert!(metrics.is_some());
+        let (addressed, silent) = (
+            PolicySpec {
+                metrics,
+                ..PolicySpec::default()
+            },
+            PolicySpec::default(),
+        );
+        let of =
+            |policy: &Policy, spec| secrets_of(policy, spec, "shop", "sluice-system").to_owned();
+        let cluster = policy(PolicyKind::ClusterCanaryPolicy);
+        assert_eq!(of(&cluster, &silent), "sluice-system");
+        assert_eq!(of(&cluster, &addressed), "shop");
+        let namespaced = policy(PolicyKind::CanaryPolicy);
+        assert_eq!(of(&namespaced, &silent), "shop");
+        assert_eq!(of(&Policy::BuiltIn, &addressed), "shop");
+    }
 }

@@ -14,6 +14,7 @@ pub mod condition;
 pub mod labels;
 pub mod manifest;
 pub mod metric_template;
+mod metrics;
 pub mod micro_time;
 pub mod policy;
 pub mod quantity;
@@ -29,9 +30,10 @@ pub use canary::{
 };
 pub use condition::{ConditionType, Reason};
 pub use metric_template::{MetricTemplate, MetricTemplateSpec};
+pub use metrics::{BasicAuth, BearerToken, Credentials, Header, Metrics, OtlpNames, Source};
 pub use policy::{
     CanaryPolicy, CanaryPolicySpec, ClusterCanaryPolicy, ClusterCanaryPolicySpec, Inconclusive,
-    InconclusiveAction, Metrics, PolicySpec, Source,
+    InconclusiveAction, PolicySpec,
 };
 pub use quantity::{Duration, DurationError, Percent, PercentError};
 pub use rollout::{Evidence, Rollout, Verdict};

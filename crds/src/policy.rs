@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::{Metrics, Source};
 use crate::quantity::{Duration, Percent, positive};
 use crate::route::RouteTemplate;
 use crate::slo::Slo;
@@ -120,35 +121,6 @@ impl PolicySpec {
             route: self.route.or(fallback.route),
         }
     }
-}
-
-/// A server that answers Prometheus queries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Metrics {
-    /// The URL of a server with Prometheus' query API, as in `http://prometheus.monitoring:9090`.
-    #[schemars(length(min = 1, max = 2048))]
-    #[x_kube(validation = Rule::new(
-        "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''")
-        .message("address must be an http or https URL, as in \"http://prometheus.monitoring:9090\""))]
-    #[x_kube(validation = Rule::new("!self.matches('[@?#]')")
-        .message("address must have no user, password, query or fragment: \
-                  write the server and, if need be, a path"))]
-    pub address: String,
-
-    /// How often the server scrapes the source; evidence is read once a scrape. Without it: 15s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = positive("interval must be longer than 0, as in \"15s\""))]
-    pub interval: Option<Duration>,
-}
-
-/// Whose measurements count requests. Without it: istio-waypoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
-pub enum Source {
-    /// The metrics of an Istio ambient waypoint: `istio_requests_total` and its kin.
-    #[serde(rename = "istio-waypoint")]
-    IstioWaypoint,
 }
 
 /// What happens when the evidence neither passes nor fails.

@@ -52,6 +52,7 @@ fn the_types_keep_every_field_of_a_valid_object() {
     let mut files = files("tests/valid");
     files.extend(self::files("../examples/minimal"));
     files.extend(self::files("../examples/strict"));
+    files.extend(self::files("../examples/opentelemetry"));
     let mut read = 0;
     for (path, text) in files {
         for object in documents(&text) {

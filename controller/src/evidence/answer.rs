@@ -1,5 +1,5 @@
-//! Parsing what a server answers. A reading is used whole or not at all: half of it would look like
-//! fewer errors.
+//! Parsing what a server answers. What it says of a Service is used whole or not at all: half of it would look
+//! like fewer errors. One app that writes nonsense spoils no other's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,9 +8,10 @@ use serde::Deserialize;
 use super::Service;
 use super::callers::{Caller, Workload};
 use super::counters::{Counters, Row};
+use super::ledger::Entries;
 use super::problem::{Problem, short};
-use super::query::{Asked, LE, NAME, bucket, count, spellings};
-use super::source::{Dialect, Labels, Outcome};
+use super::query::{Asked, LE, Meaning, NAME, PROCESS, Part, TARGET_INFO, bounds, metrics};
+use super::source::{Connections, Dialect, Labels, Outcome, Unit, spell};
 
 /// From here on a float has lost digits: no counter of events gets there.
 const MOST: f64 = 9_007_199_254_740_992.0;
@@ -52,28 +53,32 @@ struct Histogram {
     within: BTreeMap<u64, u64>,
 }
 
-/// The counters in an answer.
+/// The counters in an answer, and of which Services it says what no counter can.
 pub(super) fn rows(
     dialect: &Dialect,
     asked: &Asked,
     status: u16,
     body: &[u8],
-) -> Result<Vec<Row>, Problem> {
+) -> Result<Entries, Problem> {
     let mut reading = Reading::new(dialect, asked);
-    for Element { metric, value } in elements(status, body)? {
-        reading.add(metric, value)?;
+    let elements = elements(status, body)?;
+    let is_info = |element: &Element| element.metric.get(NAME).is_some_and(|n| n == TARGET_INFO);
+    for Element { metric, .. } in elements.iter().filter(|element| is_info(element)) {
+        reading.own(metric);
+    }
+    for Element { metric, value } in elements {
+        reading.add(metric, value);
     }
     Ok(reading.rows())
 }
 
 /// The connections in an answer, by who opened them.
 pub(super) fn connections(
-    dialect: &Dialect,
+    metric: &Connections,
     workloads: &BTreeSet<Service>,
     status: u16,
     body: &[u8],
 ) -> Result<Vec<Row>, Problem> {
-    let metric = &dialect.connections;
     let mut rows = Vec::new();
     for Element {
         metric: mut labels,
@@ -85,7 +90,7 @@ pub(super) fn connections(
             namespace: take(metric.namespace),
             name: take(metric.workload),
         };
-        let origin = dialect.origin.iter().map(|label| take(label)).collect();
+        let origin = metric.origin.iter().map(|label| take(label)).collect();
         let workload = Workload {
             namespace: take(metric.from_namespace),
             name: take(metric.from_workload),
@@ -139,89 +144,169 @@ fn elements(status: u16, body: &[u8]) -> Result<Vec<Element>, Problem> {
 
 struct Reading<'a> {
     dialect: &'a Dialect,
-    services: &'a BTreeSet<Service>,
-    bucket: String,
-    count: String,
-    bounds: HashMap<String, u64>,
-    requests: HashMap<Id, (Outcome, u64)>,
-    durations: HashMap<Id, Histogram>,
+    asked: &'a Asked,
+    metrics: BTreeMap<String, Meaning>,
+    bounds: BTreeMap<(Unit, String), u64>,
+    /// Whose processes these are, by [`PROCESS`], where only `target_info` tells.
+    owners: HashMap<[String; 2], Service>,
+    /// By family.
+    requests: HashMap<(usize, Id), (Outcome, u64)>,
+    durations: HashMap<(usize, Id), Histogram>,
+    spoiled: BTreeMap<Service, Problem>,
+    /// The best family that each process has of each Service.
+    best: HashMap<(Service, Vec<String>), usize>,
 }
 
 impl<'a> Reading<'a> {
     fn new(dialect: &'a Dialect, asked: &'a Asked) -> Self {
-        let thresholds = asked.thresholds.iter();
-        let bounds = thresholds.flat_map(|ms| spellings(*ms).into_iter().map(move |le| (le, *ms)));
         Self {
             dialect,
-            services: &asked.services,
-            bucket: bucket(dialect),
-            count: count(dialect),
-            bounds: bounds.collect(),
+            asked,
+            metrics: metrics(dialect, asked),
+            bounds: bounds(dialect, &asked.thresholds),
+            owners: HashMap::new(),
             requests: HashMap::new(),
             durations: HashMap::new(),
+            spoiled: BTreeMap::new(),
+            best: HashMap::new(),
+        }
+    }
+
+    /// Takes the `target_info` of one process.
+    fn own(&mut self, metric: &Labels) {
+        let get = |label: &str| metric.get(label).cloned().unwrap_or_default();
+        let service = Service {
+            namespace: get(&spell(self.dialect.namespace, self.asked.names)),
+            name: get(&spell(self.dialect.service, self.asked.names)),
+        };
+        let process = PROCESS.map(get);
+        if let Some(other) = self.owners.insert(process.clone(), service.clone())
+            && other != service
+        {
+            let problem = Problem::SharedInstance {
+                instance: process.join(" "),
+                one: other.clone(),
+                other: service.clone(),
+            };
+            self.spoiled.insert(other, problem.clone());
+            self.spoiled.insert(service, problem);
         }
     }
 
     /// Takes one series. Of two that say the same the larger counts, because counters grow: a bound
     /// may be there in both spellings, from before and after a server's update.
-    fn add(&mut self, mut labels: Labels, value: Option<(f64, String)>) -> Result<(), Problem> {
+    fn add(&mut self, mut labels: Labels, value: Option<(f64, String)>) {
         let metric = labels.remove(NAME).unwrap_or_default();
-        let mut take = |label: &str| labels.remove(label).unwrap_or_default();
-        let service = Service {
+        let Some(meaning) = self.metrics.get(&metric).copied() else {
+            return;
+        };
+        let process = PROCESS.map(|label| labels.get(label).cloned().unwrap_or_default());
+        let names = self.asked.names;
+        let mut take = |label: &str| labels.remove(&spell(label, names)).unwrap_or_default();
+        let mut service = Service {
             namespace: take(self.dialect.namespace),
             name: take(self.dialect.service),
         };
-        if !self.services.contains(&service) {
-            return Ok(());
+        if service.name.is_empty()
+            && let Some(owner) = self.owners.get(&process)
+        {
+            service.clone_from(owner);
+        }
+        if !self.asked.services.contains(&service) {
+            return;
         }
         let origin = self.dialect.origin.iter().map(|label| take(label));
         let origin: Vec<String> = origin.collect();
-        let bound = self.bounds.get(&take(LE)).copied();
+        let le = take(LE);
+        let outcomes = self.dialect.outcome_labels().into_iter();
+        let outcomes = outcomes.map(|label| (label.to_owned(), take(label)));
+        let mut rest: Labels = outcomes.filter(|(_, value)| !value.is_empty()).collect();
+        rest.append(&mut labels);
         let (_, value) = value.unwrap_or_else(|| (0.0, "a native histogram".to_owned()));
         let Some(events) = events(&value) else {
-            return Err(Problem::NoCount {
+            let problem = Problem::NoCount {
                 metric,
-                service,
+                service: service.clone(),
                 value: short(&value),
-            });
+            };
+            self.spoiled.insert(service, problem);
+            return;
         };
-        if metric == self.dialect.requests {
-            let outcome = self.dialect.outcome(&labels);
-            let known = self.requests.entry((service, origin, labels));
+        let family = meaning.family;
+        let best = self.best.entry((service.clone(), origin.clone()));
+        let best = best.or_insert(family);
+        *best = family.min(*best);
+        let bound = self.dialect.families.get(family).map(|f| f.unit);
+        let bound = bound.and_then(|unit| self.bounds.get(&(unit, le)).copied());
+        let outcome = self.dialect.outcome(&rest);
+        let id = (family, (service, origin, rest));
+        if meaning.requests {
+            let known = self.requests.entry(id.clone());
             let (_, known) = known.or_insert((outcome, events));
             *known = events.max(*known);
-        } else if metric == self.count {
-            let histogram = self.durations.entry((service, origin, labels)).or_default();
-            histogram.count = histogram.count.max(Some(events));
-        } else if metric == self.bucket
-            && let Some(ms) = bound
-        {
-            let histogram = self.durations.entry((service, origin, labels)).or_default();
-            let known = histogram.within.entry(ms).or_default();
-            *known = events.max(*known);
         }
-        Ok(())
+        match (meaning.part, bound) {
+            (Some(Part::Count), _) => {
+                let histogram = self.durations.entry(id).or_default();
+                histogram.count = histogram.count.max(Some(events));
+            }
+            (Some(Part::Bucket), Some(ms)) => {
+                let histogram = self.durations.entry(id).or_default();
+                let known = histogram.within.entry(ms).or_default();
+                *known = events.max(*known);
+            }
+            _ => {}
+        }
     }
 
-    fn rows(self) -> Vec<Row> {
-        let row = |(service, origin, mut labels): Id, metric: &str, counters| {
-            labels.insert(NAME.to_owned(), metric.to_owned());
-            Row {
+    /// Of a process that counts the same requests by several families, only the best counts.
+    fn rows(self) -> Entries {
+        let Self {
+            dialect,
+            requests,
+            durations,
+            spoiled,
+            best,
+            ..
+        } = self;
+        let families = dialect.families;
+        let row = |(family, id): (usize, Id), requests: bool, counters| {
+            let (service, origin, mut labels) = id;
+            let process = (service, origin);
+            if best.get(&process) != Some(&family) || spoiled.contains_key(&process.0) {
+                return None;
+            }
+            let family = families.get(family)?;
+            let metric = if requests {
+                family.requests()
+            } else {
+                family.histogram().to_owned()
+            };
+            labels.insert(NAME.to_owned(), metric);
+            let (service, origin) = process;
+            Some(Row {
                 service,
                 origin,
                 labels,
                 counters,
-            }
+            })
         };
-        let requests = self.requests.into_iter().map(|(id, (outcome, events))| {
-            let counters = Counters::Requests(outcome, events);
-            row(id, self.dialect.requests, counters)
+        let requests = requests.into_iter().filter_map(|(id, (outcome, events))| {
+            row(id, true, Counters::Requests(outcome, events))
         });
-        let durations = self.durations.into_iter().filter_map(|(id, histogram)| {
-            let counters = Counters::Durations(histogram.count?, histogram.within);
-            Some(row(id, self.dialect.durations, counters))
+        let durations = durations.into_iter().filter_map(|(id, histogram)| {
+            row(
+                id,
+                false,
+                Counters::Durations(histogram.count?, histogram.within),
+            )
         });
-        requests.chain(durations).collect()
+        let rows = requests.chain(durations).collect();
+        Entries {
+            rows,
+            spoiled,
+            ..Entries::default()
+        }
     }
 }
 

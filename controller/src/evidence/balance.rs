@@ -5,7 +5,7 @@ use sluice_core::{Counts, Indicator, RevisionName, Tally};
 use super::Subscription;
 use super::ledger::{Account, Ledger};
 use super::problem::Problem;
-use super::source::Dialect;
+use super::source::{CountedBy, Dialect, Family};
 
 /// Readings for which something may be missing before we draw a conclusion. A proxy publishes
 /// histograms later than counters, and a scrape may fail.
@@ -23,21 +23,31 @@ pub(super) struct Balance {
 /// Counts for a rollout.
 ///
 /// A Service without any series had no request yet. One whose series vanished is not counted for the
-/// present: what happens to it goes unseen. If only one of the two stays away, the waypoint is
-/// scraped, has restarted, and had no request for it since.
+/// present: what happens to it goes unseen. If only one of the two stays away, the proxy is
+/// scraped, has restarted, and had no request for it since. Of pods that count themselves nothing is known then.
 pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Balance, Problem> {
     let services = subscription.services();
     let accounts: Vec<_> = services
         .filter_map(|service| Some((ledger.account(&service)?, service)))
         .collect();
+    let spoiled = accounts.iter().find_map(|(account, _)| account.spoiled());
+    if let Some(problem) = spoiled {
+        return Err(problem.clone());
+    }
+    let dialect = Dialect::of(subscription.source);
+    let outlived = dialect.counted_by == CountedBy::Proxies;
     let any_left = accounts
         .iter()
         .any(|(account, _)| account.present() > 0 && account.absent() == 0);
-    let gone = accounts
-        .iter()
-        .find(|(account, _)| account.absent() > 0 && (account.absent() <= PATIENCE || !any_left));
+    let gone = accounts.iter().find(|(account, _)| {
+        let brief = account.absent() <= PATIENCE;
+        account.absent() > 0 && (brief || !any_left || !outlived)
+    });
     if let Some((_, service)) = gone {
-        return Err(Problem::Gone(service.clone()));
+        return Err(Problem::Gone {
+            service: service.clone(),
+            hint: dialect.hint(),
+        });
     }
     let counts = |revision: &RevisionName| {
         let account = ledger.account(&subscription.service(revision));
@@ -47,7 +57,11 @@ pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Ba
         let missing = |ms: &u64| !account.events().within.contains_key(ms);
         let threshold_ms = subscription.thresholds().find(missing)?;
         (account.present() > PATIENCE).then(|| Problem::NoBucket {
-            metric: Dialect::of(subscription.source).durations,
+            metric: dialect
+                .families
+                .first()
+                .map(Family::histogram)
+                .unwrap_or_default(),
             service: service.clone(),
             threshold_ms,
         })
@@ -90,11 +104,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::evidence::Server;
     use crate::evidence::counters::{Counters, Row};
     use crate::evidence::source::{Labels, Outcome};
     use chrono::TimeDelta;
     use sluice_core::Slo;
-    use sluice_crds::Source;
+    use sluice_crds::{OtlpNames, Source};
 
     fn subscription() -> Subscription {
         let slo = |name: &str, indicator| Slo {
@@ -103,9 +118,10 @@ mod tests {
             indicator,
         };
         Subscription {
-            address: "http://prometheus:9090".to_owned(),
+            server: Server::at("http://prometheus:9090"),
             interval: TimeDelta::seconds(15),
             source: Source::IstioWaypoint,
+            names: OtlpNames::Underscores,
             namespace: "shop".to_owned(),
             stable: Some("web-a".into()),
             candidate: "web-b".into(),
@@ -131,16 +147,26 @@ mod tests {
     }
 
     fn after(readings: impl IntoIterator<Item = Vec<Row>>) -> Result<Balance, Problem> {
+        after_of(&subscription(), readings)
+    }
+
+    fn after_of(
+        subscription: &Subscription,
+        readings: impl IntoIterator<Item = Vec<Row>>,
+    ) -> Result<Balance, Problem> {
         let mut ledger = Ledger::default();
-        let services = subscription().services().collect();
+        let services = subscription.services().collect();
         for rows in readings {
             ledger.take(&services, rows);
         }
-        balance(&ledger, &subscription())
+        balance(&ledger, subscription)
     }
 
     fn gone(revision: &str) -> Problem {
-        Problem::Gone(subscription().service(&revision.into()))
+        Problem::Gone {
+            service: subscription().service(&revision.into()),
+            hint: "is its proxy still scraped?",
+        }
     }
 
     #[test]
@@ -195,6 +221,21 @@ mod tests {
         assert_eq!(
             (balance.stable.requests, balance.candidate.requests),
             (2, 0)
+        );
+    }
+
+    #[test]
+    fn pods_that_count_themselves_and_stay_silent_are_no_data() {
+        let otel = Subscription {
+            source: Source::OtelHttp,
+            ..subscription()
+        };
+        let both = vec![ok("web-a", 10), ok("web-b", 1)];
+        let only_stable = (0..20).map(|_| vec![ok("web-a", 11)]);
+        let balance = after_of(&otel, [both].into_iter().chain(only_stable));
+        assert_eq!(
+            balance.unwrap_err().to_string(),
+            "the metrics of shop/web-b are gone: do its pods still have them?"
         );
     }
 

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sluice_core::{Evidence, Sample, Time};
+use sluice_crds::OtlpNames;
 
 use super::balance::balance;
 use super::callers::Caller;
 use super::ledger::Ledger;
 use super::problem::Problem;
 use super::query::Asked;
-use super::source::Dialect;
+use super::source::{Connections, Dialect};
 use super::timeline::Timeline;
-use super::{Key, Service, Subscription};
+use super::{Key, Server, Service, Subscription};
 
 /// The shortest time between two readings of a group.
 const SHORTEST: Duration = Duration::from_millis(500);
@@ -23,8 +24,9 @@ const STALE_INTERVALS: i32 = 4;
 /// What is read with one query: a server and the name of a source.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct Group {
-    pub(super) address: String,
+    pub(super) server: Server,
     pub(super) source: &'static str,
+    pub(super) names: OtlpNames,
 }
 
 /// All subscriptions.
@@ -40,8 +42,8 @@ struct Rollout {
     subscription: Subscription,
     /// Tells it from another of the same Canary, earlier or later.
     number: u64,
-    /// Whether a reading for it was begun.
-    asked: bool,
+    /// The sources of which a reading for it was begun.
+    asked: BTreeSet<&'static str>,
     timeline: Timeline,
     problem: Option<String>,
     /// Connections of everybody who went around the waypoint, and when a new one was seen last.
@@ -51,11 +53,25 @@ struct Rollout {
 /// One reading: what to ask, and for whom.
 #[derive(Debug)]
 pub(super) struct Round {
-    pub(super) dialect: &'static Dialect,
-    pub(super) asked: Asked,
-    /// Whose callers to ask for.
-    pub(super) called: BTreeSet<Service>,
+    pub(super) wanted: Wanted,
     members: Vec<(Key, u64)>,
+}
+
+/// What to ask.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// What became of requests.
+    Requests {
+        dialect: &'static Dialect,
+        asked: Asked,
+        /// See [`super::ledger::Entries::young`].
+        young: BTreeSet<Service>,
+    },
+    /// Who connects to the pods of these.
+    Callers {
+        metric: &'static Connections,
+        called: BTreeSet<Service>,
+    },
 }
 
 impl Book {
@@ -75,7 +91,7 @@ impl Book {
         let rollout = Rollout {
             subscription,
             number: self.latest,
-            asked: false,
+            asked: BTreeSet::new(),
             timeline: Timeline::default(),
             problem: None,
             callers: BTreeMap::new(),
@@ -108,37 +124,43 @@ impl Book {
 
     /// The groups that have members.
     pub(super) fn groups(&self) -> BTreeSet<Group> {
-        self.rollouts.values().map(Rollout::group).collect()
+        self.rollouts.values().flat_map(Rollout::groups).collect()
     }
 
     /// How often a group is read, and whether a member still waits for its first reading; `None` when
     /// it has no members.
     pub(super) fn pace(&self, group: &Group) -> Option<(Duration, bool)> {
-        let members = || self.rollouts.values().filter(|r| r.group() == *group);
+        let members = || self.rollouts.values().filter(|r| r.is_of(group));
         let interval = members().map(|r| r.subscription.interval).min()?;
         let interval = interval.to_std().unwrap_or_default().max(SHORTEST);
-        Some((interval, members().any(|rollout| !rollout.asked)))
+        let waits = |rollout: &Rollout| !rollout.asked.contains(group.source);
+        Some((interval, members().any(waits)))
     }
 
     /// Begins a reading; `None` when the group has no members.
     pub(super) fn begin(&mut self, group: &Group) -> Option<Round> {
         let mut round: Option<Round> = None;
         for (key, rollout) in &mut self.rollouts {
-            if rollout.group() != *group {
+            if !rollout.is_of(group) {
                 continue;
             }
+            let subscription = &rollout.subscription;
             let round = round.get_or_insert_with(|| Round {
-                dialect: Dialect::of(rollout.subscription.source),
-                asked: Asked::default(),
-                called: BTreeSet::new(),
+                wanted: Wanted::by(subscription, group),
                 members: Vec::new(),
             });
-            let subscription = &rollout.subscription;
-            round.asked.services.extend(subscription.services());
-            round.asked.thresholds.extend(subscription.thresholds());
-            round.called.extend(subscription.called());
+            match &mut round.wanted {
+                Wanted::Requests { asked, young, .. } => {
+                    asked.services.extend(subscription.services());
+                    asked.thresholds.extend(subscription.thresholds());
+                    young.extend(subscription.young());
+                }
+                Wanted::Callers { called, .. } => {
+                    called.extend(subscription.called().map(|(_, service)| service));
+                }
+            }
             round.members.push((key.clone(), rollout.number));
-            rollout.asked = true;
+            rollout.asked.insert(group.source);
         }
         round
     }
@@ -147,18 +169,18 @@ impl Book {
     /// candidate has a new connection around the waypoint.
     pub(super) fn note_callers(
         &mut self,
-        round: &Round,
+        round: Round,
         started: Time,
         ledger: &Ledger,
     ) -> Vec<Key> {
         let mut news = Vec::new();
-        for (key, number) in &round.members {
-            let rollout = self.rollouts.get_mut(key);
-            let Some(rollout) = rollout.filter(|rollout| rollout.number == *number) else {
+        for (key, number) in round.members {
+            let rollout = self.rollouts.get_mut(&key);
+            let Some(rollout) = rollout.filter(|rollout| rollout.number == number) else {
                 continue;
             };
             let called = rollout.subscription.called();
-            let account = called.and_then(|service| ledger.account(&service));
+            let account = called.and_then(|(_, service)| ledger.account(&service));
             let connections = account.iter().flat_map(|a| &a.events().connections);
             let around = connections
                 .filter(|(caller, opened)| **opened > 0 && caller.is_around(&rollout.subscription));
@@ -171,7 +193,7 @@ impl Book {
                 }
             }
             if rollout.callers != before {
-                news.push(key.clone());
+                news.push(key);
             }
         }
         news
@@ -222,12 +244,46 @@ impl Book {
     }
 }
 
-impl Rollout {
-    fn group(&self) -> Group {
-        Group {
-            address: self.subscription.address.trim_end_matches('/').to_owned(),
-            source: Dialect::of(self.subscription.source).name,
+impl Wanted {
+    /// Nothing yet of a group that this subscription is of.
+    fn by(subscription: &Subscription, group: &Group) -> Self {
+        let dialect = Dialect::of(subscription.source);
+        match subscription.called() {
+            Some((metric, _)) if metric.name == group.source => Self::Callers {
+                metric,
+                called: BTreeSet::new(),
+            },
+            _ => Self::Requests {
+                dialect,
+                asked: Asked {
+                    names: group.names,
+                    ..Asked::default()
+                },
+                young: BTreeSet::new(),
+            },
         }
+    }
+}
+
+impl Rollout {
+    /// What it is read with: its source, and that of its callers.
+    fn groups(&self) -> impl Iterator<Item = Group> {
+        let subscription = &self.subscription;
+        let group = |source, names| Group {
+            server: subscription.server.clone(),
+            source,
+            names,
+        };
+        let source = Dialect::of(subscription.source).name;
+        let callers = subscription.called();
+        let callers = callers.map(|(metric, _)| group(metric.name, OtlpNames::default()));
+        [group(source, subscription.names)]
+            .into_iter()
+            .chain(callers)
+    }
+
+    fn is_of(&self, group: &Group) -> bool {
+        self.groups().any(|own| own == *group)
     }
 
     /// Until when a reading begun at `started` knows everything: a target may have been scraped as
@@ -239,146 +295,4 @@ impl Rollout {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-    use super::*;
-    use chrono::DateTime;
-    use sluice_crds::Source;
-
-    use crate::evidence::Workload;
-    use crate::evidence::counters::{Counters, Row};
-
-    const NOW: Time = DateTime::UNIX_EPOCH;
-
-    fn key(name: &str) -> Key {
-        Key::new(name).within("shop")
-    }
-
-    fn subscription(candidate: &str, seconds: i64) -> Subscription {
-        Subscription {
-            address: "http://prometheus:9090".to_owned(),
-            interval: TimeDelta::seconds(seconds),
-            source: Source::IstioWaypoint,
-            namespace: "shop".to_owned(),
-            stable: None,
-            candidate: candidate.into(),
-            slos: vec![],
-            waypoints: BTreeSet::from([waypoint()]),
-        }
-    }
-
-    fn waypoint() -> Workload {
-        Workload {
-            namespace: "shop".to_owned(),
-            name: "waypoint".to_owned(),
-        }
-    }
-
-    fn group(book: &Book) -> Group {
-        book.groups().pop_first().unwrap()
-    }
-
-    #[test]
-    fn a_sample_claims_no_more_than_the_last_scrape_covers() {
-        let mut book = Book::default();
-        assert!(book.subscribe(key("one"), Some(subscription("web-b", 15))));
-        assert!(!book.subscribe(key("one"), Some(subscription("web-b", 15))));
-        let round = book.begin(&group(&book)).unwrap();
-        let changed = book.end(round, NOW, Ok(&Ledger::default()));
-        assert_eq!(changed, [key("one")]);
-
-        // Only the interval changes: the samples stay.
-        assert!(book.subscribe(key("one"), Some(subscription("web-b", 30))));
-        let evidence = book.evidence(&key("one"));
-        assert_eq!(evidence.stale_after, TimeDelta::minutes(2));
-        let times: Vec<_> = evidence.samples.iter().map(|s| s.at).collect();
-        assert_eq!(times, [NOW - TimeDelta::seconds(15)]);
-    }
-
-    #[test]
-    fn a_reading_is_only_for_those_it_asked_for() {
-        let mut book = Book::default();
-        book.subscribe(key("one"), Some(subscription("web-b", 15)));
-        book.subscribe(key("two"), Some(subscription("api-b", 15)));
-        let group = group(&book);
-        let round = book.begin(&group).unwrap();
-        assert_eq!(round.asked.services.len(), 2);
-        book.subscribe(key("one"), Some(subscription("web-c", 15)));
-        book.subscribe(key("three"), Some(subscription("web-b", 5)));
-        assert_eq!(book.pace(&group), Some((Duration::from_secs(5), true)));
-        let changed = book.end(round, NOW, Ok(&Ledger::default()));
-        assert_eq!(changed, [key("two")]);
-        book.begin(&group).unwrap();
-        assert_eq!(book.pace(&group), Some((Duration::from_secs(5), false)));
-    }
-
-    #[test]
-    fn only_new_connections_of_others_than_the_waypoint_count() {
-        let mut book = Book::default();
-        book.subscribe(key("one"), Some(subscription("web-b", 15)));
-        let round = book.begin(&group(&book)).unwrap();
-        let mut ledger = Ledger::default();
-        let mut read = |second: i64, counts: [(&str, u64); 2]| {
-            let row = |(name, opened): (&str, u64)| {
-                let workload = Workload {
-                    name: name.to_owned(),
-                    ..waypoint()
-                };
-                let principal = String::new();
-                Row {
-                    service: subscription("web-b", 15).service(&"web-b".into()),
-                    origin: vec!["ztunnel-1".to_owned()],
-                    labels: [("source_workload".to_owned(), name.to_owned())].into(),
-                    counters: Counters::Connections(
-                        Caller {
-                            workload,
-                            principal,
-                        },
-                        opened,
-                    ),
-                }
-            };
-            ledger.take(&round.called, counts.map(row).into());
-            let news = book.note_callers(&round, NOW + TimeDelta::seconds(second), &ledger);
-            let callers = book.evidence(&key("one")).callers;
-            let told = callers
-                .into_iter()
-                .map(|c| (c.name, (c.last_at - NOW).num_seconds()));
-            (news.len(), told.collect::<Vec<_>>())
-        };
-        let batch = |second| vec![("workload shop/batch".to_owned(), second)];
-        assert_eq!(
-            read(1, [("waypoint", 5), ("batch", 3)]),
-            (0, vec![]),
-            "from before"
-        );
-        assert_eq!(read(2, [("waypoint", 9), ("batch", 3)]), (0, vec![]));
-        assert_eq!(read(3, [("waypoint", 9), ("batch", 4)]), (1, batch(3)));
-        assert_eq!(read(4, [("waypoint", 12), ("batch", 4)]), (0, batch(3)));
-        assert_eq!(
-            read(5, [("waypoint", 2), ("batch", 1)]),
-            (1, batch(5)),
-            "a restart"
-        );
-    }
-
-    #[test]
-    fn a_failed_reading_leaves_the_samples_and_says_why_once() {
-        let mut book = Book::default();
-        book.subscribe(key("one"), Some(subscription("web-b", 15)));
-        let group = group(&book);
-        let mut end = |reading: Result<&Ledger, &Problem>| {
-            let round = book.begin(&group).unwrap();
-            let changed = book.end(round, NOW, reading);
-            let evidence = book.evidence(&key("one"));
-            (changed.len(), evidence.samples.len(), evidence.problem)
-        };
-        let problem = Problem::Partial("a store is down".to_owned());
-        let text = Some("the answer is incomplete: a store is down".to_owned());
-        assert_eq!(end(Ok(&Ledger::default())), (1, 1, None));
-        assert_eq!(end(Err(&problem)), (1, 1, text.clone()));
-        assert_eq!(end(Err(&problem)), (0, 1, text));
-        assert_eq!(end(Ok(&Ledger::default())), (1, 1, None));
-    }
-}
+mod tests;

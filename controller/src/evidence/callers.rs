@@ -46,7 +46,7 @@ impl Caller {
     }
 
     fn scrapes(&self, subscription: &Subscription) -> bool {
-        let server = server(&subscription.address);
+        let server = server(&subscription.server.address);
         server.is_some_and(|server| {
             let beside = self.workload.namespace == server.namespace;
             let own = server.namespace == subscription.namespace;
@@ -85,9 +85,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use chrono::TimeDelta;
-    use sluice_crds::Source;
+    use sluice_crds::{OtlpNames, Source};
 
     use super::*;
+    use crate::evidence::Server;
 
     fn workload(namespace: &str, name: &str) -> Workload {
         Workload {
@@ -98,9 +99,10 @@ mod tests {
 
     fn around(address: &str, namespace: &str, name: &str, principal: &str) -> bool {
         let subscription = Subscription {
-            address: address.to_owned(),
+            server: Server::at(address),
             interval: TimeDelta::seconds(15),
             source: Source::IstioWaypoint,
+            names: OtlpNames::Underscores,
             namespace: "shop".to_owned(),
             stable: None,
             candidate: "web-b".into(),

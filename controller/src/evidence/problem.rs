@@ -6,7 +6,7 @@ use super::Service;
 const LONGEST: usize = 200;
 
 /// Why a reading gives nothing, or not all.
-#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Problem {
     /// The address is no URL.
     #[error("{address} is no URL: {cause}")]
@@ -16,6 +16,9 @@ pub(super) enum Problem {
         /// Why not.
         cause: String,
     },
+    /// What is needed to ask is not there.
+    #[error("the metrics cannot be asked for: {0}")]
+    Access(String),
     /// No answer.
     #[error("{address} cannot be reached: {cause}")]
     Unreachable {
@@ -62,9 +65,26 @@ pub(super) enum Problem {
         /// As the server wrote it.
         value: String,
     },
+    /// Two revisions count under one name.
+    #[error(
+        "target_info says of {instance} that it belongs to {one} and to {other}: is service.instance.id unique?"
+    )]
+    SharedInstance {
+        /// Job and instance.
+        instance: String,
+        /// Of whom.
+        one: Service,
+        /// And of whom.
+        other: Service,
+    },
     /// Series that were there are gone.
-    #[error("the metrics of {0} are gone: is its waypoint still scraped?")]
-    Gone(Service),
+    #[error("the metrics of {service} are gone: {hint}")]
+    Gone {
+        /// Whose.
+        service: Service,
+        /// What to look after.
+        hint: &'static str,
+    },
     /// Requests are counted, but not by duration.
     #[error("{metric} of {service} has no bucket with le=\"{threshold_ms}\"")]
     NoBucket {

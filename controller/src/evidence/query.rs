@@ -1,9 +1,11 @@
 //! The one query for everything that the rollouts of one server and source need.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sluice_crds::OtlpNames;
 
 use super::Service;
-use super::source::Dialect;
+use super::source::{Connections, Dialect, Unit, spell};
 
 /// What a query asks for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -11,12 +13,18 @@ pub(super) struct Asked {
     pub(super) services: BTreeSet<Service>,
     /// Bucket bounds, in milliseconds.
     pub(super) thresholds: BTreeSet<u64>,
+    /// How the server writes OpenTelemetry's names.
+    pub(super) names: OtlpNames,
 }
 
 /// The label with the upper bound of a bucket.
 pub(super) const LE: &str = "le";
 /// The label with a metric's name.
 pub(super) const NAME: &str = "__name__";
+/// The metric with the resource attributes of a process that pushes.
+pub(super) const TARGET_INFO: &str = "target_info";
+/// The labels by which its other metrics are known.
+pub(super) const PROCESS: [&str; 2] = ["job", "instance"];
 
 /// The query, as an instant vector of raw counters.
 ///
@@ -24,44 +32,49 @@ pub(super) const NAME: &str = "__name__";
 /// the processes that count: a restart must be seen, and a sum over processes hides it. A proxy that
 /// is told to *expire* the series of callers makes their sum fall, which hides as many events;
 /// Istio's does not by default.
+///
+/// Where a source's labels may be those of `target_info`, series without the label are taken as well, by their
+/// process, and the `target_info` of these processes comes along.
 pub(super) fn promql(dialect: &Dialect, asked: &Asked) -> String {
-    let by = [NAME]
-        .into_iter()
-        .chain(dialect.origin.iter().copied())
+    let spelled = |label: &str| quoted(&spell(label, asked.names));
+    let by = dialect
+        .origin
+        .iter()
+        .copied()
         .chain([dialect.namespace, dialect.service])
-        .chain(dialect.outcome_labels())
-        .chain([LE]);
-    let by = by.collect::<Vec<_>>().join(", ");
+        .chain(dialect.outcome_labels());
+    let by = [NAME.to_owned()].into_iter().chain(by.map(spelled));
+    let by = by.chain([LE.to_owned()]).collect::<Vec<_>>().join(", ");
 
-    let mut names = vec![dialect.requests.to_owned()];
-    if !asked.thresholds.is_empty() {
-        names.extend([bucket(dialect), count(dialect)]);
-    }
-    let mut matchers = vec![one_of(NAME, names.iter().map(String::as_str))];
+    let metrics = metrics(dialect, asked);
+    let names: BTreeSet<_> = metrics.keys().map(String::as_str).collect();
+    let mut matchers = vec![one_of(NAME, names.into_iter())];
     let only = dialect.only.iter();
     matchers.extend(only.map(|(label, value)| format!("{label}=\"{value}\"")));
-    let services = &asked.services;
-    let namespaces: BTreeSet<_> = services.iter().map(|s| s.namespace.as_str()).collect();
-    let services: BTreeSet<_> = services.iter().map(|s| s.name.as_str()).collect();
-    // Every namespace with every name is more than was asked for; the ledger leaves the rest.
-    matchers.push(one_of(dialect.namespace, namespaces.into_iter()));
-    matchers.push(one_of(dialect.service, services.into_iter()));
     if !asked.thresholds.is_empty() {
-        let bounds = asked.thresholds.iter().flat_map(|ms| spellings(*ms));
-        let bounds: Vec<String> = bounds.collect();
+        let bounds = bounds(dialect, &asked.thresholds);
+        let bounds: BTreeSet<_> = bounds.keys().map(|(_, bound)| bound.as_str()).collect();
         // The empty one lets the metrics through that have no buckets.
-        matchers.push(one_of(
-            LE,
-            [""].into_iter().chain(bounds.iter().map(String::as_str)),
-        ));
+        matchers.push(one_of(LE, [""].into_iter().chain(bounds)));
     }
-    format!("sum by ({by}) ({{{}}})", matchers.join(", "))
+    let (namespace, service) = (spelled(dialect.namespace), spelled(dialect.service));
+    let revisions = revisions(&asked.services, &namespace, &service);
+    let metrics = matchers.join(", ");
+    if !dialect.target_info() {
+        return format!("sum by ({by}) ({{{metrics}, {revisions}}})");
+    }
+    let process = PROCESS.join(", ");
+    let info = format!("{TARGET_INFO}{{{revisions}}}");
+    format!(
+        "sum by ({by}) ({{{metrics}, {revisions}}} \
+         or ({{{metrics}, {service}=\"\"}} and on ({process}) {info})) \
+         or max by ({NAME}, {process}, {namespace}, {service}) ({info})"
+    )
 }
 
 /// The query for who connects to these workloads, likewise.
-pub(super) fn connections(dialect: &Dialect, called: &BTreeSet<Service>) -> String {
-    let metric = &dialect.connections;
-    let by = dialect.origin.iter().copied().chain([
+pub(super) fn connections(metric: &Connections, called: &BTreeSet<Service>) -> String {
+    let by = metric.origin.iter().copied().chain([
         metric.namespace,
         metric.workload,
         metric.from_namespace,
@@ -71,36 +84,114 @@ pub(super) fn connections(dialect: &Dialect, called: &BTreeSet<Service>) -> Stri
     let by = by.collect::<Vec<_>>().join(", ");
     let only = metric.only.iter();
     let only = only.map(|(label, value)| format!("{label}=\"{value}\""));
-    let namespaces: BTreeSet<_> = called.iter().map(|s| s.namespace.as_str()).collect();
-    let names: BTreeSet<_> = called.iter().map(|s| s.name.as_str()).collect();
-    let matchers = only.chain([
-        one_of(metric.namespace, namespaces.into_iter()),
-        one_of(metric.workload, names.into_iter()),
-    ]);
+    let matchers = only.chain([revisions(called, metric.namespace, metric.workload)]);
     let matchers = matchers.collect::<Vec<_>>().join(", ");
     format!("sum by ({by}) ({}{{{matchers}}})", metric.opened)
 }
 
-/// The metric with a histogram's buckets.
-pub(super) fn bucket(dialect: &Dialect) -> String {
-    format!("{}_bucket", dialect.durations)
+/// What a metric of an answer says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Meaning {
+    /// The place of its family in [`Dialect::families`].
+    pub(super) family: usize,
+    /// Whether each is a request.
+    pub(super) requests: bool,
+    /// Which part of a histogram it is.
+    pub(super) part: Option<Part>,
 }
 
-/// The metric with the count of a histogram's events.
-pub(super) fn count(dialect: &Dialect) -> String {
-    format!("{}_count", dialect.durations)
+/// A part of a classic histogram.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    Bucket,
+    Count,
+}
+
+/// The metrics to ask for, as the server names them.
+///
+/// Where requests are counted by a histogram alone, its own name is among them: a native one has no other, and that
+/// must be told from a service without requests.
+pub(super) fn metrics(dialect: &Dialect, asked: &Asked) -> BTreeMap<String, Meaning> {
+    let mut metrics = BTreeMap::new();
+    let timed = !asked.thresholds.is_empty();
+    for (family, names) in dialect.families.iter().enumerate() {
+        let mut add = |name: &str, requests: bool, part| {
+            let meaning = Meaning {
+                family,
+                requests,
+                part,
+            };
+            metrics.insert(spell(name, asked.names), meaning);
+        };
+        if let Some(requests) = names.requests {
+            add(requests, true, None);
+        }
+        let alone = names.requests.is_none();
+        for histogram in names.durations {
+            if alone {
+                add(histogram, false, None);
+            }
+            if alone || timed {
+                let part = timed.then_some(Part::Count);
+                add(&format!("{histogram}_count"), alone, part);
+            }
+            if timed {
+                add(&format!("{histogram}_bucket"), false, Some(Part::Bucket));
+            }
+        }
+    }
+    metrics
+}
+
+/// The thresholds in milliseconds, by unit and by each way in which a bucket's bound is written.
+pub(super) fn bounds(
+    dialect: &Dialect,
+    thresholds: &BTreeSet<u64>,
+) -> BTreeMap<(Unit, String), u64> {
+    let units = dialect.families.iter().map(|family| family.unit);
+    let all = units.flat_map(|unit| thresholds.iter().map(move |ms| (unit, *ms)));
+    all.flat_map(|(unit, ms)| {
+        let spellings = spellings(ms, unit).into_iter();
+        spellings.map(move |bound| ((unit, bound), ms))
+    })
+    .collect()
 }
 
 /// The ways in which a bucket's bound is written: Prometheus 3 makes a float of it, with an exponent
 /// from a million on.
-pub(super) fn spellings(ms: u64) -> Vec<String> {
-    let mut all = vec![ms.to_string(), format!("{ms}.0")];
-    if ms >= 1_000_000
-        && let Some((mantissa, exponent)) = format!("{ms:e}").split_once('e')
+fn spellings(ms: u64, unit: Unit) -> Vec<String> {
+    let (whole, thousandths) = match unit {
+        Unit::Milliseconds => (ms, 0),
+        Unit::Seconds => (ms / 1_000, ms % 1_000),
+    };
+    if thousandths > 0 {
+        let decimals = format!("{thousandths:03}");
+        return vec![format!("{whole}.{}", decimals.trim_end_matches('0'))];
+    }
+    let mut all = vec![whole.to_string(), format!("{whole}.0")];
+    if whole >= 1_000_000
+        && let Some((mantissa, exponent)) = format!("{whole:e}").split_once('e')
     {
         all.push(format!("{mantissa}e+{exponent:0>2}"));
     }
     all
+}
+
+/// Matchers for revisions. Every namespace with every name is more than was asked for; the ledger leaves the rest.
+fn revisions(services: &BTreeSet<Service>, namespace: &str, name: &str) -> String {
+    let namespaces: BTreeSet<_> = services.iter().map(|s| s.namespace.as_str()).collect();
+    let names: BTreeSet<_> = services.iter().map(|s| s.name.as_str()).collect();
+    let namespaces = one_of(namespace, namespaces.into_iter());
+    format!("{namespaces}, {}", one_of(name, names.into_iter()))
+}
+
+/// A label's name as `PromQL` takes it.
+fn quoted(label: &str) -> String {
+    if label.contains('.') {
+        format!("\"{label}\"")
+    } else {
+        label.to_owned()
+    }
 }
 
 /// A matcher for any of these values.
@@ -136,6 +227,7 @@ mod tests {
         Asked {
             services: services.iter().map(service).collect(),
             thresholds: thresholds.iter().copied().collect(),
+            names: OtlpNames::Underscores,
         }
     }
 
@@ -148,24 +240,57 @@ mod tests {
             query,
             "sum by (__name__, instance, pod, destination_service_namespace, destination_service_name, \
              response_code, response_flags, request_protocol, grpc_response_status, le) \
-             ({__name__=~\"istio_requests_total|istio_request_duration_milliseconds_bucket|\
-             istio_request_duration_milliseconds_count\", reporter=\"waypoint\", \
-             destination_service_namespace=~\"bank|shop\", \
-             destination_service_name=~\"api-c|web-a|web-b\", le=~\"|250|250\\\\.0\"})"
+             ({__name__=~\"istio_request_duration_milliseconds_bucket|\
+             istio_request_duration_milliseconds_count|istio_requests_total\", reporter=\"waypoint\", \
+             le=~\"|250|250\\\\.0\", destination_service_namespace=~\"bank|shop\", \
+             destination_service_name=~\"api-c|web-a|web-b\"})"
         );
     }
 
     #[test]
     fn one_query_asks_for_all_callers() {
         let dialect = Dialect::of(Source::IstioWaypoint);
+        let ztunnel = dialect.connections.unwrap();
         let called = asked(&[("shop", "web-b"), ("bank", "api-c")], &[]).services;
         assert_eq!(
-            connections(dialect, &called),
+            connections(ztunnel, &called),
             "sum by (instance, pod, destination_workload_namespace, destination_workload, \
              source_workload_namespace, source_workload, source_principal) \
              (istio_tcp_connections_opened_total{reporter=\"destination\", \
              destination_workload_namespace=~\"bank|shop\", destination_workload=~\"api-c|web-b\"})"
         );
+    }
+
+    #[test]
+    fn pushed_metrics_are_found_by_their_labels_or_by_those_of_their_process() {
+        let dialect = Dialect::of(Source::OtelHttp);
+        let mut asked = asked(&[("shop", "web-b")], &[]);
+        assert_eq!(
+            promql(dialect, &asked),
+            "sum by (__name__, job, instance, k8s_pod_name, k8s_namespace_name, k8s_deployment_name, \
+             http_response_status_code, error_type, le) \
+             ({__name__=~\"http_server_request_duration|http_server_request_duration_count|\
+             http_server_request_duration_seconds|http_server_request_duration_seconds_count\", \
+             k8s_namespace_name=~\"shop\", k8s_deployment_name=~\"web-b\"} \
+             or ({__name__=~\"http_server_request_duration|http_server_request_duration_count|\
+             http_server_request_duration_seconds|http_server_request_duration_seconds_count\", \
+             k8s_deployment_name=\"\"} and on (job, instance) \
+             target_info{k8s_namespace_name=~\"shop\", k8s_deployment_name=~\"web-b\"})) \
+             or max by (__name__, job, instance, k8s_namespace_name, k8s_deployment_name) \
+             (target_info{k8s_namespace_name=~\"shop\", k8s_deployment_name=~\"web-b\"})"
+        );
+        asked.names = OtlpNames::Dots;
+        asked.thresholds.insert(250);
+        let query = promql(Dialect::of(Source::OtelRpc), &asked);
+        for part in [
+            "\"k8s.deployment.name\"=~\"web-b\"",
+            "\"rpc.grpc.status_code\"",
+            "rpc\\\\.server\\\\.call\\\\.duration_seconds_bucket|",
+            "rpc\\\\.server\\\\.duration_milliseconds_count",
+            "le=~\"|0\\\\.25|250|250\\\\.0\"",
+        ] {
+            assert!(query.contains(part), "{part} is not in {query}");
+        }
     }
 
     #[test]
@@ -178,9 +303,15 @@ mod tests {
 
     #[test]
     fn bounds_are_found_as_prometheus_writes_them() {
-        assert_eq!(spellings(250), ["250", "250.0"]);
-        assert_eq!(spellings(600_000), ["600000", "600000.0"]);
-        assert_eq!(spellings(1_800_000), ["1800000", "1800000.0", "1.8e+06"]);
+        let ms = |ms| spellings(ms, Unit::Milliseconds);
+        assert_eq!(ms(250), ["250", "250.0"]);
+        assert_eq!(ms(600_000), ["600000", "600000.0"]);
+        assert_eq!(ms(1_800_000), ["1800000", "1800000.0", "1.8e+06"]);
+        let seconds = |ms| spellings(ms, Unit::Seconds);
+        assert_eq!(seconds(5), ["0.005"]);
+        assert_eq!(seconds(250), ["0.25"]);
+        assert_eq!(seconds(2_500), ["2.5"]);
+        assert_eq!(seconds(10_000), ["10", "10.0"]);
         assert_eq!(literal("1.8e+06"), "1\\\\.8e\\\\+06");
         assert_eq!(literal("a\"b\\c"), "a\\\\\\\"b\\\\\\\\c");
     }

@@ -1,6 +1,6 @@
 //! Polling: one task per server and source, so that a hanging server delays only its own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,15 +14,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer;
-use super::book::{Book, Group, Round};
-use super::fetch::fetch;
+use super::book::{Book, Group, Wanted};
+use super::fetch::{Answer, fetch};
 use super::ledger::Ledger;
 use super::problem::Problem;
 use super::query::{self, promql};
-use super::{Key, Subscription};
+use super::{Key, Secrets, Server, Subscription};
 use crate::observe::Absence;
 
-/// How long a server may take: as long as an interval, within these.
+/// How long credentials are used before the Secret is read again.
+const ROTATION: Duration = Duration::from_mins(1);
+/// How long a server may take unless it is said: as long as an interval, within these.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 const MOST_PATIENCE: Duration = Duration::from_secs(10);
 /// Readings for new subscriptions are this far apart at least: many rollouts may start at once.
@@ -37,6 +39,7 @@ pub struct Reader {
 #[derive(Debug)]
 struct Shared {
     http: reqwest::Client,
+    secrets: Secrets,
     absence: Absence,
     /// Never held across an await.
     book: Mutex<Book>,
@@ -47,13 +50,14 @@ struct Shared {
 }
 
 impl Reader {
-    /// A reader that asks by this client. While the mesh may not know where a revision's pods are, requests
+    /// A reader that asks by this client, or by one with what a server asks for beside. While the mesh may not know where a revision's pods are, requests
     /// that reached none are not counted against it.
     #[must_use]
-    pub fn new(http: reqwest::Client, absence: Absence) -> Self {
+    pub fn new(http: reqwest::Client, absence: Absence, secrets: Secrets) -> Self {
         Self {
             shared: Arc::new(Shared {
                 http,
+                secrets,
                 absence,
                 book: Mutex::default(),
                 news: watch::Sender::new(()),
@@ -137,7 +141,8 @@ impl Reader {
     /// Reads one group until it has no members.
     async fn poll(self, group: Group, changed: Arc<dyn Fn(Key) + Send + Sync>) {
         let mut news = self.shared.news.subscribe();
-        let (mut ledger, mut connections) = (Ledger::default(), Ledger::default());
+        let mut ledger = Ledger::default();
+        let mut door = Door::default();
         let mut last: Option<Instant> = None;
         loop {
             news.mark_unchanged();
@@ -157,21 +162,26 @@ impl Reader {
                 return;
             };
             let started = Utc::now();
-            let reading = self.read(&group, &round, interval, &mut ledger).await;
+            let reading = self
+                .read(
+                    (&group.server, &mut door),
+                    &round.wanted,
+                    interval,
+                    &mut ledger,
+                )
+                .await;
             if let Err(problem) = &reading {
-                tracing::debug!(address = group.address, %problem, "reading the metrics failed");
-            }
-            let called = self.called(&group, &round, interval, &mut connections);
-            if let Err(problem) = called.await {
-                // Without these metrics nobody is looked for.
-                tracing::debug!(address = group.address, %problem, "no callers are known");
+                let (address, source) = (&group.server.address, group.source);
+                tracing::debug!(address, source, %problem, "reading the metrics failed");
             }
             let reading = reading.as_ref().map(|()| &ledger);
             let keys = {
                 let mut book = self.shared.book.lock();
-                let mut keys = book.note_callers(&round, started, &connections);
-                keys.extend(book.end(round, started, reading));
-                keys.into_iter().collect::<HashSet<_>>()
+                match round.wanted {
+                    Wanted::Requests { .. } => book.end(round, started, reading),
+                    // Without these metrics nobody is looked for.
+                    Wanted::Callers { .. } => book.note_callers(round, started, &ledger),
+                }
             };
             for key in keys {
                 changed(key);
@@ -179,55 +189,91 @@ impl Reader {
         }
     }
 
-    /// Books who connects to candidates, if anybody wants to know.
-    async fn called(
-        &self,
-        group: &Group,
-        round: &Round,
-        interval: Duration,
-        ledger: &mut Ledger,
-    ) -> Result<(), Problem> {
-        if round.called.is_empty() {
-            return Ok(());
-        }
-        let query = query::connections(round.dialect, &round.called);
-        let limit = interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
-        self.shared.queries.fetch_add(1, Ordering::Relaxed);
-        let (status, body) = fetch(&self.shared.http, &group.address, &query, limit).await?;
-        let rows = answer::connections(round.dialect, &round.called, status, &body)?;
-        ledger.take(&round.called, rows);
-        Ok(())
-    }
-
     /// Books one reading into the ledger.
     async fn read(
         &self,
-        group: &Group,
-        round: &Round,
+        (server, door): (&Server, &mut Door),
+        wanted: &Wanted,
         interval: Duration,
         ledger: &mut Ledger,
     ) -> Result<(), Problem> {
-        let query = promql(round.dialect, &round.asked);
+        let query = match wanted {
+            Wanted::Requests { dialect, asked, .. } => promql(dialect, asked),
+            Wanted::Callers { metric, called } => query::connections(metric, called),
+        };
         let limit = interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
-        self.shared.queries.fetch_add(1, Ordering::Relaxed);
-        let rows = fetch(&self.shared.http, &group.address, &query, limit)
-            .await
-            .and_then(|(status, body)| answer::rows(round.dialect, &round.asked, status, &body));
-        match rows {
-            Ok(mut rows) => {
+        let limit = server.timeout.unwrap_or(limit);
+        let answer = match door.open(server, &self.shared).await {
+            Ok(http) => {
+                self.shared.queries.fetch_add(1, Ordering::Relaxed);
+                fetch(&http, &server.address, &query, limit).await
+            }
+            Err(problem) => Err(problem),
+        };
+        if let Ok((401 | 403, _)) = answer {
+            door.close();
+        }
+        let booked = answer.and_then(|answer| self.book(wanted, interval, ledger, &answer));
+        if booked.is_err() {
+            self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        booked
+    }
+
+    fn book(
+        &self,
+        wanted: &Wanted,
+        interval: Duration,
+        ledger: &mut Ledger,
+        (status, body): &Answer,
+    ) -> Result<(), Problem> {
+        match wanted {
+            Wanted::Requests {
+                dialect,
+                asked,
+                young,
+            } => {
+                let mut entries = answer::rows(dialect, asked, *status, body)?;
                 if !self.mesh_was_behind(interval) {
-                    for row in &mut rows {
+                    for row in &mut entries.rows {
                         row.counters = row.counters.clone().blamed();
                     }
                 }
-                ledger.take(&round.asked.services, rows);
-                Ok(())
+                entries.young.clone_from(young);
+                ledger.take(&asked.services, entries);
             }
-            Err(problem) => {
-                self.shared.failures.fetch_add(1, Ordering::Relaxed);
-                Err(problem)
+            Wanted::Callers { metric, called } => {
+                ledger.take(called, answer::connections(metric, called, *status, body)?);
             }
         }
+        Ok(())
+    }
+}
+
+/// The client for one server, which is made anew now and then: Secrets are rotated.
+#[derive(Debug, Default)]
+struct Door {
+    client: Option<(Instant, reqwest::Client)>,
+}
+
+impl Door {
+    async fn open(&mut self, server: &Server, shared: &Shared) -> Result<reqwest::Client, Problem> {
+        if server.is_open() {
+            return Ok(shared.http.clone());
+        }
+        if let Some((made, client)) = &self.client
+            && made.elapsed() < ROTATION
+        {
+            return Ok(client.clone());
+        }
+        let client = server.client(&shared.secrets).await?;
+        self.client = Some((Instant::now(), client.clone()));
+        Ok(client)
+    }
+
+    /// The server did not let us in: the Secret may be another by now.
+    fn close(&mut self) {
+        self.client = None;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     process,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -18,6 +18,7 @@ use super::{
     counts::Counters,
     greeting::Greeting,
     long::{self, Body},
+    telemetry::Telemetry,
 };
 
 /// Bodies are read and dropped; more than this is refused, so a test cannot fill the memory.
@@ -33,6 +34,7 @@ pub(super) struct App {
     pub(super) greeting: Greeting,
     pub(super) ready: AtomicBool,
     pub(super) counters: Counters,
+    pub(super) telemetry: Option<Telemetry>,
     /// Requests begun: the place of each in the even spacing of failures.
     pub(super) begun: AtomicU64,
 }
@@ -74,6 +76,7 @@ impl App {
 
     /// An ordinary request: the only kind that is counted.
     async fn serve(&self, port: u16) -> Result<Response<Body>> {
+        let begun = Instant::now();
         let n = self.begun.fetch_add(1, Ordering::Relaxed);
         let (fails, delay) = {
             let behaviour = self.behaviour.read();
@@ -90,6 +93,9 @@ impl App {
             StatusCode::OK
         };
         self.counters.served(port, status.as_u16());
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.answered(status, begun.elapsed());
+        }
         json_body(status, &self.who(port))
     }
 

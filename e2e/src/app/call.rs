@@ -5,7 +5,11 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode, client::conn::http1, header};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    client::conn::http1,
+    header::{self, HeaderValue},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -29,6 +33,25 @@ pub async fn call(
     timeout(limit, exchange(address, request))
         .await
         .with_context(|| format!("no answer from {address} within {limit:?}"))?
+}
+
+/// Sends a request to the address in its URL, and reads the whole answer.
+///
+/// # Errors
+/// When there is no complete answer within `limit`.
+pub(super) async fn send(request: Request<Bytes>, limit: Duration) -> Result<Response<Bytes>> {
+    let (mut head, body) = request.into_parts();
+    let authority = head.uri.authority().context("a URL without a host")?;
+    let address: SocketAddr = authority.as_str().parse()?;
+    let host = HeaderValue::from_str(authority.as_str())?;
+    head.headers.insert(header::HOST, host);
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    head.uri = path.parse()?;
+    let request = Request::from_parts(head, Full::new(body));
+    let (status, body) = timeout(limit, exchange(address, request))
+        .await
+        .with_context(|| format!("no answer from {address} within {limit:?}"))??;
+    Ok(Response::builder().status(status).body(body)?)
 }
 
 async fn exchange(

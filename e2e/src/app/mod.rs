@@ -10,6 +10,8 @@
 //! | `GREETING_FILE` | file with the greeting when `GREETING` is not set, default `/etc/config/greeting`; re-read each second |
 //! | `CONNECTIONS_TO` | abstract Unix datagram socket that is told `POD_IP PEER_IP` of every connection accepted |
 //! | `POD_ROOT` | where the container's mounts are: `GREETING_FILE` is looked up below it |
+//! | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | where its OpenTelemetry SDK pushes what it measures of ordinary requests; the SDK reads its other `OTEL_` variables too |
+//! | `TELEMETRY` | how it names that: `http` (default), `rpc` or `rpc-old`; the requests are the same |
 //!
 //! | Path | Answer |
 //! |---|---|
@@ -30,6 +32,7 @@ mod counts;
 mod greeting;
 mod long;
 mod serve;
+mod telemetry;
 
 pub use behaviour::{Behaviour, REPOSITORY, Share, Unknown};
 pub use counts::Counts;

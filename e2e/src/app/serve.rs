@@ -28,7 +28,9 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{answer::App, behaviour::Behaviour, counts::Counters, greeting::Greeting};
+use super::{
+    answer::App, behaviour::Behaviour, counts::Counters, greeting::Greeting, telemetry::Telemetry,
+};
 
 /// A pod is told to stop at the same moment as its endpoint starts to go: it serves on until every
 /// proxy has heard of it. Enough for one pod at a time. While many pods change, istiod sends nothing
@@ -58,7 +60,7 @@ pub async fn run() -> Result<()> {
         process::exit(1);
     }
     let graceful = Arc::new(GracefulShutdown::new());
-    let telemetry = Arc::new(telemetry()?);
+    let told = Arc::new(connections()?);
     let mut listeners = JoinSet::new();
     for port in ports()? {
         let listener = TcpListener::bind((address, port))
@@ -69,7 +71,7 @@ pub async fn run() -> Result<()> {
             listener,
             Arc::clone(&app),
             Arc::clone(&graceful),
-            Arc::clone(&telemetry),
+            Arc::clone(&told),
         ));
     }
     terminate.recv().await;
@@ -78,6 +80,7 @@ pub async fn run() -> Result<()> {
     if let Some(graceful) = Arc::into_inner(graceful) {
         graceful.shutdown().await;
     }
+    tokio::task::spawn_blocking(move || app.telemetry.as_ref().map(Telemetry::shutdown)).await?;
     Ok(())
 }
 
@@ -91,6 +94,7 @@ fn from_env() -> Result<App> {
         greeting: Greeting::from_env(var),
         ready: AtomicBool::new(true),
         counters: Counters::new(),
+        telemetry: Telemetry::from_env(var)?,
         begun: AtomicU64::new(0),
     })
 }
@@ -108,7 +112,7 @@ fn ports() -> Result<Vec<u16>> {
 }
 
 /// Where to tell of connections, if anybody listens.
-fn telemetry() -> Result<Option<UnixDatagram>> {
+fn connections() -> Result<Option<UnixDatagram>> {
     let Some(name) = var("CONNECTIONS_TO") else {
         return Ok(None);
     };
@@ -125,16 +129,16 @@ async fn accept(
     listener: TcpListener,
     app: Arc<App>,
     graceful: Arc<GracefulShutdown>,
-    telemetry: Arc<Option<UnixDatagram>>,
+    told: Arc<Option<UnixDatagram>>,
 ) {
     let own = listener.local_addr();
     let port = own.as_ref().map_or(0, std::net::SocketAddr::port);
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let (Some(telemetry), Ok(own)) = (telemetry.as_ref(), &own) {
+                if let (Some(told), Ok(own)) = (told.as_ref(), &own) {
                     // A lost message is one connection uncounted, and no reason not to serve.
-                    let _ = telemetry.send(format!("{} {}", own.ip(), peer.ip()).as_bytes());
+                    let _ = told.send(format!("{} {}", own.ip(), peer.ip()).as_bytes());
                 }
                 serve(stream, port, &app, &graceful);
             }

@@ -62,6 +62,11 @@ pub(super) async fn variables(
     }
     for variable in container.env.iter().flatten() {
         if let Some(value) = objects.value(variable, pod, address).await? {
+            let value = if variable.value_from.is_none() {
+                expanded(&value, &variables)
+            } else {
+                value
+            };
             variables.insert(variable.name.clone(), value);
         }
     }
@@ -177,6 +182,15 @@ impl Objects<'_> {
             )),
         }
     }
+}
+
+/// A value with `$(NAME)` replaced by what is known of that variable so far; unknown ones stay.
+fn expanded(value: &str, known: &BTreeMap<String, String>) -> String {
+    let mut expanded = value.to_owned();
+    for (name, text) in known {
+        expanded = expanded.replace(&format!("$({name})"), text);
+    }
+    expanded
 }
 
 /// The downward API, as far as the demo app could use it.

@@ -18,6 +18,8 @@ pub struct App {
     pub greeting: Option<String>,
     /// Template and selector carry the role of strict mode.
     pub strict: bool,
+    /// Environment of its container, as a YAML list.
+    pub env: Option<String>,
     /// More fields of its pods' spec, as YAML by name.
     pub pod: BTreeMap<String, String>,
 }
@@ -33,6 +35,7 @@ impl App {
             ports: vec![8080],
             greeting: None,
             strict: false,
+            env: None,
             pod: BTreeMap::from([("terminationGracePeriodSeconds".to_owned(), "10".to_owned())]),
         }
     }
@@ -51,6 +54,32 @@ impl App {
     pub fn greets(&self, greeting: &str) -> Self {
         Self {
             greeting: Some(greeting.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same app, whose SDK pushes its metrics to `endpoint` every second, named by `convention`: see
+    /// [`crate::app`]. Its pods tell by their own label which revision they are of, as the docs advise.
+    #[must_use]
+    pub fn pushes(&self, endpoint: &str, convention: &str) -> Self {
+        let field = |path: &str| format!("valueFrom: {{fieldRef: {{fieldPath: \"{path}\"}}}}");
+        let attributes = "service.name=$(APP),service.instance.id=$(POD),k8s.namespace.name=$(NAMESPACE),\
+                          k8s.deployment.name=$(REVISION),k8s.pod.name=$(POD)";
+        let env = [
+            format!("{{name: APP, value: {}}}", self.name),
+            format!("{{name: POD, {}}}", field("metadata.name")),
+            format!("{{name: NAMESPACE, {}}}", field("metadata.namespace")),
+            format!(
+                "{{name: REVISION, {}}}",
+                field("metadata.labels['sluice.dev/revision']")
+            ),
+            format!("{{name: OTEL_RESOURCE_ATTRIBUTES, value: \"{attributes}\"}}"),
+            format!("{{name: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, value: \"{endpoint}\"}}"),
+            "{name: OTEL_METRIC_EXPORT_INTERVAL, value: \"1000\"}".to_owned(),
+            format!("{{name: TELEMETRY, value: {convention}}}"),
+        ];
+        Self {
+            env: Some(format!("[{}]", env.join(", "))),
             ..self.clone()
         }
     }
@@ -86,6 +115,8 @@ impl App {
             .iter()
             .map(|port| format!("{{name: http-{port}, port: {port}, targetPort: {port}}}"))
             .collect();
+        let env = self.env.as_ref().map(|env| format!("\n        env: {env}"));
+        let env = env.unwrap_or_default();
         let mut yaml = String::new();
         let mut pod = String::new();
         for (field, value) in &self.pod {
@@ -118,7 +149,7 @@ spec:{replicas}
       - name: app
         image: demo:{tag}
         ports: [{}]
-        readinessProbe: {{httpGet: {{path: /readyz, port: {}}}, periodSeconds: 1}}{mounts}
+        readinessProbe: {{httpGet: {{path: /readyz, port: {}}}, periodSeconds: 1}}{mounts}{env}
 ---
 apiVersion: v1
 kind: Service

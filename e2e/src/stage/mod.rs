@@ -4,6 +4,8 @@
 pub mod app;
 mod controller;
 mod direct;
+mod exporter;
+mod guarded;
 mod install;
 mod look;
 mod neighbour;
@@ -27,6 +29,8 @@ use crate::node::{self, Node};
 pub use app::App;
 pub use controller::{Controller, Gated, SECOND, Second, USER};
 pub use direct::{Direct, Sight};
+pub use exporter::{Exporter, StandIn};
+pub use guarded::{Guarded, TENANT};
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
 pub use recording::{Life, Recording, Seen, Split, Turn};

@@ -16,6 +16,7 @@ mod destination_rule;
 mod draining;
 mod errors;
 mod foreign_edit;
+mod guarded_metrics;
 mod idle;
 mod latency;
 mod many_pushes;
@@ -36,6 +37,7 @@ mod removal;
 mod revert;
 mod rights;
 mod scale;
+mod sources;
 mod status_lost;
 mod two_controllers;
 mod uninstall;
@@ -138,9 +140,16 @@ const STORIES: &[Story] = &[
     story!(status_lost::a_rejection_stays, alone: true),
     story!(status_lost::at_every_step_no_traffic_moves, alone: true),
     story!(two_controllers::whatever_becomes_of_one_the_other_goes_on, alone: true),
+    story!(sources::cilium_hubble_by_a_stand_in_exporter),
+    story!(sources::istio_sidecar_by_a_stand_in_exporter),
+    story!(sources::otel_http_by_target_info_and_its_own_names),
+    story!(sources::otel_http_pushed_by_an_sdk),
+    story!(sources::otel_rpc_pushed_by_an_sdk),
+    story!(sources::each_is_asked_once_a_scrape, alone: true),
     story!(destination_rule::settings_of_the_service_hold_for_revisions),
     story!(foreign_edit::a_person_is_put_back_and_named),
     story!(foreign_edit::a_program_that_fights_makes_no_storm),
+    story!(guarded_metrics::a_token_an_authority_and_a_tenant_open_it),
     story!(no_waypoint::adoption_waits_for_one),
     story!(no_waypoint::gone_in_mid_rollout_everything_stays),
     story!(optional_kinds::a_kind_that_comes_later_is_found, alone: true),

@@ -17,6 +17,7 @@ fn asked() -> Asked {
     Asked {
         services: BTreeSet::from([service("web-a"), service("web-b")]),
         thresholds: BTreeSet::from([250, 1_000]),
+        ..Asked::default()
     }
 }
 
@@ -44,7 +45,11 @@ fn take(ledger: &mut Ledger, status: u16, body: &[u8]) {
     let Ok(rows) = rows(Dialect::of(Source::IstioWaypoint), &asked, status, body) else {
         return;
     };
-    assert!(rows.iter().all(|row| asked.services.contains(&row.service)));
+    assert!(
+        rows.rows
+            .iter()
+            .all(|row| asked.services.contains(&row.service))
+    );
     let totals = |ledger: &Ledger| {
         let accounts = asked.services.iter().map(|service| ledger.account(service));
         let events = accounts.map(|account| account.map(|account| account.events().clone()));

@@ -7,17 +7,20 @@ use std::future::pending;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::post;
 use chrono::TimeDelta;
 use serde_json::json;
 use sluice_core::{Indicator, Slo};
-use sluice_crds::Source;
+use sluice_crds::{OtlpNames, Source};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::evidence::Server;
+use crate::evidence::server::tests as secrets;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -40,6 +43,7 @@ impl Running {
         let reader = Reader::new(
             reqwest::Client::builder().no_proxy().build().unwrap(),
             absence,
+            secrets::of([]),
         );
         for (name, subscription) in subscriptions {
             reader.subscribe(key(name), Some(subscription.clone()));
@@ -77,9 +81,10 @@ fn key(name: &str) -> Key {
 
 fn subscription(address: &str, candidate: &str, interval: TimeDelta) -> Subscription {
     Subscription {
-        address: address.to_owned(),
+        server: Server::at(address),
         interval,
         source: Source::IstioWaypoint,
+        names: OtlpNames::Underscores,
         namespace: "shop".to_owned(),
         stable: None,
         candidate: candidate.into(),
@@ -241,4 +246,152 @@ async fn a_pod_that_was_not_reached_is_no_fault_while_the_mesh_is_behind() {
         (true, true),
         "the application's"
     );
+}
+
+/// A server that answers every query with this, and the number of queries that it got.
+async fn saying(status: u16, body: &str) -> (String, Arc<AtomicU64>) {
+    let queries = Arc::new(AtomicU64::new(0));
+    let (body, count) = (body.to_owned(), Arc::clone(&queries));
+    let answer = post(move |_query: String| async move {
+        count.fetch_add(1, Ordering::Relaxed);
+        (StatusCode::from_u16(status).unwrap(), body)
+    });
+    let router = Router::new().route("/api/v1/query", answer);
+    (serve(router).await, queries)
+}
+
+#[tokio::test]
+async fn two_hundred_rollouts_cost_one_query_of_each_source() {
+    let empty = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+    let (server, queries) = saying(200, empty).await;
+    let names: Vec<_> = (0..200).map(|n| (n, format!("canary-{n}"))).collect();
+    let subscriptions: Vec<_> = names
+        .iter()
+        .map(|(n, name)| {
+            let of_hour = subscription(&server, "web-b", TimeDelta::hours(1));
+            let subscription = Subscription {
+                source: Source::ALL[n % Source::ALL.len()],
+                candidate: format!("{name}-b").as_str().into(),
+                ..of_hour
+            };
+            (name.as_str(), subscription)
+        })
+        .collect();
+    let mut running = Running::start(&subscriptions);
+    for _ in 0..200 {
+        running.next().await;
+    }
+    sleep(3 * GATHER).await;
+    let sources = u64::try_from(Source::ALL.len()).unwrap();
+    assert_eq!(queries.load(Ordering::Relaxed), sources);
+    assert_eq!(running.reader.queries(), sources);
+}
+
+/// Of a server that does not say what it should, nothing counts, and the reason is told. Without a sample nothing
+/// passes and nothing fails: [`sluice_core::evidence`].
+#[tokio::test]
+async fn whatever_is_no_answer_is_no_evidence() {
+    let one = |value: &str| {
+        json!({"metric": {
+            "__name__": "istio_requests_total", "response_code": "500",
+            "destination_service_namespace": "shop", "destination_service_name": "web-b",
+        }, "value": [1, value]})
+    };
+    let vector = |elements: serde_json::Value| {
+        let data = json!({"resultType": "vector", "result": elements});
+        json!({"status": "success", "data": data})
+    };
+    let with = |field: &str, value: serde_json::Value| {
+        let mut answer = vector(json!([one("500")]));
+        answer[field] = value;
+        answer.to_string()
+    };
+    let error = json!({"status": "error", "errorType": "bad_data", "error": "told so"}).to_string();
+    let scalar =
+        json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "500"]}});
+    let nonsense = "is NaN, which is no count";
+    let cases = [
+        (200, vector(json!([one("NaN")])).to_string(), nonsense),
+        (
+            200,
+            vector(json!([one("+Inf")])).to_string(),
+            "is +Inf, which is no count",
+        ),
+        (
+            200,
+            vector(json!([one("-7")])).to_string(),
+            "is -7, which is no count",
+        ),
+        (
+            200,
+            with("warnings", json!(["a store is down"])),
+            "incomplete: a store is down",
+        ),
+        (200, with("isPartial", json!(true)), "incomplete"),
+        (400, error.clone(), "400: told so"),
+        (401, String::new(), "401"),
+        (403, "denied".to_owned(), "403: denied"),
+        (404, "no such page".to_owned(), "404: no such page"),
+        (422, error.clone(), "422: told so"),
+        (429, "slow down".to_owned(), "429: slow down"),
+        (500, error.clone(), "500: told so"),
+        (502, "<html>".to_owned(), "502: <html>"),
+        (503, error, "503: told so"),
+        (204, String::new(), "not one of Prometheus'"),
+        (200, scalar.to_string(), "not one of Prometheus'"),
+        (200, "not JSON".to_owned(), "not one of Prometheus'"),
+        (200, with("data", json!(null)), "it has no data"),
+    ];
+    for (status, body, told) in cases {
+        let (server, _) = saying(status, &body).await;
+        let subscription = subscription(&server, "web-b", TimeDelta::hours(1));
+        let mut running = Running::start(&[("one", subscription)]);
+        running.next().await;
+        let evidence = running.reader.evidence(&key("one"));
+        assert!(evidence.samples.is_empty(), "{status} {body}");
+        let problem = evidence.problem.unwrap_or_default();
+        assert!(problem.contains(told), "{status} {body}: {problem}");
+    }
+    // Nothing at all is what a service without requests has: no problem, and nothing good or bad.
+    let (server, _) = saying(200, &vector(json!([])).to_string()).await;
+    let subscription = subscription(&server, "web-b", TimeDelta::hours(1));
+    let mut running = Running::start(&[("one", subscription)]);
+    running.next().await;
+    let evidence = running.reader.evidence(&key("one"));
+    assert_eq!(evidence.problem, None);
+    let counts: Vec<_> = evidence
+        .samples
+        .iter()
+        .map(|s| s.candidate.requests)
+        .collect();
+    assert_eq!(counts, [0]);
+}
+
+#[tokio::test]
+async fn series_that_go_stale_are_no_evidence() {
+    let hits = Arc::new(AtomicU64::new(0));
+    let answer = post(move |_query: String| async move {
+        let metric = json!({
+            "__name__": "istio_requests_total", "response_code": "200",
+            "destination_service_namespace": "shop", "destination_service_name": "web-b",
+        });
+        let result = match hits.fetch_add(1, Ordering::Relaxed) {
+            0 => json!([{"metric": metric, "value": [1, "10"]}]),
+            _ => json!([]),
+        };
+        let data = json!({"resultType": "vector", "result": result});
+        json!({"status": "success", "data": data}).to_string()
+    });
+    let server = serve(Router::new().route("/api/v1/query", answer)).await;
+    let brief = TimeDelta::milliseconds(500);
+    let mut running = Running::start(&[("one", subscription(&server, "web-b", brief))]);
+    running.next().await;
+    assert_eq!(running.problem("one"), None);
+    running.next().await;
+    let problem = running.problem("one").unwrap_or_default();
+    assert!(
+        problem.contains("the metrics of shop/web-b are gone"),
+        "{problem}"
+    );
+    assert_eq!(running.samples("one"), [0], "the first reading's alone");
 }

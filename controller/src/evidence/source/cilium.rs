@@ -1,0 +1,49 @@
+//! Cilium's metrics: <https://docs.cilium.io/en/stable/observability/metrics/#hubble-exported-metrics>.
+
+use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, Unit};
+
+/// Hubble's `httpV2`, with `labelsContext=destination_namespace,destination_workload`. Each request is counted
+/// where it leaves and where it arrives; the durations have no status.
+pub(super) const HUBBLE: Dialect = Dialect {
+    name: "cilium-hubble",
+    families: &[Family {
+        requests: Some("hubble_http_requests_total"),
+        durations: &["hubble_http_request_duration_seconds"],
+        unit: Unit::Seconds,
+    }],
+    only: &[("reporter", "server")],
+    namespace: "destination_namespace",
+    service: "destination_workload",
+    // Of the node's agent.
+    origin: &["instance", "pod"],
+    counted_by: CountedBy::Proxies,
+    connections: None,
+    rules: &[
+        // No answer was seen.
+        Rule {
+            when: &[("status", Is::OneOf(&["", "0"]))],
+            outcome: Outcome::Unanswered,
+        },
+        Rule {
+            when: &[("status", Is::Prefixed("5"))],
+            outcome: Outcome::Bad,
+        },
+    ],
+    // The defaults of Prometheus' Go client.
+    bounds_ms: &[5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::labels;
+    use super::*;
+
+    #[test]
+    fn a_server_error_is_bad() {
+        let outcome = |status| HUBBLE.outcome(&labels([("status", status)]));
+        assert_eq!(outcome("200"), Outcome::Good);
+        assert_eq!(outcome("404"), Outcome::Good);
+        assert_eq!(outcome("503"), Outcome::Bad);
+        assert_eq!(outcome("0"), Outcome::Unanswered);
+    }
+}
