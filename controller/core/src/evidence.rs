@@ -1,11 +1,15 @@
 //! What the metrics say of a candidate, and what follows from it.
 //!
 //! Indicators are ratios of good events to all events, read from counters. [`window`] takes the events
-//! between two scrapes out of them, [`verdict`] judges a ratio, [`share`] tells whether the traffic is
+//! between two scrapes out of them, [`verdict`] judges a ratio, [`trial`] and [`wealth`] prove a regression,
+//! [`share`] tells whether the traffic is
 //! split as the route says.
 
+mod real;
 pub mod share;
+pub mod trial;
 pub mod verdict;
+pub mod wealth;
 pub mod window;
 
 use chrono::TimeDelta;
