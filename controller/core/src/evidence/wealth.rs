@@ -23,6 +23,8 @@
 //! and more when the candidate gets a larger share of the traffic, so that there is always some that has not
 //! been lost in the calm before. Sums of wealths are wealths: all of that costs nothing but a factor.
 
+use super::real::count;
+
 /// How one account bets.
 struct Account {
     /// How many times as many bad events as allowed it suspects, less one.
@@ -87,7 +89,7 @@ impl Wealth {
             1.0 / (HALF_LIFE + self.rounds)
         };
         self.rounds += 1.0;
-        let fresh = self.reserve * added / ACCOUNTS.len() as f64;
+        let fresh = self.reserve * added / count(ACCOUNTS.len() as u64);
         self.reserve -= self.reserve * added;
         for (account, wealth) in ACCOUNTS.iter().zip(&mut self.accounts) {
             *wealth += fresh;
