@@ -2,9 +2,11 @@
 //!
 //! Indicators are ratios of good events to all events, read from counters. [`window`] takes the events
 //! between two scrapes out of them, [`verdict`] judges the candidate by them: [`trial`] and [`wealth`] prove a
-//! regression, `doubt` withholds a pass. [`share`] tells whether the traffic is split as the route says.
+//! regression, `doubt` withholds a pass. [`share`] tells whether the traffic is split as the route says,
+//! and [`power`], before a rollout, whether the gates will have enough to go by.
 
 mod doubt;
+pub mod power;
 mod real;
 pub mod share;
 pub mod trial;

@@ -75,7 +75,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
         silence: evidence.silence(now),
     };
     let proof = proof(plan);
-    let mut trials: Vec<Trial> = plan.slos.iter().map(|slo| terms(slo, proof)).collect();
+    let mut trials = trials(plan);
     let mut answers = Trial::new(Terms {
         allowed: TOLERATED_SLOW,
         stated: false,
@@ -90,6 +90,12 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
     let slos = plan.slos.iter().zip(&trials).enumerate();
     let findings = slos.map(|(index, (slo, trial))| case.finding(index, slo, trial, proof));
     findings.chain(case.unanswered(&answers, proof)).collect()
+}
+
+/// The trials of a plan's SLOs, in their order, without evidence yet.
+pub(super) fn trials(plan: &Plan) -> Vec<Trial> {
+    let proof = proof(plan);
+    plan.slos.iter().map(|slo| terms(slo, proof)).collect()
 }
 
 /// The evidence that is proof: false alarms are divided among the SLOs and the answers.
