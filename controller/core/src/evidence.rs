@@ -1,17 +1,25 @@
 //! What the metrics say of a candidate, and what follows from it.
 //!
 //! Indicators are ratios of good events to all events, read from counters. [`window`] takes the events
-//! between two scrapes out of them, [`verdict`] judges a ratio, [`share`] tells whether the traffic is
-//! split as the route says.
+//! between two scrapes out of them, [`verdict`] judges the candidate by them: [`trial`] and [`wealth`] prove a
+//! regression, `doubt` withholds a pass. [`share`] tells whether the traffic is split as the route says,
+//! and [`power`], before a rollout, whether the gates will have enough to go by.
 
+mod doubt;
+pub mod power;
+mod real;
 pub mod share;
+pub mod trial;
 pub mod verdict;
+pub mod wealth;
+pub mod why;
 pub mod window;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-pub use verdict::{Finding, Silence, Verdict, Why, judge};
+pub use verdict::{Finding, Silence, Since, Verdict, judge};
+pub use why::Why;
 pub use window::Window;
 
 use crate::{RevisionName, Time};
@@ -87,6 +95,13 @@ impl Tally {
     pub fn good_ppm(self) -> Option<u32> {
         let ppm = u128::from(self.good.min(self.total)) * 1_000_000;
         u32::try_from(ppm.checked_div(u128::from(self.total))?).ok()
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            good: self.good.saturating_add(other.good),
+            total: self.total.saturating_add(other.total),
+        }
     }
 
     fn since(self, base: Self) -> Self {

@@ -2,7 +2,7 @@
 
 use crate::Weight;
 use crate::decision::Note;
-use crate::evidence::{Finding, Verdict, Why, judge};
+use crate::evidence::{Finding, Since, Verdict, Why, judge};
 use crate::plan::Action;
 use crate::state::{Rollout, Stage};
 use crate::waiting::Waiting;
@@ -100,20 +100,16 @@ fn failure(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<(String, Option<Str
     if let Some(order) = turn.world.order("abort", &rollout.candidate) {
         return Some(("aborted by an order".to_owned(), Some(order)));
     }
-    let since = rollout.first_weight_at?;
+    let since = Since {
+        first_weight: rollout.first_weight_at?,
+        proven: rollout.proven_at,
+    };
     let evidence = &turn.world.evidence;
     if !rollout.gated || evidence.candidate.as_ref() != Some(&rollout.candidate) {
         return None;
     }
-    let silence = evidence.silence(turn.now);
-    let all = evidence.at_least_since(since);
-    let fresh = rollout.proven_at.map(|at| evidence.only_since(at));
-    turn.findings = judge(&rollout.plan, &all, fresh.as_ref(), &silence);
-    first_fail(&turn.findings).or_else(|| {
-        // An incident before may hide in the whole what the present weight shows, proven or not.
-        let present = evidence.at_least_since(rollout.weight_at);
-        first_fail(&judge(&rollout.plan, &present, None, &silence))
-    })
+    turn.findings = judge(&rollout.plan, evidence, since, turn.now);
+    first_fail(&turn.findings)
 }
 
 fn first_fail(findings: &[Finding]) -> Option<(String, Option<String>)> {

@@ -24,6 +24,29 @@ impl Evidence {
         self.from(before.or_else(|| self.samples.first()))
     }
 
+    /// The same events scrape by scrape. Where samples were thinned out, several scrapes are one: as a bet it
+    /// is as bounded as any other.
+    pub(super) fn scrapes_at_least_since(&self, since: Time) -> Vec<Window> {
+        let since = since - self.lag;
+        let base = self.samples.iter().rposition(|sample| sample.at <= since);
+        self.scrapes(base.unwrap_or(0))
+    }
+
+    /// The events of [`Evidence::only_since`], scrape by scrape.
+    pub(super) fn scrapes_only_since(&self, since: Time) -> Vec<Window> {
+        let base = self.samples.iter().position(|sample| sample.at >= since);
+        self.scrapes(base.unwrap_or(self.samples.len()))
+    }
+
+    fn scrapes(&self, base: usize) -> Vec<Window> {
+        let samples = self.samples.get(base..).unwrap_or_default();
+        let pairs = samples.windows(2).filter_map(|pair| match pair {
+            [base, last] => Some(last.after(base)),
+            _ => None,
+        });
+        pairs.collect()
+    }
+
     /// Only events after `since`. For passing: an event from before must not count.
     #[must_use]
     pub fn only_since(&self, since: Time) -> Window {
@@ -56,10 +79,17 @@ impl Evidence {
         let (Some(base), Some(last)) = (base, self.samples.last()) else {
             return Window::default();
         };
+        last.after(base)
+    }
+}
+
+impl Sample {
+    /// The events since an earlier sample.
+    fn after(&self, base: &Self) -> Window {
         Window {
-            stable: last.stable.since(&base.stable),
-            candidate: last.candidate.since(&base.candidate),
-            until: Some(last.at),
+            stable: self.stable.since(&base.stable),
+            candidate: self.candidate.since(&base.candidate),
+            until: Some(self.at),
         }
     }
 }

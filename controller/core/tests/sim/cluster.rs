@@ -59,6 +59,8 @@ impl Default for Surroundings {
 
 /// What is wrong with a template, by its number: 4 answers with errors, 5 never gets ready.
 pub(crate) const BAD: u8 = 4;
+/// The template that fails half of its requests. Scenarios alone have it.
+const HALF_BAD: u8 = 6;
 pub(crate) const CRASHING: u8 = 5;
 
 #[expect(
@@ -275,6 +277,7 @@ impl Cluster {
                 _ if down => 1.0,
                 _ if self.surroundings.incident => 0.3,
                 BAD => 0.3,
+                HALF_BAD => 0.5,
                 template if self.surroundings.broken == Some(template) => 0.3,
                 _ => 0.001,
             };

@@ -2,7 +2,7 @@
 //!
 //! `tests/scenarios/*.txt` say what happens, one event a line; the snapshot beside each says what the
 //! Canary made of it. Templates 0 to 3 are good, 4 answers three of ten requests with an error, 5 never
-//! gets ready. There are 100 requests a second and 4 pods; the steps are 5 %, 25 % and 50 %, each with a
+//! gets ready, 6 answers half with an error. There are 100 requests a second and 4 pods; the steps are 5 %, 25 % and 50 %, each with a
 //! bake of 30 s.
 
 use std::fmt::Write;
@@ -140,6 +140,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["metrics", state] => Event::Metrics(*state == "on"),
         ["waypoint", state] => Event::Waypoint(*state == "on"),
         ["block", state] => Event::Block(*state == "on"),
+        ["incident", state] => Event::Incident(*state == "on"),
         ["traffic", state] => Event::Traffic(*state == "on"),
         ["strict", state] => Event::Strict(*state == "on"),
         ["around", state] => Event::Around(*state == "on"),

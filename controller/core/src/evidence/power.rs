@@ -1,0 +1,215 @@
+//! Whether the gates can decide at all, told before a rollout starts.
+//!
+//! Two things can make gates worthless: requests so few that nothing passes before a person is called, and
+//! requests so few that users, not the gate, find the regression. Both follow from the traffic of the past and
+//! the plan. What a broken candidate would take is found by the trial that will judge it, fed with what it
+//! would meet on average: half of the candidate's events bad, none of the stable revision's.
+
+use std::fmt;
+
+use chrono::TimeDelta;
+
+use super::Tally;
+use super::real::count;
+use super::verdict::trials;
+use crate::{Plan, Step, Weight};
+
+/// No trial is followed for longer.
+const MOST_SCRAPES: u32 = 2_000;
+
+/// The requests that a Service had, of all revisions together.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Traffic {
+    /// So many...
+    pub requests: u64,
+    /// ...in this time.
+    pub over: TimeDelta,
+    /// How often they are counted.
+    pub scrape: TimeDelta,
+}
+
+/// What the gates of a plan can do with some traffic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Power {
+    per_second: f64,
+    min_requests: u64,
+    /// How long the first step waits for evidence before a person is called.
+    patience: TimeDelta,
+    /// Of each gated step.
+    steps: Vec<StepPower>,
+}
+
+/// What the gates can do at one weight, if a rollout had it from the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct StepPower {
+    weight: Weight,
+    /// Until the candidate has had `minRequests`; `None` for longer than anybody waits.
+    enough: Option<TimeDelta>,
+    /// Until a candidate that fails half of its requests has failed every SLO.
+    found: Option<TimeDelta>,
+}
+
+impl Power {
+    /// `None` where no step is gated.
+    #[must_use]
+    pub fn of(plan: &Plan, traffic: Traffic) -> Option<Self> {
+        let gated = || plan.steps.iter().filter(|step| step.is_gated());
+        let first = gated().next()?;
+        let seconds = traffic.over.as_seconds_f64();
+        let per_second = if seconds > 0.0 {
+            count(traffic.requests) / seconds
+        } else {
+            0.0
+        };
+        let of_step = |step: &Step| {
+            let weight = step.weight();
+            StepPower {
+                weight,
+                enough: enough(plan.min_requests, per_second * weight.fraction()),
+                found: found(plan, per_second, weight.fraction(), traffic.scrape),
+            }
+        };
+        Some(Self {
+            per_second,
+            min_requests: plan.min_requests,
+            patience: first.bake() + plan.inconclusive_after,
+            steps: gated().map(of_step).collect(),
+        })
+    }
+
+    /// Whether a good candidate passes the first gated step, and a broken one fails it, before a person is
+    /// called. Later steps have more requests.
+    #[must_use]
+    pub fn is_effective(&self) -> bool {
+        self.steps.first().is_some_and(|step| self.suffices(step))
+    }
+
+    fn suffices(&self, step: &StepPower) -> bool {
+        let in_time = |takes: Option<TimeDelta>| takes.is_some_and(|takes| takes <= self.patience);
+        in_time(step.enough) && in_time(step.found)
+    }
+}
+
+fn enough(requests: u64, per_second: f64) -> Option<TimeDelta> {
+    let seconds = count(requests) / per_second;
+    seconds.is_finite().then(|| whole_seconds(seconds))?
+}
+
+/// Rounded up; `None` beyond a year.
+fn whole_seconds(seconds: f64) -> Option<TimeDelta> {
+    let year = 366.0 * 86_400.0;
+    #[allow(clippy::cast_possible_truncation, reason = "a year at most")]
+    (seconds <= year).then(|| TimeDelta::seconds(seconds.ceil() as i64))
+}
+
+fn found(plan: &Plan, per_second: f64, share: f64, scrape: TimeDelta) -> Option<TimeDelta> {
+    let mut trials = trials(plan);
+    let per_scrape = per_second * scrape.as_seconds_f64();
+    // Whole events, as they come: a request every other scrape is none in one and one in the next.
+    let events = |scrapes: u32, share: f64| floor(per_scrape * share * f64::from(scrapes));
+    for scrape_number in 1..=MOST_SCRAPES {
+        let new = |share| {
+            let before = events(scrape_number - 1, share);
+            events(scrape_number, share).saturating_sub(before)
+        };
+        let (total, good) = (new(share), new(share / 2.0));
+        let others = new(1.0 - share);
+        let (candidate, stable) = (
+            Tally { good, total },
+            Tally {
+                good: others,
+                total: others,
+            },
+        );
+        for trial in &mut trials {
+            trial.scrape(candidate, stable);
+        }
+        if trials.iter().all(super::trial::Trial::is_proven) {
+            let scrapes = i32::try_from(scrape_number).ok()?;
+            return scrape.checked_mul(scrapes);
+        }
+    }
+    None
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and is never negative"
+)]
+fn floor(events: f64) -> u64 {
+    events as u64
+}
+
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(first), min) = (self.steps.first(), self.min_requests) else {
+            return Ok(());
+        };
+        if self.per_second == 0.0 {
+            return write!(f, "there were no requests, without which no gate decides");
+        }
+        let (rate, weight) = (Rate(self.per_second), first.weight);
+        write!(
+            f,
+            "at {rate}, {weight} needs {} to reach minRequests ({min}), and {} to fail a candidate of whose \
+             requests half are bad",
+            Takes(first.enough),
+            Takes(first.found),
+        )?;
+        if self.suffices(first) {
+            return Ok(());
+        }
+        let patience = Takes(Some(self.patience));
+        write!(f, "; a rollout waits {patience}, then a person is called")?;
+        if let Some(step) = self.steps.iter().skip(1).find(|step| self.suffices(step)) {
+            let (enough, found) = (Takes(step.enough), Takes(step.found));
+            write!(f, ". At {} it takes {enough} and {found}", step.weight)?;
+        }
+        Ok(())
+    }
+}
+
+/// Requests a second, or in longer time where they are fewer.
+struct Rate(f64);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            rate if rate >= 10.0 => write!(f, "{rate:.0} requests/s"),
+            rate if rate >= 1.0 => write!(f, "{rate:.1} requests/s"),
+            rate if rate * 60.0 >= 1.0 => write!(f, "{:.1} requests/min", rate * 60.0),
+            rate => write!(f, "{:.1} requests/h", rate * 3600.0),
+        }
+    }
+}
+
+/// How long something takes, in the two largest units.
+struct Takes(Option<TimeDelta>);
+
+impl fmt::Display for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(takes) = self.0 else {
+            return write!(f, "longer than anybody waits");
+        };
+        let units = [
+            (takes.num_days(), "d"),
+            (takes.num_hours() % 24, "h"),
+            (takes.num_minutes() % 60, "min"),
+            (takes.num_seconds() % 60, "s"),
+        ];
+        let largest = units.iter().position(|(number, _)| *number > 0);
+        let shown = units.get(largest.unwrap_or(3)..).unwrap_or_default();
+        let shown: Vec<String> = shown
+            .iter()
+            .take(2)
+            .enumerate()
+            .filter(|(index, (number, _))| *index == 0 || *number > 0)
+            .map(|(_, (number, unit))| format!("{number} {unit}"))
+            .collect();
+        write!(f, "{}", shown.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests;
