@@ -60,10 +60,6 @@ fn ensure(turn: &mut Turn<'_>, name: &RevisionName, replicas: u32) {
             return;
         }
     }
-    let service = revision.and_then(|revision| revision.service.as_ref());
-    if service.is_none_or(|service| service.outdated) {
-        turn.effects.push(Effect::Expose(name.clone()));
-    }
     let workload = revision.and_then(|r| r.workload.as_ref());
     // A namesake of before must be gone first.
     if workload.is_none_or(|workload| workload.replicas != replicas && !workload.going) {
@@ -71,5 +67,11 @@ fn ensure(turn: &mut Turn<'_>, name: &RevisionName, replicas: u32) {
             revision: name.clone(),
             replicas,
         });
+    }
+    // Behind the pods: a Service without any counts as one that is about to be removed, and whoever dies
+    // right behind each write would make and remove it for ever.
+    let service = revision.and_then(|revision| revision.service.as_ref());
+    if service.is_none_or(|service| service.outdated) {
+        turn.effects.push(Effect::Expose(name.clone()));
     }
 }
