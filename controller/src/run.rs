@@ -37,6 +37,8 @@ type Requests = mpsc::UnboundedReceiver<ReconcileRequest<Canary>>;
 /// # Errors
 /// When it cannot start, or a part of it ends on its own.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    // First of all: Linux ignores a SIGTERM that the first process of a container does not catch.
+    let mut told_to_stop = std::pin::pin!(told_to_stop()?);
     let (stop, stopping) = watch::channel(false);
     let (ready, is_ready) = watch::channel(false);
     let metrics = Metrics::default();
@@ -63,7 +65,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         namespace: args.namespace.as_deref(),
         absence: &absence,
     };
-    let cluster = Cluster::watch(&scope, &queue).await?;
+    let cluster = tokio::select! {
+        cluster = Cluster::watch(&scope, &queue) => cluster?,
+        () = &mut told_to_stop => return Ok(()),
+    };
     tracing::info!(after = ?started.elapsed(), "the caches are filled");
     ready.send_replace(true);
 
@@ -99,7 +104,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut terms = tokio::spawn(program.serve(cluster, requests));
     // A part that ends on its own ends all: half a controller looks healthy and is not.
     tokio::select! {
-        () = told_to_stop() => tracing::info!("told to stop"),
+        () = &mut told_to_stop => {}
         ended = &mut terms => ended.context("acting failed")??,
         ended = election.ended() => ended?,
         ended = &mut admin => return ended.context("the admin server failed")?,
@@ -275,14 +280,18 @@ fn http_client() -> anyhow::Result<reqwest::Client> {
         .context("no HTTP client")
 }
 
-async fn told_to_stop() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        tracing::warn!("SIGTERM cannot be caught: only an interrupt ends this in order");
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+/// Ready once somebody ends the program: SIGTERM or an interrupt. Both are caught from the call on.
+///
+/// # Errors
+/// If the system refuses.
+fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("an interrupt cannot be caught")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop");
+    })
 }
