@@ -52,6 +52,8 @@ pub(crate) async fn a_failing_version_is_rolled_back_and_stays_away(stage: &Stag
             .map_or(Ok(()), |_| Err("there")))
     })
     .await?;
+    // The audit log's line of the removal is written behind it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     again_changes_nothing(&scene, &v2).await?;
 
     let retried_at = load.now();
