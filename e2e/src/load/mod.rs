@@ -26,7 +26,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -199,6 +199,12 @@ impl Load {
             totals: self.log.totals(),
             recent: self.log.window(now.saturating_sub(RECENT), now),
         }
+    }
+
+    /// When it began, on the clock that others have too.
+    #[must_use]
+    pub fn began(&self) -> SystemTime {
+        SystemTime::now() - self.now()
     }
 
     /// The load's clock: time since its start, for [`Load::since`] and [`Report::window`].

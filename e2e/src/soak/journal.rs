@@ -154,6 +154,16 @@ impl Written {
         spans
     }
 
+    /// The size that somebody gave an app's Deployment twice in a row, if it was the same.
+    pub(super) fn scaled_again(&self, canary: usize) -> Option<i32> {
+        let mut sizes = self.deeds.iter().rev().filter_map(|done| match done.deed {
+            Deed::ScaleTarget(pods) if done.canary == canary => Some(pods),
+            _ => None,
+        });
+        let (last, before) = (sizes.next()?, sizes.next()?);
+        i32::try_from(last).ok().filter(|_| last == before)
+    }
+
     /// When anything other than Sluice kept an app's rollouts from going on as usual, and for `grace`
     /// afterwards.
     pub(super) fn disturbed(&self, canary: usize, grace: Duration) -> Vec<(Duration, Duration)> {

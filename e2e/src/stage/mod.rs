@@ -36,7 +36,7 @@ pub use person::EDITOR;
 pub use recording::{Life, Recording, Seen, Split, Turn};
 pub use scene::{Scene, describe, no_failure, serves};
 pub use wait::{TICK, eventually};
-pub use witness::{condition, exposure, list, says};
+pub use witness::{Exposure, condition, list, says};
 
 /// A cluster with a node and Sluice on it. Dropping it ends all of it.
 pub struct Stage {

@@ -1,6 +1,7 @@
 //! What stories look at, besides the status: conditions, Envoy, the audit log, and users.
 
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -125,18 +126,71 @@ pub fn list(events: &[audit::Event]) -> String {
     events.iter().map(line).collect::<Vec<_>>().join(", ")
 }
 
-/// How long users were exposed to a bad version: from its first bad answer to its last answer.
-///
-/// # Errors
-/// When it gave no bad answer.
-pub fn exposure(
-    ended: &[Ended],
-    version: &str,
-    is_bad: impl Fn(&Ended) -> bool,
-) -> Result<Duration> {
-    let answers = || ended.iter().filter(|ended| ended.is_from(version));
-    let first = answers().find(|answer| is_bad(answer));
-    let first = first.with_context(|| format!("no bad answer of {version} in {}", ended.len()))?;
-    let last = answers().next_back().context("no answer")?;
-    Ok(last.at.saturating_sub(first.at))
+/// How long a bad version still got requests after it was seen to be bad.
+#[derive(Debug, Clone, Copy)]
+pub struct Exposure {
+    /// From the end of its first bad answer to the last request that Envoy sent to it.
+    pub time: Duration,
+    /// How often Prometheus scraped the waypoint meanwhile.
+    pub scrapes: usize,
+}
+
+impl fmt::Display for Exposure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.time.as_secs_f64();
+        write!(f, "{seconds:.2} s, {} scrapes", self.scrapes)
+    }
+}
+
+impl Scene<'_> {
+    /// How long users of a load were exposed to a bad version. To be asked while the load's clock is
+    /// known: scrapes are on Prometheus' clock.
+    ///
+    /// # Errors
+    /// When it gave no bad answer, or Prometheus does not answer.
+    pub async fn exposure(
+        &self,
+        load_began: SystemTime,
+        ended: &[Ended],
+        version: &str,
+        is_bad: impl Fn(&Ended) -> bool,
+    ) -> Result<Exposure> {
+        let answers = || ended.iter().filter(|ended| ended.is_from(version));
+        let first = answers().find(|answer| is_bad(answer));
+        let first =
+            first.with_context(|| format!("no bad answer of {version} in {}", ended.len()))?;
+        let last = answers().map(|answer| answer.sent).max();
+        let (from, to) = (first.at, last.context("no answer")?);
+        let scrapes = self.scrapes(load_began + from, load_began + to).await?;
+        Ok(Exposure {
+            time: to.saturating_sub(from),
+            scrapes,
+        })
+    }
+
+    /// How many scrapes of the waypoint began between two moments. Prometheus keeps one sample of `up`
+    /// for each; a range in an instant query gives them as they are.
+    async fn scrapes(&self, from: SystemTime, to: SystemTime) -> Result<usize> {
+        let seconds = |time: SystemTime| anyhow::Ok(time.duration_since(UNIX_EPOCH)?.as_secs_f64());
+        let (from, to) = (seconds(from)?, seconds(to)?);
+        let query = format!(
+            "up{{job=\"waypoints\", namespace=\"{}\"}}[5m]",
+            self.namespace
+        );
+        let url = format!("{}/api/v1/query", self.stage.cluster.prometheus_url());
+        let url = reqwest::Url::parse_with_params(&url, [("query", &query)])?;
+        let answer: Value = reqwest::get(url).await?.error_for_status()?.json().await?;
+        let samples = answer.pointer("/data/result/0/values");
+        let samples = samples.and_then(Value::as_array);
+        let samples = samples.with_context(|| format!("{query}: {answer}"))?;
+        let times = samples.iter().filter_map(|sample| sample.get(0)?.as_f64());
+        let times: Vec<f64> = times.collect();
+        // Else nothing was scraped, and nothing is shown.
+        ensure!(
+            times.iter().any(|time| *time < from) && times.iter().any(|time| *time > to),
+            "the scrapes do not span {from} to {to}: {times:?}"
+        );
+        let meanwhile = times.iter().filter(|time| (from..=to).contains(*time));
+        Ok(meanwhile.count())
+    }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use e2e::cluster::Shares;
 use e2e::load::Ended;
-use e2e::stage::{App, Scene, Stage, condition, eventually, exposure, list, says};
+use e2e::stage::{App, Scene, Stage, condition, eventually, list, says};
 use k8s_openapi::api::core::v1::Service;
 use sluice_crds::{CanaryStatus, Outcome, Phase, annotations};
 
-/// Prometheus scrapes every second.
-const THREE_SCRAPES: Duration = Duration::from_secs(3);
+/// Its first bad answer and the end of its traffic lie so many scrapes apart at most.
+const SCRAPES: usize = 3;
 const RATE: f64 = 300.0;
 /// Two scrapes like these are proof, also if one of them is short or has less than half of the answers bad.
 const SPEC: &str = "\
@@ -70,18 +70,17 @@ pub(crate) async fn a_failing_version_is_rolled_back_and_stays_away(stage: &Stag
     ensure!(end.phase == Some(Phase::Failed), "tried again: {end:?}");
     rejections(&end, &new, 2)?;
 
+    let began = load.began();
     let report = load.stop().await;
     let ended = report.ended();
     let (first, second) = ended.split_at(ended.partition_point(|ended| ended.at < retried_at));
     for (title, part) in [("the rollout", first), ("the retry", second)] {
-        let exposed = exposure(part, "v2", |answer| answer.outcome.is_failure())?;
-        println!(
-            "errors: {title} exposed users for {:.2} s",
-            exposed.as_secs_f64()
-        );
+        let is_failure = |answer: &Ended| answer.outcome.is_failure();
+        let exposed = scene.exposure(began, part, "v2", is_failure).await?;
+        println!("errors: {title} exposed users for {exposed}");
         ensure!(
-            exposed <= THREE_SCRAPES,
-            "{title}: v2 answered for {exposed:?} more"
+            exposed.scrapes <= SCRAPES,
+            "{title}: v2 was sent more for {exposed}"
         );
     }
     only_from_candidate(&ended)?;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::cluster::Shares;
-use e2e::stage::{App, Stage, condition, exposure, no_failure, says};
+use e2e::load::Ended;
+use e2e::stage::{App, Stage, condition, no_failure, says};
 use sluice_crds::Phase;
 
-/// Prometheus scrapes every second.
-const THREE_SCRAPES: Duration = Duration::from_secs(3);
+/// Its first bad answer and the end of its traffic lie so many scrapes apart at most.
+const SCRAPES: usize = 3;
 /// The threshold of the latency SLO.
 const SLOW: Duration = Duration::from_millis(250);
 /// All answers late is a hundred times what this allows, and two such scrapes are proof. At 95% it would be
@@ -53,13 +54,14 @@ pub(crate) async fn a_slow_version_is_rolled_back(stage: &Stage) -> Result<()> {
     says(&scene.events("shop").await?.join("\n"), &numbers)?;
     scene.pods_gone(&new, Duration::from_secs(15)).await?;
 
+    let began = load.began();
     let report = load.stop().await;
-    let exposed = exposure(&report.ended(), "v2", |answer| answer.latency() > SLOW)?;
-    println!(
-        "latency: users were exposed for {:.2} s",
-        exposed.as_secs_f64()
-    );
-    ensure!(exposed <= THREE_SCRAPES, "v2 answered for {exposed:?} more");
+    let is_slow = |answer: &Ended| answer.latency() > SLOW;
+    let exposed = scene
+        .exposure(began, &report.ended(), "v2", is_slow)
+        .await?;
+    println!("latency: users were exposed for {exposed}");
+    ensure!(exposed.scrapes <= SCRAPES, "v2 was sent more for {exposed}");
     no_failure(&report)?;
     scene.close().await
 }

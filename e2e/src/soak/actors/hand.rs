@@ -18,9 +18,10 @@ use crate::soak::schedule::{self, Deed};
 use crate::soak::version::{Version, is_bad};
 use crate::stage::EDITOR;
 
-/// How long somebody tries again before it counts as the cluster's failure. An API server that
-/// comes back needs a few seconds more than its outage.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// How long somebody tries again before it counts as the cluster's failure. An API server is away for
+/// up to a minute; for up to 90 s more an old Canary waits for the mesh before it goes, and a new one
+/// before it is adopted; and a second outage may follow at once.
+const PATIENCE: Duration = Duration::from_mins(6);
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Why a deed made no sense just now; `None` when it was done.
@@ -199,6 +200,10 @@ impl Actors<'_> {
         let Some(status) = self.status(name).await? else {
             return Ok(Some("there is no Canary"));
         };
+        // Who aborts the first revision of all wants the app left as it is: nothing is to be seen then.
+        if matches!(deed, Deed::Abort) && status.stable.is_none() {
+            return Ok(Some("it is not adopted yet"));
+        }
         let rollout = status.rollout.as_ref();
         let candidate = match deed {
             Deed::Retry => status.candidate.filter(|_| rollout.is_none()),
