@@ -6,7 +6,7 @@
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
 //! grow, `balance` makes the counts of one rollout of them, `timeline` keeps them, `book` knows who
 //! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a source of its
-//! own, through the same ledger.
+//! own, through the same ledger. `own` reads the queries that a user wrote.
 //!
 //! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
@@ -18,6 +18,7 @@ mod callers;
 mod counters;
 mod fetch;
 mod ledger;
+mod own;
 mod problem;
 mod query;
 mod reader;
@@ -33,6 +34,7 @@ use sluice_core::{Indicator, RevisionName, Slo};
 use sluice_crds::{Canary, OtlpNames, Source};
 
 pub use callers::Workload;
+pub use own::{Own, Queries, Range};
 pub use reader::Reader;
 pub use server::{Secrets, Server};
 pub use source::{NoBucket, buckets_ms, check_threshold};
@@ -44,7 +46,7 @@ pub const USER_AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));
 pub type Key = ObjectRef<Canary>;
 
 /// What one rollout wants to have read.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Subscription {
     /// Whom to ask.
     pub server: Server,
@@ -62,6 +64,8 @@ pub struct Subscription {
     pub candidate: RevisionName,
     /// What to count of each.
     pub slos: Vec<Slo>,
+    /// How to count those that the source does not.
+    pub own: Vec<Own>,
     /// The waypoints of the Service. Whoever else connects to the candidate's pods goes around them;
     /// nobody is looked for where this is empty.
     pub waypoints: BTreeSet<Workload>,
@@ -113,7 +117,7 @@ impl Subscription {
     fn thresholds(&self) -> impl Iterator<Item = u64> {
         self.slos.iter().filter_map(|slo| match slo.indicator {
             Indicator::Latency { threshold_ms } => Some(threshold_ms),
-            Indicator::Availability => None,
+            Indicator::Availability | Indicator::Events | Indicator::Value => None,
         })
     }
 }

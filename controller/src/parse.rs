@@ -10,6 +10,7 @@ pub mod plan;
 pub mod revisions;
 pub mod state;
 pub mod target;
+pub mod template;
 pub mod workload;
 pub mod world;
 

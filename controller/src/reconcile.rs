@@ -123,7 +123,7 @@ async fn look(
 
     // Observe.
     let stored = canary.status.clone().unwrap_or_default();
-    let observed = Observed::collect(&context.caches, canary);
+    let observed = Observed::collect(&context.caches, canary, &context.home);
     let uid = observed.canary.metadata.uid.as_deref();
     memory.recall(uid, &stored, now);
 
@@ -154,6 +154,7 @@ async fn look(
             context,
             key,
             &scene,
+            judged(memory, &sections),
             parsed.as_ref().map(|_| ()).err(),
             identified.as_ref(),
         )
@@ -210,7 +211,8 @@ async fn look(
     context
         .metrics
         .decided(&observed.namespace, &observed.name, &decision);
-    let wanted = subscription::of(&observed, &memory.state, &sections, &context.home);
+    let judged = judged(memory, &sections);
+    let wanted = subscription::of(&observed, &memory.state, &sections, judged, &context.home);
     context.reader.subscribe(key.clone(), wanted);
     let told = memory.refused.clone();
     let wait = report::progress(&writer, &observed, &decision, memory, &stored, told, now).await?;
@@ -248,15 +250,19 @@ fn world(
     context: &Context,
     key: &ObjectRef<Canary>,
     scene: &Scene<'_>,
+    judged: &PolicySpec,
     plan_error: Option<&parse::plan::PlanError>,
     identified: Option<&Identified>,
 ) -> World {
     let observed = scene.observed;
-    let blocked = parse::blockers::find(observed, plan_error.map_or(Ok(()), Err));
+    let blocked = parse::blockers::find(observed, judged, plan_error.map_or(Ok(()), Err));
     let route = parse::world::live_route(observed, |read| apply::effects::rendered(scene, read));
     let mut evidence = context.reader.evidence(key);
     if sections(observed).metrics.is_none() {
         evidence.problem = Some(subscription::NO_ADDRESS.to_owned());
+    }
+    for (slo, error) in subscription::unaskable(observed, judged) {
+        evidence.gaps.insert(slo.to_owned(), error.to_string());
     }
     let waivers = &observed.canary.spec.waivers;
     if waivers.contains(&Waiver::AroundWaypoint) {
@@ -290,6 +296,15 @@ fn plan_in_force(
             .last_plan()
             .unwrap_or_else(|| context.built_in.clone()),
     }
+}
+
+/// The sections that a rollout is held to: those that it started with, else those that the next one would.
+fn judged<'a>(memory: &'a Memory, sections: &'a PolicySpec) -> &'a PolicySpec {
+    let pinned = memory
+        .pinned
+        .as_ref()
+        .filter(|_| memory.state.rollout.is_some());
+    pinned.map_or(sections, |pinned| &pinned.sections)
 }
 
 /// Whether a rollout starts, and if so, whether it goes back.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use sluice_core::State;
+use sluice_core::{RevisionName, State};
 use sluice_crds::{PolicyKind, PolicySpec, Source, Waiver};
 
 use crate::evidence::{Server, Subscription, Workload};
 use crate::observe::Observed;
-use crate::observe::observed::Policy;
+use crate::observe::observed::{Policy, parent_name};
 use crate::parse::plan;
+use crate::parse::template::{self, TemplateError, Variables};
 use crate::render::mesh;
 
 /// What to tell a person whose policy names no server.
@@ -17,18 +18,26 @@ pub const NO_ADDRESS: &str = "spec.metrics.address is set neither in the Canary 
 /// The measurements that a gated rollout needs. Where they are read is as the policy says now: what is
 /// judged is pinned with the rollout, a wrong address is not.
 ///
-/// `own` is the namespace that Sluice runs in.
+/// `judged` are the pinned sections, of whose SLOs the templates are read as they are now. `own` is the namespace that Sluice runs in.
 #[must_use]
 pub fn of(
     observed: &Observed,
     state: &State,
     sections: &PolicySpec,
+    judged: &PolicySpec,
     own: &str,
 ) -> Option<Subscription> {
     let rollout = state.rollout.as_ref().filter(|rollout| rollout.gated)?;
     let metrics = sections.metrics.as_ref()?;
     let spec = &observed.canary.spec.policy;
     let secrets = secrets_of(&observed.policy, spec, &observed.namespace, own);
+    let variables = variables(observed, state.stable.as_ref(), sections);
+    let slos = judged.slos.iter().flatten();
+    let queries = slos.filter_map(|slo| {
+        let candidate = rollout.candidate.as_str();
+        // What cannot be asked for is not counted: see unaskable.
+        template::own(slo, &observed.templates, &variables, candidate).ok()?
+    });
     Some(Subscription {
         server: Server::new(metrics, secrets),
         names: metrics.otlp_names.unwrap_or_default(),
@@ -38,8 +47,41 @@ pub fn of(
         stable: state.stable.clone(),
         candidate: rollout.candidate.clone(),
         slos: rollout.plan.slos.clone(),
+        own: queries.collect(),
         waypoints: waypoints(observed),
     })
+}
+
+/// The SLOs that cannot be asked for, and why.
+pub fn unaskable<'a>(
+    observed: &'a Observed,
+    judged: &'a PolicySpec,
+) -> impl Iterator<Item = (&'a str, TemplateError)> {
+    let variables = variables(observed, None, judged);
+    let slos = judged.slos.iter().flatten();
+    slos.filter_map(move |slo| {
+        // Which revisions there will be does not matter to what can be wrong.
+        let found = template::own(slo, &observed.templates, &variables, "");
+        Some((slo.name.as_str(), found.err()?))
+    })
+}
+
+/// What the variables of a Canary's templates stand for.
+#[must_use]
+pub fn variables(
+    observed: &Observed,
+    stable: Option<&RevisionName>,
+    sections: &PolicySpec,
+) -> Variables {
+    let canary = &observed.canary;
+    template::variables(
+        &observed.namespace,
+        &observed.name,
+        &canary.spec.target_ref.name,
+        parent_name(canary),
+        stable.map(RevisionName::as_str).unwrap_or_default(),
+        plan::interval(sections),
+    )
 }
 
 /// The namespace of the Secrets that credentials name: that of the object which does. A Canary must not reach with

@@ -131,6 +131,8 @@ names! {
         NameTaken,
         /// The policy named does not exist.
         PolicyNotFound,
+        /// An SLO names a `MetricTemplate` that does not exist.
+        TemplateNotFound,
         /// The spec or the policy says something that cannot be done.
         InvalidSpec,
         /// The rollout made no progress for too long.

@@ -38,7 +38,7 @@ pub use policy::{
 pub use quantity::{Duration, DurationError, Percent, PercentError};
 pub use rollout::{Evidence, Rollout, Verdict};
 pub use route::{RouteRule, RouteTemplate};
-pub use slo::{Availability, Latency, Slo};
+pub use slo::{Availability, Events, Latency, Slo, ValueRange};
 pub use status::{Adoption, CanaryStatus, Draining, HistoryEntry, Outcome, Phase, Restored};
 pub use step::Step;
 

@@ -1,6 +1,7 @@
 //! Service level objectives: what a candidate is judged by.
 
 use kube::KubeSchema;
+use kube::core::Rule;
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::{Duration, Percent, between_0_and_100, positive};
@@ -9,9 +10,11 @@ use crate::quantity::{Duration, Percent, between_0_and_100, positive};
 /// must reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.availability) != has(self.latency)")
-    .message("an SLO needs exactly one indicator: availability or latency; \
-              write two SLOs to have both"))]
+#[x_kube(validation = Rule::new(
+    "[has(self.availability), has(self.latency), has(self.events), has(self.value)]\
+     .filter(one, one).size() == 1")
+    .message("an SLO needs exactly one indicator: availability, latency, events or value; \
+              write two SLOs to have two"))]
 pub struct Slo {
     /// A name for messages, events and evidence; one of a kind in the list.
     #[schemars(length(min = 1, max = 63))]
@@ -35,6 +38,15 @@ pub struct Slo {
     /// An event is a request; it is bad when it took longer than the threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+
+    /// An event is what the queries of a `MetricTemplate` count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Events>,
+
+    /// An event is a look at the value of a `MetricTemplate`, one in each window; it is bad when the
+    /// value is out of range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<ValueRange>,
 }
 
 /// The availability indicator; it has nothing to set.
@@ -50,4 +62,50 @@ pub struct Latency {
     /// histogram buckets: of a value between two, the Canary's condition names the nearest.
     #[x_kube(validation = positive("threshold must be longer than 0, as in \"250ms\""))]
     pub threshold: Duration,
+}
+
+/// Events that queries of the user's own count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Events {
+    /// The name of a `MetricTemplate` with total and one of good and bad.
+    #[schemars(length(min = 1, max = 253))]
+    pub template: String,
+}
+
+/// A value that a query of the user's own gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.min) || has(self.max)")
+    .message("a value needs min, max or both"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)")
+    .message("min must not be above max"))]
+pub struct ValueRange {
+    /// The name of a `MetricTemplate` with value.
+    #[schemars(length(min = 1, max = 253))]
+    pub template: String,
+
+    /// The least value that is good, as in "0.5".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = decimal())]
+    pub min: Option<String>,
+
+    /// The greatest value that is good, as in "250".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = decimal())]
+    pub max: Option<String>,
+
+    /// How far back the query looks, as in its "[1m]". Values of the same time say the same thing
+    /// twice, so one counts in each window.
+    #[x_kube(validation = positive("window must be longer than 0, as in \"1m\""))]
+    pub window: Duration,
+}
+
+/// A text that is a number.
+fn decimal() -> Rule {
+    Rule::new(r"self.matches('^-?[0-9]+(\\.[0-9]+)?$')")
+        .message("must be a decimal number in quotes, as in \"0.5\"")
 }

@@ -53,6 +53,7 @@ fn the_types_keep_every_field_of_a_valid_object() {
     files.extend(self::files("../examples/minimal"));
     files.extend(self::files("../examples/strict"));
     files.extend(self::files("../examples/opentelemetry"));
+    files.extend(self::files("../examples/metric-template"));
     let mut read = 0;
     for (path, text) in files {
         for object in documents(&text) {

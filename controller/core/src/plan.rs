@@ -80,6 +80,11 @@ pub enum Indicator {
         /// In milliseconds.
         threshold_ms: u64,
     },
+    /// Good is what queries of the user's own count as good.
+    Events,
+    /// An event is a look at a value, which is good within a range. There is one in each window of the query:
+    /// values that look back upon the same time are one piece of evidence.
+    Value,
 }
 
 /// What to do when a verdict stays inconclusive for too long.

@@ -117,6 +117,13 @@ pub(super) fn connections(
     Ok(rows)
 }
 
+/// The series of an answer, and their values as the server wrote them; a native histogram has none.
+pub(super) fn vector(status: u16, body: &[u8]) -> Result<Vec<(Labels, Option<String>)>, Problem> {
+    let series = elements(status, body)?.into_iter();
+    let series = series.map(|Element { metric, value }| (metric, value.map(|(_, value)| value)));
+    Ok(series.collect())
+}
+
 fn elements(status: u16, body: &[u8]) -> Result<Vec<Element>, Problem> {
     let ok = (200..300).contains(&status);
     let envelope: Envelope = match serde_json::from_slice(body) {
@@ -316,9 +323,12 @@ impl<'a> Reading<'a> {
     clippy::cast_sign_loss,
     reason = "the value is a number from 0 to 2^53"
 )]
-fn events(value: &str) -> Option<u64> {
-    let value: f64 = value.parse().ok()?;
+pub(super) fn count_of(value: f64) -> Option<u64> {
     (0.0..=MOST).contains(&value).then(|| value.round() as u64)
+}
+
+fn events(value: &str) -> Option<u64> {
+    count_of(value.parse().ok()?)
 }
 
 #[cfg(test)]

@@ -88,6 +88,8 @@ fn counts(account: Option<&Account>, subscription: &Subscription) -> Counts {
             let tally = events.within.get(&threshold_ms);
             tally.copied().unwrap_or_default()
         }
+        // Counted by queries of their own.
+        Indicator::Events | Indicator::Value => Tally::default(),
     });
     let others = events.unanswered.saturating_add(events.unreached);
     Counts {
@@ -129,6 +131,7 @@ mod tests {
                 slo("availability", Indicator::Availability),
                 slo("latency", Indicator::Latency { threshold_ms: 250 }),
             ],
+            own: vec![],
             waypoints: BTreeSet::new(),
         }
     }

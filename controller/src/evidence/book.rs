@@ -7,9 +7,10 @@ use chrono::TimeDelta;
 use sluice_core::{Evidence, Sample, Time};
 use sluice_crds::OtlpNames;
 
-use super::balance::balance;
+use super::balance::{Balance, balance};
 use super::callers::Caller;
 use super::ledger::Ledger;
+use super::own::{Account, Numbers, Own};
 use super::problem::Problem;
 use super::query::Asked;
 use super::source::{Connections, Dialect};
@@ -27,6 +28,8 @@ pub(super) struct Group {
     pub(super) server: Server,
     pub(super) source: &'static str,
     pub(super) names: OtlpNames,
+    /// The one Canary of it, if that has queries of its own: nobody else waits for their answers.
+    pub(super) alone: Option<String>,
 }
 
 /// All subscriptions.
@@ -46,8 +49,12 @@ struct Rollout {
     asked: BTreeSet<&'static str>,
     timeline: Timeline,
     problem: Option<String>,
+    /// What its own queries gave, by the SLO.
+    own: BTreeMap<String, Account>,
     /// Connections of everybody who went around the waypoint, and when a new one was seen last.
     callers: BTreeMap<Caller, (u64, Time)>,
+    /// See [`Group::alone`].
+    alone: Option<String>,
 }
 
 /// One reading: what to ask, and for whom.
@@ -66,6 +73,8 @@ pub(super) enum Wanted {
         asked: Asked,
         /// See [`super::ledger::Entries::young`].
         young: BTreeSet<Service>,
+        /// What the one member asks beside.
+        own: Vec<Own>,
     },
     /// Who connects to the pods of these.
     Callers {
@@ -88,13 +97,16 @@ impl Book {
             return changed;
         }
         self.latest += 1;
+        let alone = (!subscription.own.is_empty()).then(|| key.to_string());
         let rollout = Rollout {
             subscription,
             number: self.latest,
             asked: BTreeSet::new(),
             timeline: Timeline::default(),
             problem: None,
+            own: BTreeMap::new(),
             callers: BTreeMap::new(),
+            alone,
         };
         self.rollouts.insert(key, rollout);
         true
@@ -112,6 +124,7 @@ impl Book {
         });
         Evidence {
             callers: callers.collect(),
+            gaps: rollout.gaps(),
             candidate: Some(rollout.subscription.candidate.clone()),
             samples: rollout.timeline.samples().to_vec(),
             lag: interval,
@@ -150,10 +163,13 @@ impl Book {
                 members: Vec::new(),
             });
             match &mut round.wanted {
-                Wanted::Requests { asked, young, .. } => {
+                Wanted::Requests {
+                    asked, young, own, ..
+                } => {
                     asked.services.extend(subscription.services());
                     asked.thresholds.extend(subscription.thresholds());
                     young.extend(subscription.young());
+                    own.extend(subscription.own.iter().cloned());
                 }
                 Wanted::Callers { called, .. } => {
                     called.extend(subscription.called().map(|(_, service)| service));
@@ -199,6 +215,28 @@ impl Book {
         news
     }
 
+    /// Notes what the own queries of a round gave, in their order, before it ends.
+    pub(super) fn note_own(
+        &mut self,
+        round: &Round,
+        started: Time,
+        read: &[Result<Numbers, Problem>],
+    ) {
+        let Wanted::Requests { own, .. } = &round.wanted else {
+            return;
+        };
+        for (key, number) in &round.members {
+            let rollout = self.rollouts.get_mut(key);
+            let Some(rollout) = rollout.filter(|rollout| rollout.number == *number) else {
+                continue;
+            };
+            for (own, read) in own.iter().zip(read) {
+                let account = rollout.own.entry(own.slo.clone()).or_default();
+                account.take(own, read.as_ref(), started);
+            }
+        }
+    }
+
     /// Ends a reading that was begun at `started`; returns who has something new to look at.
     pub(super) fn end(
         &mut self,
@@ -220,7 +258,8 @@ impl Book {
                 Err(problem) => Err(problem.to_string()),
             };
             let (sample, problem) = match balance {
-                Ok(balance) => {
+                Ok(mut balance) => {
+                    rollout.add_own(&mut balance);
                     let at = rollout.covered(started);
                     let sample = Sample {
                         at,
@@ -260,6 +299,7 @@ impl Wanted {
                     ..Asked::default()
                 },
                 young: BTreeSet::new(),
+                own: Vec::new(),
             },
         }
     }
@@ -269,17 +309,39 @@ impl Rollout {
     /// What it is read with: its source, and that of its callers.
     fn groups(&self) -> impl Iterator<Item = Group> {
         let subscription = &self.subscription;
-        let group = |source, names| Group {
+        let group = |source, names, alone| Group {
             server: subscription.server.clone(),
             source,
             names,
+            alone,
         };
         let source = Dialect::of(subscription.source).name;
         let callers = subscription.called();
-        let callers = callers.map(|(metric, _)| group(metric.name, OtlpNames::default()));
-        [group(source, subscription.names)]
+        let callers = callers.map(|(metric, _)| group(metric.name, OtlpNames::default(), None));
+        [group(source, subscription.names, self.alone.clone())]
             .into_iter()
             .chain(callers)
+    }
+
+    /// Puts the events of its own queries into a balance that has none of them.
+    fn add_own(&self, balance: &mut Balance) {
+        let slos = balance
+            .stable
+            .slos
+            .iter_mut()
+            .zip(&mut balance.candidate.slos);
+        for (slo, (stable, candidate)) in self.subscription.slos.iter().zip(slos) {
+            if let Some(account) = self.own.get(&slo.name) {
+                (*stable, *candidate) = account.tallies();
+            }
+        }
+    }
+
+    /// What of its own queries is not counted at present, and why.
+    fn gaps(&self) -> BTreeMap<String, String> {
+        let accounts = self.own.iter();
+        let gaps = accounts.filter_map(|(slo, account)| Some((slo.clone(), account.gap.clone()?)));
+        gaps.collect()
     }
 
     fn is_of(&self, group: &Group) -> bool {

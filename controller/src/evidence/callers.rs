@@ -107,6 +107,7 @@ mod tests {
             stable: None,
             candidate: "web-b".into(),
             slos: vec![],
+            own: vec![],
             waypoints: BTreeSet::from([workload("mesh", "waypoint")]),
         };
         let caller = Caller {

@@ -65,6 +65,36 @@ pub(super) enum Problem {
         /// As the server wrote it.
         value: String,
     },
+    /// More than one number for one.
+    #[error("the query for the {part} gives several series, one more with {{{one}}}: sum them")]
+    Several {
+        /// Of the answer.
+        part: String,
+        /// The labels of the second.
+        one: String,
+    },
+    /// No series.
+    #[error(
+        "the query for the {part} gives no series; where that means 0, end it with \"or vector(0)\""
+    )]
+    Empty {
+        /// Of the answer.
+        part: String,
+    },
+    /// Something else than a number, or none that can be counted with.
+    #[error("the query for the {part} gives {value}")]
+    NoNumber {
+        /// Of the answer.
+        part: String,
+        /// As the server wrote it.
+        value: String,
+    },
+    /// More than all.
+    #[error("the query for the {part} gives more than that for the total")]
+    NoPart {
+        /// Of the answer.
+        part: String,
+    },
     /// Two revisions count under one name.
     #[error(
         "target_info says of {instance} that it belongs to {one} and to {other}: is service.instance.id unique?"

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use futures::future::join_all;
 use parking_lot::Mutex;
 use sluice_core::Evidence;
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use super::answer;
 use super::book::{Book, Group, Wanted};
 use super::fetch::{Answer, fetch};
 use super::ledger::Ledger;
+use super::own::{Numbers, Own, numbers};
 use super::problem::Problem;
 use super::query::{self, promql};
 use super::{Key, Secrets, Server, Subscription};
@@ -162,14 +164,27 @@ impl Reader {
                 return;
             };
             let started = Utc::now();
-            let reading = self
-                .read(
-                    (&group.server, &mut door),
-                    &round.wanted,
-                    interval,
-                    &mut ledger,
-                )
-                .await;
+            let http = door.open(&group.server, &self.shared).await;
+            let asked = Asking {
+                http: http.as_ref(),
+                server: &group.server,
+                interval,
+            };
+            let own = match &round.wanted {
+                Wanted::Requests { own, .. } => own.as_slice(),
+                Wanted::Callers { .. } => &[],
+            };
+            // At once: what is compared should be of the same time.
+            let (reading, own) = tokio::join!(
+                self.read(asked, &round.wanted, &mut ledger),
+                join_all(own.iter().map(|own| self.numbers(asked, own))),
+            );
+            if let Err(Problem::Refused {
+                status: 401 | 403, ..
+            }) = reading
+            {
+                door.close();
+            }
             if let Err(problem) = &reading {
                 let (address, source) = (&group.server.address, group.source);
                 tracing::debug!(address, source, %problem, "reading the metrics failed");
@@ -177,6 +192,7 @@ impl Reader {
             let reading = reading.as_ref().map(|()| &ledger);
             let keys = {
                 let mut book = self.shared.book.lock();
+                book.note_own(&round, started, &own);
                 match round.wanted {
                     Wanted::Requests { .. } => book.end(round, started, reading),
                     // Without these metrics nobody is looked for.
@@ -192,32 +208,41 @@ impl Reader {
     /// Books one reading into the ledger.
     async fn read(
         &self,
-        (server, door): (&Server, &mut Door),
+        asking: Asking<'_>,
         wanted: &Wanted,
-        interval: Duration,
         ledger: &mut Ledger,
     ) -> Result<(), Problem> {
         let query = match wanted {
             Wanted::Requests { dialect, asked, .. } => promql(dialect, asked),
             Wanted::Callers { metric, called } => query::connections(metric, called),
         };
-        let limit = interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        let answer = self.ask(asking, &query).await;
+        let booked = answer.and_then(|answer| self.book(wanted, asking.interval, ledger, &answer));
+        self.failed(&booked);
+        booked
+    }
+
+    /// Reads a user's own query.
+    async fn numbers(&self, asking: Asking<'_>, own: &Own) -> Result<Numbers, Problem> {
+        let answer = self.ask(asking, &own.promql()).await;
+        let numbers = answer.and_then(|(status, body)| numbers(status, &body));
+        self.failed(&numbers);
+        numbers
+    }
+
+    async fn ask(&self, asking: Asking<'_>, query: &str) -> Result<Answer, Problem> {
+        let server = asking.server;
+        let limit = asking.interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
         let limit = server.timeout.unwrap_or(limit);
-        let answer = match door.open(server, &self.shared).await {
-            Ok(http) => {
-                self.shared.queries.fetch_add(1, Ordering::Relaxed);
-                fetch(&http, &server.address, &query, limit).await
-            }
-            Err(problem) => Err(problem),
-        };
-        if let Ok((401 | 403, _)) = answer {
-            door.close();
-        }
-        let booked = answer.and_then(|answer| self.book(wanted, interval, ledger, &answer));
-        if booked.is_err() {
+        let http = asking.http.map_err(Problem::clone)?;
+        self.shared.queries.fetch_add(1, Ordering::Relaxed);
+        fetch(http, &server.address, query, limit).await
+    }
+
+    fn failed<T>(&self, read: &Result<T, Problem>) {
+        if read.is_err() {
             self.shared.failures.fetch_add(1, Ordering::Relaxed);
         }
-        booked
     }
 
     fn book(
@@ -232,6 +257,7 @@ impl Reader {
                 dialect,
                 asked,
                 young,
+                own: _,
             } => {
                 let mut entries = answer::rows(dialect, asked, *status, body)?;
                 if !self.mesh_was_behind(interval) {
@@ -248,6 +274,14 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Whom to ask, and how.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    http: Result<&'a reqwest::Client, &'a Problem>,
+    server: &'a Server,
+    interval: Duration,
 }
 
 /// The client for one server, which is made anew now and then: Secrets are rotated.

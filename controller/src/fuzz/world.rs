@@ -43,6 +43,7 @@ fn observed(value: &Value) -> Option<Observed> {
     let canary: Canary = read(value.get("canary")?)?;
     Some(Observed {
         policy: Policy::BuiltIn,
+        templates: BTreeMap::new(),
         target: all(value, "target").pop(),
         parent: all(value, "parent").pop(),
         other_services: all(value, "parent"),
@@ -84,7 +85,7 @@ fn a_reconcile_without_its_cluster() {
         let identified = target::identify(&observed, &known);
         let sections = plan::resolve(&observed.canary.spec.policy, None);
         let parsed = plan::parse(&sections);
-        let blocked = blockers::find(&observed, parsed.as_ref().map(|_| ()));
+        let blocked = blockers::find(&observed, &sections, parsed.as_ref().map(|_| ()));
         let scene = Scene {
             observed: &observed,
             known: &known,

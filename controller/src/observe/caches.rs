@@ -20,7 +20,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use sluice_crds::{Canary, CanaryPolicy, ClusterCanaryPolicy, labels};
+use sluice_crds::{Canary, CanaryPolicy, ClusterCanaryPolicy, MetricTemplate, labels};
 use tokio::task::JoinSet;
 
 use super::absence::Absence;
@@ -42,6 +42,8 @@ pub struct Caches {
     pub policies: Store<CanaryPolicy>,
     /// Cluster-wide policies.
     pub cluster_policies: Store<ClusterCanaryPolicy>,
+    /// Queries of users' own, of all namespaces: some are for all.
+    pub templates: Store<MetricTemplate>,
     /// All Deployments: targets and revisions.
     pub deployments: Store<DynamicObject>,
     /// All `PodTemplate`s: targets and snapshots.
@@ -124,6 +126,11 @@ impl Caches {
             any(),
             |_| (),
         );
+        let (templates, template_watch) = cache(
+            Api::<MetricTemplate>::all(scope.client.clone()),
+            any(),
+            |template| template.managed_fields_mut().clear(),
+        );
         let (deployments, deployment_watch) =
             dynamic_cache(scope, &kinds::deployment(), kinds::trim_deployment);
         let (pod_templates, pod_template_watch) =
@@ -148,6 +155,7 @@ impl Caches {
             canaries,
             policies,
             cluster_policies,
+            templates,
             deployments,
             pod_templates,
             services,
@@ -177,6 +185,8 @@ impl Caches {
         tell.spawn(cluster_policy_watch, |_: &ClusterCanaryPolicy| {
             Concerns::All
         });
+        // Its namespace may be the one whose templates are for all; edits are rare.
+        tell.spawn(template_watch, |_: &MetricTemplate| Concerns::All);
         tell.spawn(deployment_watch, |object: &DynamicObject| {
             Concerns::template(object)
         });
@@ -224,6 +234,7 @@ impl Caches {
             .wait_until_ready()
             .await
             .context(ENDED)?;
+        self.templates.wait_until_ready().await.context(ENDED)?;
         self.deployments.wait_until_ready().await.context(ENDED)?;
         self.pod_templates.wait_until_ready().await.context(ENDED)?;
         self.services.wait_until_ready().await.context(ENDED)?;

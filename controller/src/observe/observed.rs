@@ -10,7 +10,9 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
-use sluice_crds::{Canary, PolicyKind, PolicyRef, PolicySpec, TargetKind, labels};
+use sluice_crds::{
+    Canary, MetricTemplateSpec, PolicyKind, PolicyRef, PolicySpec, TargetKind, labels,
+};
 
 use super::caches::{Caches, of_canary};
 use super::kinds;
@@ -31,6 +33,8 @@ pub struct Observed {
     pub name: String,
     /// The policy that it follows.
     pub policy: Policy,
+    /// The `MetricTemplate`s that it may name, by name.
+    pub templates: BTreeMap<String, MetricTemplateSpec>,
     /// The template source; `None` when it is gone or going.
     pub target: Option<Arc<DynamicObject>>,
     /// The Service that clients call; `None` when it is gone or going.
@@ -82,9 +86,9 @@ pub enum Policy {
 }
 
 impl Observed {
-    /// Collects what a Canary depends on.
+    /// Collects what a Canary depends on. `home` is the namespace that Sluice runs in.
     #[must_use]
-    pub fn collect(caches: &Caches, canary: Arc<Canary>) -> Self {
+    pub fn collect(caches: &Caches, canary: Arc<Canary>, home: &str) -> Self {
         let namespace = canary.namespace().unwrap_or_default();
         let name = canary.name_any();
         let beside = |labels: &BTreeMap<String, String>| label(labels, labels::CANARY).is_none();
@@ -109,6 +113,7 @@ impl Observed {
         let routes = caches.routes.state_filter(ours);
         Self {
             policy: Policy::of(caches, &canary),
+            templates: templates(caches, &namespace, home),
             target: target(caches, &canary, &namespace),
             parent: parent.clone(),
             other_services: caches.services.state_filter(others),
@@ -181,6 +186,17 @@ fn copies(caches: &Caches, namespace: &str, canary: &str) -> Vec<Setting> {
     };
     let kinds = [Optional::DestinationRule, Optional::BackendTlsPolicy];
     kinds.into_iter().flat_map(of_kind).collect()
+}
+
+/// The templates of these namespaces; of two with one name that of the first.
+fn templates(caches: &Caches, namespace: &str, home: &str) -> BTreeMap<String, MetricTemplateSpec> {
+    let of = |namespace: &str| {
+        let here = |own: Option<String>| own.as_deref() == Some(namespace);
+        let found = caches.templates.state_filter(|one| here(one.namespace()));
+        let found = found.into_iter();
+        found.map(|template| (template.name_any(), template.spec.clone()))
+    };
+    of(home).chain(of(namespace)).collect()
 }
 
 fn namespace_labels(caches: &Caches, namespace: &str) -> Option<BTreeMap<String, String>> {

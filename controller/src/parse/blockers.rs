@@ -7,20 +7,27 @@ mod routes;
 mod virtual_services;
 
 use sluice_core::Blocked;
-use sluice_crds::{Reason, Waiver, labels};
+use sluice_crds::{PolicySpec, Reason, Waiver, labels};
 
 use crate::observe::Observed;
 use crate::observe::observed::{Policy, parent_name};
 use crate::render::mentions::Place;
 use crate::render::service;
+use crate::subscription;
 
 use super::plan::{self, PlanError};
+use super::template::TemplateError;
 
-/// The first thing that is wrong, if anything is.
+/// The first thing that is wrong, if anything is. `judged` are the sections that the rollout is held to.
 #[must_use]
-pub fn find(observed: &Observed, plan: Result<(), &PlanError>) -> Option<Blocked> {
+pub fn find(
+    observed: &Observed,
+    judged: &PolicySpec,
+    plan: Result<(), &PlanError>,
+) -> Option<Blocked> {
     missing_policy(observed)
         .or_else(|| plan.err().map(|error| invalid(observed, error)))
+        .or_else(|| template(observed, judged))
         .or_else(|| parent(observed))
         .or_else(|| half_strict(observed))
         .or_else(|| danger(observed))
@@ -98,6 +105,16 @@ fn invalid(observed: &Observed, error: &PlanError) -> Blocked {
         _ => format!("Canary {}: {error}", observed.name),
     };
     blocked(Reason::InvalidSpec, message)
+}
+
+/// An SLO names a template that is not there, or that cannot be asked.
+fn template(observed: &Observed, judged: &PolicySpec) -> Option<Blocked> {
+    let (slo, error) = subscription::unaskable(observed, judged).next()?;
+    let reason = match error {
+        TemplateError::Missing(_) => Reason::TemplateNotFound,
+        _ => Reason::InvalidSpec,
+    };
+    Some(blocked(reason, format!("SLO {slo}: {error}")))
 }
 
 fn parent(observed: &Observed) -> Option<Blocked> {

@@ -107,6 +107,8 @@ fn slos(sections: &PolicySpec) -> Result<Vec<Slo>, PlanError> {
             .map(|o| percent(&field("objective"), o))
             .transpose()?;
         let indicator = match &slo.latency {
+            None if slo.events.is_some() => Indicator::Events,
+            None if slo.value.is_some() => Indicator::Value,
             None => Indicator::Availability,
             Some(latency) => {
                 let name = field("latency.threshold");
@@ -168,6 +170,8 @@ mod tests {
             objective: None,
             availability: None,
             latency,
+            events: None,
+            value: None,
         };
         resolve(
             &PolicySpec {

@@ -211,7 +211,7 @@ fn inconclusive(why: &Why) -> Reason {
     match why {
         Why::NoData(_) | Why::NothingCounted { .. } => Reason::MetricsUnavailable,
         Why::NoTraffic { .. } => Reason::NoTraffic,
-        Why::TooFewRequests { .. } => Reason::TooFewRequests,
+        Why::TooFewRequests { .. } | Why::TooFewValues { .. } => Reason::TooFewRequests,
         Why::NoComparison { .. } => Reason::NothingToCompare,
         Why::Unclear { .. } => Reason::EvidenceUnclear,
         Why::Incident { .. } => Reason::IncidentElsewhere,

@@ -20,6 +20,7 @@ mod guarded_metrics;
 mod idle;
 mod latency;
 mod many_pushes;
+mod metric_template;
 mod metrics_outage;
 mod names;
 mod never_ready;
@@ -140,6 +141,7 @@ const STORIES: &[Story] = &[
     story!(status_lost::a_rejection_stays, alone: true),
     story!(status_lost::at_every_step_no_traffic_moves, alone: true),
     story!(two_controllers::whatever_becomes_of_one_the_other_goes_on, alone: true),
+    story!(metric_template::judges_by_its_own_counters),
     story!(sources::cilium_hubble_by_a_stand_in_exporter),
     story!(sources::istio_sidecar_by_a_stand_in_exporter),
     story!(sources::otel_http_by_target_info_and_its_own_names),

@@ -124,14 +124,14 @@ async fn judged(scene: &Scene<'_>, app: &App, more: &str) -> Result<()> {
     Ok(())
 }
 
-async fn rollout(scene: &Scene<'_>, app: &App, more: &str) -> Result<e2e::load::Load> {
+pub(crate) async fn rollout(scene: &Scene<'_>, app: &App, more: &str) -> Result<e2e::load::Load> {
     scene.deploy(app).await?;
     let load = scene.load(&app.name, 8080, RATE).await?;
     scene.adopt(app, more).await?;
     Ok(load)
 }
 
-async fn promoted(scene: &Scene<'_>, app: &App) -> Result<()> {
+pub(crate) async fn promoted(scene: &Scene<'_>, app: &App) -> Result<()> {
     scene.deploy(app).await?;
     let end = scene.outcome(app, ENOUGH).await?;
     serves(&end, &scene.revision_of(app).await?)?;

@@ -5,6 +5,8 @@
 //! good, which nobody can give; it says that enough requests were seen since the present weight is in
 //! force and that they leave no doubt ([`super::doubt`]).
 
+use std::collections::BTreeMap;
+
 use super::doubt::{Comparison, Doubt};
 use super::trial::{Terms, Trial};
 use super::{Evidence, Tally, Why, Window};
@@ -15,6 +17,8 @@ const FALSE_ALARMS: u32 = 100;
 /// With so much evidence against it, nothing passes. Of innocent candidates one in three gets so far at any
 /// time, far fewer at the time when they could pass.
 const DOUBTFUL: f64 = 3.0;
+/// A value was looked at too rarely to pass below this many windows.
+const FEWEST_VALUES: u64 = 3;
 /// An incident is over when nothing was left of it in so many scrapes: at 15 s, for two minutes.
 const INCIDENT_SCRAPES: usize = 8;
 /// Without an objective, what is forgiven of a candidate: of its answers one in a thousand may be bad...
@@ -73,6 +77,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
             .proven
             .map_or_else(Vec::new, |at| evidence.scrapes_only_since(at)),
         silence: evidence.silence(now),
+        gaps: &evidence.gaps,
     };
     let proof = proof(plan);
     let mut trials = trials(plan);
@@ -108,7 +113,7 @@ fn proof(plan: &Plan) -> u32 {
 
 fn terms(slo: &Slo, proof: u32) -> Trial {
     let tolerated = match slo.indicator {
-        Indicator::Availability => TOLERATED,
+        Indicator::Availability | Indicator::Events | Indicator::Value => TOLERATED,
         Indicator::Latency { .. } => TOLERATED_SLOW,
     };
     let allowed = |ppm: u32| f64::from(1_000_000_u32.saturating_sub(ppm)) / 1e6;
@@ -129,6 +134,7 @@ struct Case<'a> {
     fresh: Option<Window>,
     fresh_scrapes: Vec<Window>,
     silence: Silence,
+    gaps: &'a BTreeMap<String, String>,
 }
 
 impl Case<'_> {
@@ -137,7 +143,12 @@ impl Case<'_> {
         let whole = compare(&self.scrapes, index);
         let verdict = if trial.is_proven() {
             let stable = whole.is_relative().then_some(stable);
-            Verdict::Fail(explain(slo.objective_ppm, candidate, stable))
+            let what = match slo.indicator {
+                Indicator::Availability | Indicator::Latency { .. } => "requests",
+                Indicator::Events => "events",
+                Indicator::Value => "values",
+            };
+            Verdict::Fail(explain(what, slo.objective_ppm, candidate, stable))
         } else {
             match self.obstacle(index, slo, &whole, trial) {
                 Some(why) => Verdict::Inconclusive(why),
@@ -160,18 +171,31 @@ impl Case<'_> {
         let Some(fresh) = self.fresh.as_ref().filter(|_| !self.silence.stale) else {
             return Some(Why::NoData(self.silence.problem.clone()));
         };
+        if let Some(gap) = self.gaps.get(&slo.name) {
+            return Some(Why::NoData(Some(gap.clone())));
+        }
         let (all, requests) = (&self.all, fresh.candidate.requests);
         if requests == 0 {
             let anywhere = all.stable.requests > 0 || all.candidate.requests > 0;
             return Some(Why::NoTraffic { anywhere });
         }
         let candidate = fresh.candidate.slo(index);
+        let is_value = slo.indicator == Indicator::Value;
+        if candidate.total < FEWEST_VALUES && is_value {
+            let (slo, have) = (slo.name.clone(), candidate.total);
+            let need = FEWEST_VALUES;
+            return Some(Why::TooFewValues { slo, have, need });
+        }
         if candidate.total == 0 {
             let slo = slo.name.clone();
             return Some(Why::NothingCounted { slo, requests });
         }
         let counted = all.candidate.slo(index);
-        let have = all.candidate.requests.min(counted.total);
+        let have = if is_value {
+            all.candidate.requests
+        } else {
+            all.candidate.requests.min(counted.total)
+        };
         let need = self.plan.min_requests;
         if have < need {
             return Some(Why::TooFewRequests { have, need });
@@ -189,8 +213,10 @@ impl Case<'_> {
         let over_time = [whole, &fresh].into_iter();
         let over_time = over_time.filter_map(|comparison| comparison.doubt(slo.objective_ppm));
         let incident = latest.doubt(slo.objective_ppm);
+        // Too little of late to tell that it is over: values and rare events are few.
+        let unknown = !latest.is_relative();
         over_time
-            .filter(|doubt| !matches!(doubt, Doubt::Incident))
+            .filter(|doubt| unknown || !matches!(doubt, Doubt::Incident))
             .chain(incident.filter(|doubt| matches!(doubt, Doubt::Incident)))
             .chain((trial.evidence() >= DOUBTFUL).then_some(Doubt::Worse))
             .next()
@@ -207,7 +233,7 @@ impl Case<'_> {
             stable,
             evidence: whole_number(trial.evidence()),
             proof: proof.into(),
-            verdict: Verdict::Fail(explain(None, candidate, Some(stable))),
+            verdict: Verdict::Fail(explain("requests", None, candidate, Some(stable))),
         })
     }
 }
@@ -238,7 +264,12 @@ impl Evidence {
     }
 }
 
-fn explain(objective_ppm: Option<u32>, candidate: Tally, stable: Option<Tally>) -> String {
+fn explain(
+    what: &str,
+    objective_ppm: Option<u32>,
+    candidate: Tally,
+    stable: Option<Tally>,
+) -> String {
     let (good, total, share) = (candidate.good, candidate.total, percent(candidate));
     let objective = objective_ppm.map(|ppm| {
         let objective = percent(Tally {
@@ -249,7 +280,7 @@ fn explain(objective_ppm: Option<u32>, candidate: Tally, stable: Option<Tally>) 
     });
     let compared = stable.map(|stable| format!(", the stable revision had {}", percent(stable)));
     format!(
-        "{good} of {total} requests were good ({share}){}{}",
+        "{good} of {total} {what} were good ({share}){}{}",
         objective.unwrap_or_default(),
         compared.unwrap_or_default()
     )

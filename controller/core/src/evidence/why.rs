@@ -25,6 +25,15 @@ pub enum Why {
         /// `minRequests`.
         need: u64,
     },
+    /// A value was looked at too rarely since the present weight is in force.
+    TooFewValues {
+        /// The SLO.
+        slo: String,
+        /// Windows with a value.
+        have: u64,
+        /// How many it takes.
+        need: u64,
+    },
     /// There is no objective, and the stable revision got too little traffic to compare with.
     NoComparison {
         /// The SLO.
@@ -71,6 +80,10 @@ impl std::fmt::Display for Why {
                     "the candidate got {have} of the {need} requests that minRequests asks"
                 )
             }
+            Self::TooFewValues { slo, have, need } => write!(
+                f,
+                "{slo}: {have} of the {need} windows that it takes at this weight are over"
+            ),
             Self::NoComparison { slo } => write!(
                 f,
                 "{slo} has no objective, and the stable revision gets too little traffic to compare"

@@ -25,6 +25,7 @@ fn subscription(candidate: &str, seconds: i64) -> Subscription {
         stable: None,
         candidate: candidate.into(),
         slos: vec![],
+        own: vec![],
         waypoints: BTreeSet::from([waypoint()]),
     }
 }
