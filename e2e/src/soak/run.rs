@@ -45,7 +45,7 @@ struct Soak<'a> {
     fleet: Fleet,
     costs: Mutex<Costs>,
     /// Violations that were told already.
-    told: Mutex<BTreeSet<Violation>>,
+    told: Mutex<BTreeSet<String>>,
 }
 
 pub(super) async fn run(args: Args, (tools, programs): (Tools, Programs)) -> Result<()> {
@@ -153,7 +153,7 @@ impl Soak<'_> {
         );
         let mut told = self.told.lock();
         for violation in violations {
-            if told.insert(violation.clone()) {
+            if told.insert(violation.to_string()) {
                 println!("  VIOLATION {violation}");
             }
         }

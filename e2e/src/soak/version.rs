@@ -56,7 +56,9 @@ impl Version {
 
     /// What Git holds of it.
     pub(super) fn app(self, name: &str) -> App {
-        let app = App::new(name, &self.tag());
+        let mut app = App::new(name, &self.tag());
+        // While pods of many apps come and go, proxies hear late of those that end: as in production.
+        app.pre_stop = Some(3);
         match self.greeting {
             Some(greeting) => app.greets(&format!("hello {greeting}")),
             None => app,

@@ -20,6 +20,8 @@ pub struct App {
     pub strict: bool,
     /// Environment of its container, as a YAML list.
     pub env: Option<String>,
+    /// Seconds that its container serves on before it is told to stop.
+    pub pre_stop: Option<u32>,
     /// More fields of its pods' spec, as YAML by name.
     pub pod: BTreeMap<String, String>,
 }
@@ -36,6 +38,7 @@ impl App {
             greeting: None,
             strict: false,
             env: None,
+            pre_stop: None,
             pod: BTreeMap::from([("terminationGracePeriodSeconds".to_owned(), "10".to_owned())]),
         }
     }
@@ -117,6 +120,10 @@ impl App {
             .collect();
         let env = self.env.as_ref().map(|env| format!("\n        env: {env}"));
         let env = env.unwrap_or_default();
+        let sleep = self.pre_stop.map(|seconds| {
+            format!("\n        lifecycle: {{preStop: {{sleep: {{seconds: {seconds}}}}}}}")
+        });
+        let sleep = sleep.unwrap_or_default();
         let mut yaml = String::new();
         let mut pod = String::new();
         for (field, value) in &self.pod {
@@ -149,7 +156,7 @@ spec:{replicas}
       - name: app
         image: demo:{tag}
         ports: [{}]
-        readinessProbe: {{httpGet: {{path: /readyz, port: {}}}, periodSeconds: 1}}{mounts}{env}
+        readinessProbe: {{httpGet: {{path: /readyz, port: {}}}, periodSeconds: 1}}{mounts}{env}{sleep}
 ---
 apiVersion: v1
 kind: Service

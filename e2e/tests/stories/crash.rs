@@ -197,11 +197,8 @@ async fn visit(stage: &Stage, first: usize) -> Result<()> {
     app.replicas = Some(2);
     // Once the route is gone, pods end as those of any Deployment do: with a `preStop` sleep no proxy hears
     // of it too late, on a machine that does six of these at once.
-    let container = "      - name: app\n";
-    let sleeps = format!("{container}        lifecycle: {{preStop: {{sleep: {{seconds: 3}}}}}}\n");
-    let yaml = app.yaml(&scene.namespace).replace(container, &sleeps);
-    ensure!(yaml.contains("preStop"), "no container in {yaml}");
-    stage.cluster.apply(&yaml).await?;
+    app.pre_stop = Some(3);
+    scene.deploy(&app).await?;
     serves_itself(scene).await?;
     let load = scene.load("shop", 8080, RATE).await?;
     let policy = lane.policy(POLICY);
