@@ -54,6 +54,8 @@ pub(crate) struct Controller {
     status: State,
     fault: Option<(Fault, u8)>,
     outage: Outage,
+    /// It dies right behind each write, and starts anew.
+    mortal: bool,
     /// Writes tried so far.
     tried: u32,
     late: Vec<Late>,
@@ -77,6 +79,7 @@ impl Controller {
             status: State::default(),
             fault: None,
             outage: Outage::None,
+            mortal: false,
             tried: 0,
             late: Vec::new(),
             untold: BTreeSet::new(),
@@ -98,6 +101,11 @@ impl Controller {
         self.outage = outage;
     }
 
+    /// From now on each write is the last of a process, or not.
+    pub(crate) fn kill_behind_writes(&mut self, on: bool) {
+        self.mortal = on;
+    }
+
     /// What is under way comes through, unless it is about something that has changed since.
     pub(crate) fn land(&mut self, cluster: &mut Cluster, audit: &mut Audit) {
         for late in std::mem::take(&mut self.late) {
@@ -115,13 +123,7 @@ impl Controller {
 
     /// The process dies and starts again, with fresh caches and what the status remembers.
     pub(crate) fn restart(&mut self, cluster: &mut Cluster, cache: &mut Cache) {
-        self.memory = self.status.clone();
-        if let Some(rollout) = &mut self.memory.rollout {
-            // The status does not keep these.
-            rollout.ready_since = None;
-            rollout.passed_at = None;
-            rollout.weight_at = cluster.now;
-        }
+        self.memory = kept(&self.status, cluster.now);
         cache.catch_up();
         cluster.world.evidence.samples.clear();
         cluster.world.evidence.callers.clear();
@@ -201,6 +203,10 @@ impl Controller {
                 audit.wrote(effect, cluster);
                 self.judged(effect, judged_before);
             }
+            if self.mortal && done.is_ok() {
+                self.restart(cluster, cache);
+                return false;
+            }
             let answer = if fault == Some(Fault::Lost) {
                 Err("no answer".to_owned())
             } else {
@@ -220,7 +226,8 @@ impl Controller {
         }
         let changed = self.memory != decision.state;
         self.memory.clone_from(&decision.state);
-        if self.status != self.memory {
+        // What it does not keep is no reason to write it.
+        if kept(&self.status, cluster.now) != kept(&self.memory, cluster.now) {
             match self.strikes() {
                 Some(Fault::Crash | Fault::Late) => {
                     self.restart(cluster, cache);
@@ -232,6 +239,11 @@ impl Controller {
                     return false;
                 }
                 Some(Fault::Lost) | None => self.status.clone_from(&self.memory),
+            }
+            if self.mortal {
+                self.told(decision);
+                self.restart(cluster, cache);
+                return false;
             }
         }
         self.told(decision);
@@ -283,4 +295,16 @@ impl Controller {
         self.fault = Some((fault, writes - 1));
         None
     }
+}
+
+/// What a status remembers of a state, as it is read at `now`.
+fn kept(state: &State, now: Time) -> State {
+    let mut state = state.clone();
+    if let Some(rollout) = &mut state.rollout {
+        rollout.ready_since = None;
+        rollout.passed_at = None;
+        rollout.weight_at = now;
+    }
+    state.contest = None;
+    state
 }

@@ -4,7 +4,7 @@
 //!
 //! | story | here |
 //! |---|---|
-//! | crash | [`Event::Crash`], [`Fault::Crash`] before any write |
+//! | crash | [`Event::Crash`], [`Fault::Crash`] before any write, [`Event::KillBehindWrites`] |
 //! | status lost | [`Event::LoseStatus`] |
 //! | two controllers | [`Fault::Late`] and [`Event::Land`]: one leads no more, and its write comes through later |
 //! | API outage | [`Event::Api`], [`Fault::Refuse`] (conflict, 429), [`Fault::Lost`], [`Event::Lag`]; for the mesh [`Event::Behind`] |
@@ -93,6 +93,11 @@ pub(crate) enum Event {
     /// The API server was away: for so many seconds the mesh may be behind.
     Behind(u8),
     Crash,
+    /// From now on the controller dies right behind each write and starts with fresh caches, or lives.
+    /// Not drawn at random: two ends differ then. A revision that was put away and is asked for again runs before
+    /// the status forgets how it drained, and is put away in turn, for ever; and whoever backdates our note on the
+    /// route brings a weight back that was taken away.
+    KillBehindWrites(bool),
     /// Crash, and the status is wiped.
     LoseStatus,
     /// After so many further writes, one goes wrong.

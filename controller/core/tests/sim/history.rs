@@ -124,6 +124,7 @@ impl History {
             }
             Event::Land => self.controller.land(cluster, &mut self.audit),
             Event::Crash => self.controller.restart(cluster, cache),
+            Event::KillBehindWrites(on) => self.controller.kill_behind_writes(on),
             Event::LoseStatus => self.controller.forget(cluster, cache),
             Event::Arm(fault, writes) => self.controller.arm(fault, writes),
             _ => event.happen(cluster),

@@ -14,12 +14,12 @@ pub(crate) fn check(cluster: &Cluster, last: Option<&Decision>) -> Result<(), (u
     match &world.target {
         None if matches!(decision.waiting, Some(Waiting::TargetMissing)) => {}
         Some(target) if stable == Some(&target.revision) => {}
+        // A person must decide, whatever Git asks for by now. The candidate has its share until then.
+        _ if is_held(decision) => return Ok(()),
         Some(target)
             if world
                 .record(&target.revision)
                 .is_some_and(Record::is_rejected) => {}
-        // A person must decide, even if Git asks for nothing any more. The candidate has its share until then.
-        _ if is_held(decision) => return Ok(()),
         _ => {
             let waiting = &decision.waiting;
             return Err((

@@ -92,15 +92,14 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
             history.cluster.surroundings.broken = Some(template);
             Event::CatchUp
         }
-        ["edit-route", revision] => {
-            let mut names = history.cluster.world.revisions.keys();
-            let index = names.position(|name| name.as_str() == *revision)?;
-            Event::EditRoute(Edit::Whole(u8::try_from(index).ok()?))
-        }
-        ["kill", revision] => {
-            let mut names = history.cluster.world.revisions.keys();
-            let index = names.position(|name| name.as_str() == *revision)?;
-            Event::KillPods(u8::try_from(index).ok()?)
+        ["edit-route", revision] => Event::EditRoute(Edit::Whole(index_of(history, revision)?)),
+        ["kill", revision] => Event::KillPods(index_of(history, revision)?),
+        ["unbind", revision] => Event::Unbind(index_of(history, revision)?),
+        // Nobody runs the controller for so many minutes.
+        ["away", minutes] => {
+            let minutes = chrono::TimeDelta::minutes(minutes.parse().ok()?);
+            history.cluster.advance(minutes);
+            Event::Crash
         }
         ["pods", "stuck"] => Event::Pods(Pods::Stuck),
         ["pods", "quick"] => Event::Pods(Pods::Quick),
@@ -109,17 +108,16 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["edit-notes", "gone"] => Event::EditNotes(Notes::Gone),
         ["force"] => Event::Force,
         ["create"] => Event::Create,
+        ["kill-behind-writes"] => Event::KillBehindWrites(true),
         ["land"] => Event::Land,
         ["parent", state] => Event::Parent(*state == "on"),
         ["delete-part", revision, part] => {
-            let mut names = history.cluster.world.revisions.keys();
-            let index = names.position(|name| name.as_str() == *revision)?;
             let part = match *part {
                 "deployment" => Part::Workload,
                 "service" => Part::Service,
                 _ => Part::Snapshot,
             };
-            Event::DeletePart(u8::try_from(index).ok()?, part)
+            Event::DeletePart(index_of(history, revision)?, part)
         }
         ["arm", fault, writes] => {
             let fault = match *fault {
@@ -166,6 +164,13 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
     };
     let result = history.happen(event);
     Some(result.map_err(|breach| breach.to_string()))
+}
+
+/// Where a revision is among all.
+fn index_of(history: &History, revision: &str) -> Option<u8> {
+    let mut names = history.cluster.world.revisions.keys();
+    let index = names.position(|name| name.as_str() == revision)?;
+    u8::try_from(index).ok()
 }
 
 /// Looked at every 5 s, as by scrapes.
