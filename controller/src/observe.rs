@@ -3,7 +3,8 @@
 //! [`kinds`] says what is watched and what of it is kept, [`caches`] keeps it, [`absence`] knows when the API
 //! server was away, [`optional`] does both for kinds that a cluster may lack, [`triggers`] tells which Canary a
 //! change concerns,
-//! [`observed`] and [`others`] collect what one Canary depends on, [`written`] knows whether the caches have seen our
+//! [`observed`] and [`others`] collect what one Canary depends on, [`stripped`] knows
+//! ours without our labels, [`written`] whether the caches have seen our
 //! own writes.
 
 pub mod absence;
@@ -14,6 +15,7 @@ pub mod observed;
 pub mod optional;
 pub mod others;
 mod pauses;
+pub mod stripped;
 pub mod triggers;
 pub mod written;
 

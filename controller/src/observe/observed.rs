@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
@@ -18,6 +19,7 @@ use super::caches::{Caches, of_canary};
 use super::kinds;
 use super::labelled::label;
 use super::others::Others;
+use super::stripped;
 use crate::render::copies::Setting;
 use crate::render::kind::Optional;
 use crate::render::mentions::Place;
@@ -99,6 +101,23 @@ impl Observed {
                 && beside(service.labels())
                 && service.name_any() != parent_name(&canary)
         };
+        let target_name = &canary.spec.target_ref.name;
+        let of_revision = |meta: &ObjectMeta, is_stripped: &dyn Fn() -> bool| {
+            let own = meta.name.as_deref().unwrap_or_default();
+            let by_name = || name::is_revision_of(target_name, own) && is_stripped();
+            let labels = meta.labels.as_ref();
+            let labelled = labels.and_then(|all| label(all, labels::CANARY));
+            here(meta.namespace.clone()) && labelled.map_or_else(by_name, |of| of == name)
+        };
+        let services = caches
+            .services
+            .state_filter(|one| of_revision(&one.metadata, &|| stripped::is_service(one)));
+        let workloads = caches
+            .deployments
+            .state_filter(|one| of_revision(&one.metadata, &|| stripped::is_workload(one)));
+        let snapshots = caches
+            .pod_templates
+            .state_filter(|one| of_revision(&one.metadata, &|| stripped::is_snapshot(one)));
         let config_maps = caches
             .config_maps
             .state_filter(|object| here(object.namespace()) && config::may_copy_config_map(object));
@@ -117,9 +136,9 @@ impl Observed {
             target: target(caches, &canary, &namespace),
             parent: parent.clone(),
             other_services: caches.services.state_filter(others),
-            snapshots: of_canary(&caches.pod_templates, &namespace, &name),
-            workloads: of_canary(&caches.deployments, &namespace, &name),
-            services: of_canary(&caches.services, &namespace, &name),
+            snapshots,
+            workloads,
+            services,
             slices: of_canary(&caches.slices, &namespace, &name),
             pods: of_canary(&caches.pods, &namespace, &name),
             others: Others::collect(caches, &Place::new(&namespace, parent_name(&canary)), &ours),

@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt as _};
 use sluice_crds::{Canary, CanaryPolicy, labels};
 
 use super::labelled::label;
-use crate::render::mentions;
+use crate::render::{mentions, name};
 
 /// Which Canaries a change concerns.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,7 +23,7 @@ pub enum Concerns {
     Namespace(String),
     /// Every one of several namespaces.
     Namespaces(BTreeSet<String>),
-    /// Those of a namespace whose target has this name.
+    /// Those of a namespace whose target, or a revision of it, has this name.
     Target(String, String),
     /// Every one.
     All,
@@ -61,7 +61,8 @@ impl Concerns {
         }
     }
 
-    /// A Deployment or `PodTemplate` is a revision's, or a target by its name.
+    /// A Deployment or `PodTemplate` is a revision's, or, without our labels, a target's by its name or a
+    /// revision's that somebody took them from.
     #[must_use]
     pub fn template(object: &DynamicObject) -> Self {
         match Self::labelled(object, false) {
@@ -120,7 +121,9 @@ pub fn keys(canaries: &Store<Canary>, concerns: &Concerns) -> Vec<ObjectRef<Cana
             own.is_some_and(|own| namespaces.contains(&own))
         }),
         Concerns::Target(namespace, name) => canaries.state_filter(|canary| {
-            in_namespace(canary, namespace) && canary.spec.target_ref.name == *name
+            let target = &canary.spec.target_ref.name;
+            in_namespace(canary, namespace)
+                && (target == name || name::is_revision_of(target, name))
         }),
         Concerns::All => canaries.state(),
     };

@@ -58,17 +58,14 @@ pub fn parse(observed: &Observed, known: &Known<'_>) -> BTreeMap<RevisionName, R
         revision.record = Some(snapshot.record.clone());
         revision.created = snapshot.created;
     }
+    // What is a revision's has its name, whatever became of its labels.
     for object in &observed.workloads {
-        let Some(name) = revision_of(object.labels()) else {
-            continue;
-        };
+        let name = RevisionName::from(object.name_any());
         revisions.entry(name.clone()).or_default().workload =
             Some(workload::parse(object, &observed.pods, &name));
     }
     for service in &observed.services {
-        let Some(name) = revision_of(service.labels()) else {
-            continue;
-        };
+        let name = RevisionName::from(service.name_any());
         if service.metadata.deletion_timestamp.is_none() {
             let endpoints = ready_endpoints(&observed.slices, &name);
             let parsed = parse_service(service, observed, &name, endpoints);

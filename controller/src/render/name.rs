@@ -19,6 +19,24 @@ const SUBDOMAIN: usize = 253;
 /// [`revision_hash`]: super::identity::revision_hash
 #[must_use]
 pub fn revision_name(target: &str, hash: &str) -> RevisionName {
+    let base = base(target);
+    if base == target && hash.len() == hash::LENGTH {
+        return format!("{base}-{hash}").into();
+    }
+    let hash = hash::short(&[target, hash]);
+    format!("{}-{hash}", base.trim_end_matches('-')).into()
+}
+
+/// Whether [`revision_name`] makes such names of this target.
+#[must_use]
+pub fn is_revision_of(target: &str, name: &str) -> bool {
+    let parts = name.rsplit_once('-');
+    parts.is_some_and(|(own, hash)| {
+        own == base(target).trim_end_matches('-') && hash::is_short(hash)
+    })
+}
+
+fn base(target: &str) -> String {
     let mut base: String = target
         .to_ascii_lowercase()
         .chars()
@@ -28,11 +46,7 @@ pub fn revision_name(target: &str, hash: &str) -> RevisionName {
         base.insert(0, 'r');
     }
     base.truncate(LABEL - 1 - hash::LENGTH);
-    if base == target && hash.len() == hash::LENGTH {
-        return format!("{base}-{hash}").into();
-    }
-    let hash = hash::short(&[target, hash]);
-    format!("{}-{hash}", base.trim_end_matches('-')).into()
+    base
 }
 
 /// The name of our copy of a `ConfigMap` with this content. Revisions with equal content
@@ -106,6 +120,24 @@ mod tests {
             revision_name(&long, "bcdfghjk"),
             revision_name(&long, "bcdfghjl")
         );
+    }
+
+    #[test]
+    fn a_revision_is_told_by_its_name() {
+        for target in ["podinfo", "a.b", "2048", &"a.".repeat(100)] {
+            let name = revision_name(target, "bcdfghjk");
+            assert!(is_revision_of(target, name.as_str()), "{name}");
+        }
+        let strangers = [
+            "podinfo",
+            "podinfo-api",
+            "podinfo-api-bcdfghjk",
+            "podinfo-bcdfghja",
+            "bcdfghjk",
+        ];
+        for stranger in strangers {
+            assert!(!is_revision_of("podinfo", stranger), "{stranger}");
+        }
     }
 
     #[test]

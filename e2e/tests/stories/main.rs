@@ -40,6 +40,7 @@ mod rights;
 mod scale;
 mod sources;
 mod status_lost;
+mod stripped;
 mod two_controllers;
 mod uninstall;
 mod unready_stable;
@@ -140,6 +141,7 @@ const STORIES: &[Story] = &[
     story!(scale::to_nothing_and_back),
     story!(status_lost::a_rejection_stays, alone: true),
     story!(status_lost::at_every_step_no_traffic_moves, alone: true),
+    story!(stripped::what_has_no_labels_is_known_all_the_same),
     story!(two_controllers::whatever_becomes_of_one_the_other_goes_on, alone: true),
     story!(metric_template::judges_by_its_own_counters),
     story!(sources::cilium_hubble_by_a_stand_in_exporter),
