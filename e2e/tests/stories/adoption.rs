@@ -109,12 +109,16 @@ pub(crate) async fn with_git_going_on(stage: &Stage) -> Result<()> {
     scene.adopt(&app, "replicas: 3\n").await?;
     scene.clean("shop").await?;
 
+    let sizes = scene.record_size("shop").await?;
     scene.deploy(&app).await?;
-    ensure!(scene.replicas("shop").await? == 3, "Git did not set it");
     let wait = Duration::from_secs(10);
-    eventually("put back", wait, async || {
-        let replicas = scene.replicas("shop").await?;
-        Ok(if replicas == 0 { Ok(()) } else { Err(replicas) })
+    eventually("set by Git, and put back", wait, async || {
+        let seen: Vec<_> = sizes.all().into_iter().map(|seen| seen.what).collect();
+        Ok(if seen == [0, 3, 0] {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}"))
+        })
     })
     .await?;
     scene.clean("shop").await?;

@@ -78,14 +78,14 @@ pub(crate) async fn to_nothing_and_back(stage: &Stage) -> Result<()> {
     scene.deploy(&v1).await?;
     let load = scene.load("shop", 8080, 100.0).await?;
     let policy = e2e::stage::app::quick_policy(stage.cluster.prometheus_url());
-    let zero = e2e::stage::app::merged(&policy, "replicas: 0\nprogressDeadline: 4s\n");
+    let zero = e2e::stage::app::merged(&policy, "replicas: 0\nprogressDeadline: 10s\n");
     scene.canary("shop", &zero).await?;
     scene
         .until("shop", "scaled to zero", SOON, |status| {
             waits(status).map(drop)
         })
         .await?;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
     ensure!(scene.routes("shop").await?.is_empty(), "a route to nothing");
     ensure!(scene.replicas("shop").await? == 1, "the target was scaled");
     scene.scale("shop", 2).await?;
@@ -108,7 +108,7 @@ pub(crate) async fn to_nothing_and_back(stage: &Stage) -> Result<()> {
     let told = scene.until("shop", "scaled to zero", SOON, waits).await?;
     says(&told, &["spec.replicas is 0", &new])?;
     // Longer than the deadline, which does not count: nobody is to blame.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
     ensure!(scene.pods(&new).await?.is_empty(), "{new} runs at 0");
     scene.until("shop", "still waiting", SOON, waits).await?;
 
