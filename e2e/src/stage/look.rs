@@ -173,16 +173,17 @@ impl Scene<'_> {
         Ok(self.api::<Pod>().list(&of).await?.items)
     }
 
-    /// What the pods of a revision counted, all together.
+    /// What each pod of a revision counted, all asked at once: what is read one after the other belongs to
+    /// different times.
     ///
     /// # Errors
     /// When a pod does not answer.
     pub async fn counted(&self, revision: &str) -> Result<Vec<Counts>> {
-        let mut counts = Vec::new();
-        for pod in self.pods(revision).await? {
-            counts.push(admin::counts(address(&pod)?).await?);
-        }
-        Ok(counts)
+        let pods = self.pods(revision).await?;
+        let counts = pods
+            .iter()
+            .map(async |pod| admin::counts(address(pod)?).await);
+        futures::future::try_join_all(counts).await
     }
 
     /// What each ready pod of a revision greets with, by the pod's name.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use e2e::app::Counts;
 use e2e::cluster::Shares;
 use e2e::load::stats;
 use e2e::stage::{App, EDITOR, Scene, Stage, eventually, no_failure, says, serves};
@@ -135,18 +136,16 @@ fn proven_at(status: &CanaryStatus, step: u32) -> Option<()> {
 
 /// The candidate's share of the requests that the pods count from now on.
 async fn share_at_the_app(scene: &Scene<'_>, old: &str, new: &str) -> Result<stats::Interval> {
-    let total = async |revision: &str| -> Result<u64> {
-        Ok(scene
-            .counted(revision)
-            .await?
-            .iter()
-            .map(|counts| counts.total)
-            .sum())
+    let totals = async || -> Result<(u64, u64)> {
+        let (old, new) = tokio::try_join!(scene.counted(old), scene.counted(new))?;
+        let total = |pods: Vec<Counts>| pods.iter().map(|counts| counts.total).sum();
+        Ok((total(old), total(new)))
     };
-    let base = (total(old).await?, total(new).await?);
+    let base = totals().await?;
     let what = format!("{ENOUGH} requests counted by the pods");
     let (old, new) = eventually(&what, Duration::from_secs(20), async || {
-        let counted = (total(old).await? - base.0, total(new).await? - base.1);
+        let now = totals().await?;
+        let counted = (now.0 - base.0, now.1 - base.1);
         let enough = counted.0 + counted.1 >= ENOUGH;
         Ok(if enough {
             Ok(counted)
