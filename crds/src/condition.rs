@@ -57,6 +57,8 @@ names! {
         Progressing,
         /// The step's bake time is not over.
         Baking,
+        /// Every step passed; a small share stays with the stable revision for a while.
+        HoldingBack,
         /// The candidate is brought to full size and gets all requests.
         Promoting,
         /// The newest template serves.

@@ -11,6 +11,7 @@
 pub mod annotations;
 pub mod canary;
 pub mod condition;
+pub mod holdback;
 pub mod labels;
 pub mod manifest;
 pub mod metric_template;
@@ -29,6 +30,7 @@ pub use canary::{
     Waiver,
 };
 pub use condition::{ConditionType, Reason};
+pub use holdback::Holdback;
 pub use metric_template::{MetricTemplate, MetricTemplateSpec};
 pub use metrics::{BasicAuth, BearerToken, Credentials, Header, Metrics, OtlpNames, Source};
 pub use policy::{

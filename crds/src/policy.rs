@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::holdback::{Holdback, above_the_last_step};
 use crate::metrics::{Metrics, Source};
 use crate::quantity::{Duration, Percent, positive};
 use crate::route::RouteTemplate;
@@ -14,6 +15,7 @@ use crate::step::{Step, rising_weights};
 /// the built-in values; a section is taken whole and never merged with another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = above_the_last_step())]
 pub struct PolicySpec {
     /// Where measurements are read. Without it no step can pass: the rollout holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +30,11 @@ pub struct PolicySpec {
     #[schemars(length(min = 1, max = 50))]
     #[x_kube(merge_strategy = ListMerge::Atomic, validation = rising_weights())]
     pub steps: Option<Vec<Step>>,
+
+    /// A last step behind the others: the candidate gets all requests but a small share, which stays
+    /// with the stable revision for a while. Without it: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdback: Option<Holdback>,
 
     /// What the candidate is judged by. Without it: it must have no more failed requests than the
     /// stable revision, in proportion.
@@ -78,8 +85,8 @@ pub struct PolicySpec {
 impl PolicySpec {
     /// What holds where neither a Canary nor a policy says anything.
     ///
-    /// `metrics`, `slos` and `route` stay empty: no address can be guessed, no SLO is a gate
-    /// relative to the stable revision, and no route is one rule for all requests.
+    /// `metrics`, `holdback`, `slos` and `route` stay empty: no address can be guessed, a holdback is asked
+    /// for, no SLO is a gate relative to the stable revision, and no route is one rule for all requests.
     #[must_use]
     pub fn built_in() -> Self {
         let step = |percent: u32| Step {
@@ -90,6 +97,7 @@ impl PolicySpec {
             metrics: None,
             source: Some(Source::IstioWaypoint),
             steps: Some(vec![step(5), step(25), step(50)]),
+            holdback: None,
             slos: None,
             min_requests: Some(200),
             inconclusive: Some(Inconclusive {
@@ -111,6 +119,7 @@ impl PolicySpec {
             metrics: self.metrics.or(fallback.metrics),
             source: self.source.or(fallback.source),
             steps: self.steps.or(fallback.steps),
+            holdback: self.holdback.or(fallback.holdback),
             slos: self.slos.or(fallback.slos),
             min_requests: self.min_requests.or(fallback.min_requests),
             inconclusive: self.inconclusive.or(fallback.inconclusive),

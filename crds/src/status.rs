@@ -31,15 +31,15 @@ pub struct CanaryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<String>,
 
-    /// The step under way, from 1.
+    /// The step under way, from 1. A holdback is the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
 
-    /// How many steps the plan has.
+    /// How many steps the plan has, a holdback among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
 
-    /// Step and steps for the printed column, as in "2/3".
+    /// Step and steps for the printed column, as in "2/3"; or holdback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
 

@@ -13,6 +13,7 @@ mod contest;
 mod drain;
 mod end;
 mod finalise;
+mod holdback;
 mod phase;
 mod prove;
 mod rebuild;

@@ -24,7 +24,11 @@ pub use verdict::{Finding, Silence, Since, Verdict, judge};
 pub use why::Why;
 pub use window::Window;
 
-use crate::{RevisionName, Time};
+use crate::{RevisionName, Time, Weight};
+
+/// From this share of the requests on the stable revision is always compared with. With half of it, it is not:
+/// then an SLO without an objective never passes, and the objective alone decides on others.
+pub const COMPARED_FROM: Weight = Weight::from_percent(10);
 
 /// Counters of a rollout over time. Each sample is cumulative since the reader started to count.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,7 +8,7 @@ use crate::Weight;
 /// The resolved policy of one rollout. It is pinned when the rollout starts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
-    /// The steps, in order; after the last one the candidate takes all traffic.
+    /// The steps, in order; after the last one the candidate takes all traffic. That one may be a holdback.
     pub steps: Vec<Step>,
     /// What is judged at every step.
     pub slos: Vec<Slo>,
@@ -40,6 +40,9 @@ pub struct Step {
     pub traffic: Traffic,
     /// All of these must hold, judged since the traffic took this shape.
     pub requires: Vec<Requirement>,
+    /// Every step was passed: this one only keeps a small share on the stable revision for a while, so that
+    /// it stays the way back. Only a Fail, an order, or Git going back takes the traffic away again.
+    pub holdback: bool,
 }
 
 /// Which traffic the candidate gets in a step.
@@ -97,6 +100,14 @@ pub enum Action {
     Rollback,
 }
 
+impl Plan {
+    /// The holdback, if there is one.
+    #[must_use]
+    pub fn holdback(&self) -> Option<&Step> {
+        self.steps.last().filter(|step| step.holdback)
+    }
+}
+
 impl Step {
     /// A step of the usual kind: a weight, a bake, and every SLO.
     #[must_use]
@@ -104,6 +115,16 @@ impl Step {
         Self {
             traffic: Traffic::Weight(weight),
             requires: vec![Requirement::Bake(bake), Requirement::Gates],
+            holdback: false,
+        }
+    }
+
+    /// The step behind the last one, in which the stable revision keeps `share` for so long.
+    #[must_use]
+    pub fn holding_back(share: Weight, bake: TimeDelta) -> Self {
+        Self {
+            holdback: true,
+            ..Self::weighted(share.rest(), bake)
         }
     }
 

@@ -105,6 +105,13 @@ impl Rollout {
         }
     }
 
+    /// Whether the candidate passed every step, and all but the share of a holdback is its.
+    #[must_use]
+    pub fn is_holding_back(&self) -> bool {
+        let holdback = self.plan.holdback();
+        self.weight < Weight::WHOLE && holdback.is_some_and(|step| self.weight >= step.weight())
+    }
+
     /// Its traffic was taken away: it has to earn all of it again.
     pub(crate) fn restart(&mut self, now: Time) {
         self.stage = Stage::Prepare;

@@ -1,11 +1,15 @@
 //! What a Canary waits for.
 
+mod holdback;
+
 use std::fmt;
 
 use chrono::TimeDelta;
 
 use crate::evidence::Why;
 use crate::{Blocked, RevisionName, Time, Weight};
+
+pub use holdback::Holdback;
 
 /// What a Canary waits for. `Display` is a sentence for a person.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +94,8 @@ pub enum Waiting {
         /// Longer than the plan allows: a person must decide.
         overdue: bool,
     },
+    /// The candidate passed every step; a share stays on the stable revision for a while.
+    Holdback(Holdback),
     /// A backend that left the route keeps its pods for a while.
     Drain {
         /// Which one; `None` for the target's own pods.
@@ -262,6 +268,7 @@ impl fmt::Display for Waiting {
                 }
                 Ok(())
             }
+            Self::Holdback(holdback) => holdback.fmt(f),
             Self::Drain {
                 revision: Some(revision),
                 until,

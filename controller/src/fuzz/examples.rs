@@ -7,6 +7,7 @@ pub(super) fn policy() -> Value {
         "metrics": {"address": "http://prometheus.monitoring:9090", "interval": "15s"},
         "source": "istio-waypoint",
         "steps": [{"weight": "1%", "bake": "1m"}, {"weight": "50%", "bake": "5m"}],
+        "holdback": {"weight": "1%", "for": "1h"},
         "slos": [
             {"name": "availability", "objective": "99.9%", "availability": {}},
             {"name": "latency", "objective": "99%", "latency": {"threshold": "250ms"}},

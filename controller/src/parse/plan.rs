@@ -1,6 +1,7 @@
 //! A policy's sections become a [`Plan`].
 
 use chrono::TimeDelta;
+use sluice_core::evidence::COMPARED_FROM;
 use sluice_core::{Action, Indicator, Plan, Slo, Step, Weight};
 use sluice_crds::{Duration, InconclusiveAction, Percent, PolicySpec, Source};
 
@@ -44,9 +45,10 @@ pub fn parse(sections: &PolicySpec) -> Result<Plan, PlanError> {
         .or(built_in.inconclusive.as_ref());
     let after = inconclusive.map(|inconclusive| &inconclusive.after);
     let action = inconclusive.map(|inconclusive| inconclusive.action);
+    let slos = slos(sections)?;
     Ok(Plan {
-        steps: steps(sections)?,
-        slos: slos(sections)?,
+        steps: with_holdback(steps(sections)?, &slos, sections)?,
+        slos,
         min_requests: sections
             .min_requests
             .or(built_in.min_requests)
@@ -87,6 +89,45 @@ fn steps(sections: &PolicySpec) -> Result<Vec<Step>, PlanError> {
         Ok(Step::weighted(Weight::from_ppm(weight), bake))
     });
     parsed.collect()
+}
+
+/// The steps, and behind them the holdback. It may come from another object than the steps and the SLOs, so
+/// that no schema can compare them.
+fn with_holdback(
+    mut steps: Vec<Step>,
+    slos: &[Slo],
+    sections: &PolicySpec,
+) -> Result<Vec<Step>, PlanError> {
+    let Some(holdback) = &sections.holdback else {
+        return Ok(steps);
+    };
+    let field = "spec.holdback.weight";
+    let wrong = |problem: String| PlanError {
+        field: field.to_owned(),
+        problem,
+    };
+    let share = Weight::from_ppm(percent(field, &holdback.weight)?);
+    let bake = duration("spec.holdback.for", Some(&holdback.r#for))?;
+    let last = steps.last().map(Step::weight).unwrap_or_default();
+    if share.rest() <= last {
+        return Err(wrong(format!(
+            "{share} leave the candidate {}, which is not above the last step's {last}: hold back less than {}",
+            share.rest(),
+            last.rest()
+        )));
+    }
+    let relative = |slo: &&Slo| slo.objective_ppm.is_none() && slo.indicator != Indicator::Value;
+    if let Some(slo) = slos.iter().find(relative)
+        && share < COMPARED_FROM
+    {
+        return Err(wrong(format!(
+            "the SLO {} has no objective, and with {share} the stable revision gets too few requests to compare \
+             with: hold back {COMPARED_FROM} or more, or set spec.slos with an objective for each",
+            slo.name
+        )));
+    }
+    steps.push(Step::holding_back(share, bake));
+    Ok(steps)
 }
 
 /// The SLOs; where none is given, the candidate must be no worse than the stable revision.
@@ -159,7 +200,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
-    use sluice_crds::{Latency, Slo as SloSpec};
+    use sluice_crds::{Holdback, Latency, Slo as SloSpec};
 
     fn with_threshold(threshold: &str) -> PolicySpec {
         let latency = Some(Latency {
@@ -205,6 +246,41 @@ mod tests {
         );
         assert!(message.contains("250ms or 500ms"), "{message}");
         assert!(parse(&with_threshold("250ms")).is_ok());
+    }
+
+    #[test]
+    fn a_holdback_is_one_more_step() {
+        let holdback = |weight: &str| PolicySpec {
+            holdback: Some(Holdback {
+                weight: Percent::new(weight),
+                r#for: Duration::new("1h"),
+            }),
+            ..PolicySpec::default()
+        };
+        let plan = parse(&resolve(&holdback("10%"), None)).unwrap();
+        let last = plan.holdback().unwrap();
+        assert_eq!(plan.steps.len(), 4);
+        assert_eq!(last.weight(), Weight::from_percent(90));
+        assert_eq!(last.bake(), TimeDelta::hours(1));
+        let error = |weight: &str| {
+            let parsed = parse(&resolve(&holdback(weight), None));
+            parsed.unwrap_err().to_string()
+        };
+        let above = error("50%");
+        assert!(above.contains("not above the last step's 50%"), "{above}");
+        let relative = error("1%");
+        assert!(
+            relative.starts_with("spec.holdback.weight: the SLO availability has no objective")
+        );
+        let slo = SloSpec {
+            objective: Some(Percent::new("99.9%")),
+            ..with_threshold("250ms").slos.unwrap().remove(0)
+        };
+        let own = PolicySpec {
+            slos: Some(vec![slo]),
+            ..holdback("1%")
+        };
+        assert!(parse(&resolve(&own, None)).is_ok());
     }
 
     #[test]

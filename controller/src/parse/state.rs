@@ -115,7 +115,11 @@ pub fn write(state: &State, pinned: Option<&Pinned>, before: &CanaryStatus) -> C
             };
             status.steps = Some(steps);
             status.step = Some(step);
-            status.progress = Some(format!("{step}/{steps}"));
+            status.progress = Some(if rollout.is_holding_back() {
+                "holdback".to_owned()
+            } else {
+                format!("{step}/{steps}")
+            });
         }
     }
     status
@@ -144,7 +148,7 @@ mod tests {
 
     use std::collections::BTreeMap;
 
-    use sluice_crds::PolicySpec;
+    use sluice_crds::{Duration, Holdback, Percent, PolicySpec};
 
     use super::*;
 
@@ -152,13 +156,23 @@ mod tests {
         Time::from_timestamp(1_700_000_000 + second, 0).unwrap_or_default()
     }
 
+    fn sections() -> PolicySpec {
+        PolicySpec {
+            holdback: Some(Holdback {
+                weight: Percent::new("10%"),
+                r#for: Duration::new("1h"),
+            }),
+            ..PolicySpec::built_in()
+        }
+    }
+
     fn rollout(stage: Stage) -> Rollout {
         Rollout {
             candidate: "podinfo-new".into(),
-            plan: plan::parse(&PolicySpec::built_in()).unwrap(),
+            plan: plan::parse(&sections()).unwrap(),
             gated: true,
             stage,
-            weight: Weight::from_percent(25),
+            weight: Weight::from_percent(if stage == Stage::Step(3) { 90 } else { 25 }),
             started_at: time(1),
             first_weight_at: (stage != Stage::Prepare).then(|| time(2)),
             weight_at: time(9),
@@ -171,11 +185,12 @@ mod tests {
 
     #[test]
     fn a_state_survives_the_status() {
-        for stage in [
-            Stage::Prepare,
-            Stage::Step(0),
-            Stage::Step(2),
-            Stage::Promote,
+        for (stage, progress) in [
+            (Stage::Prepare, "0/4"),
+            (Stage::Step(0), "1/4"),
+            (Stage::Step(2), "3/4"),
+            (Stage::Step(3), "holdback"),
+            (Stage::Promote, "4/4"),
         ] {
             let state = State {
                 stable: Some("podinfo-old".into()),
@@ -192,12 +207,13 @@ mod tests {
                     seen: true,
                 }),
             };
-            let pinned = Pinned::new(&PolicySpec::default(), PolicySpec::built_in());
+            let pinned = Pinned::new(&PolicySpec::default(), sections());
             let status = write(&state, Some(&pinned), &CanaryStatus::default());
             // Through JSON, as the API server keeps it.
             let json = serde_json::to_value(&status).unwrap_or_default();
             let status: CanaryStatus = serde_json::from_value(json).unwrap_or_default();
             assert_eq!(read(&status, time(9)), state, "{stage:?}");
+            assert_eq!(status.progress.as_deref(), Some(progress));
         }
     }
 

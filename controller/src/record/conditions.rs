@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use sluice_core::evidence::Why;
+use sluice_core::waiting::Holdback;
 use sluice_core::{Decision, Phase, Waiting};
 use sluice_crds::{ConditionType, Reason};
 
@@ -117,7 +118,8 @@ fn is_stalled(waiting: Option<&Waiting>) -> bool {
             Waiting::TargetMissing
             | Waiting::Contested { .. }
             | Waiting::Around { .. }
-            | Waiting::Evidence { overdue: true, .. },
+            | Waiting::Evidence { overdue: true, .. }
+            | Waiting::Holdback(Holdback { overdue: true, .. }),
         ) => true,
         _ => false,
     }
@@ -194,6 +196,10 @@ fn reason(waiting: &Waiting) -> String {
         Waiting::Share { .. } | Waiting::Measuring => Reason::WeightNotProven,
         Waiting::Bake { .. } => Reason::Baking,
         Waiting::Evidence { why, .. } => inconclusive(why),
+        Waiting::Holdback(holdback) => holdback
+            .why
+            .as_ref()
+            .map_or(Reason::HoldingBack, inconclusive),
         Waiting::Drain { .. } => Reason::Draining,
         Waiting::Rejected { .. } => Reason::Rejected,
         Waiting::HandOver { .. } | Waiting::Removal | Waiting::LeftServing { .. } => {

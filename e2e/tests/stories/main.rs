@@ -17,6 +17,7 @@ mod draining;
 mod errors;
 mod foreign_edit;
 mod guarded_metrics;
+mod holdback;
 mod idle;
 mod latency;
 mod many_pushes;
@@ -154,6 +155,7 @@ const STORIES: &[Story] = &[
     story!(foreign_edit::a_person_is_put_back_and_named),
     story!(foreign_edit::a_program_that_fights_makes_no_storm),
     story!(guarded_metrics::a_token_an_authority_and_a_tenant_open_it),
+    story!(holdback::what_goes_bad_in_it_is_taken_back_to_warm_pods),
     story!(no_waypoint::adoption_waits_for_one),
     story!(no_waypoint::gone_in_mid_rollout_everything_stays),
     story!(optional_kinds::a_kind_that_comes_later_is_found, alone: true),

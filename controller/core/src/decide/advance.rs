@@ -9,6 +9,7 @@ use crate::waiting::Waiting;
 
 use super::around;
 use super::end;
+use super::holdback;
 use super::prove::{is_measured, is_proven, stable_unready, unbound, unsettle};
 use super::turn::Turn;
 
@@ -43,7 +44,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         turn.wait(waiting.clone());
     }
     let aim = aim(turn, &mut rollout);
-    turn.aim = aim.1;
+    turn.aim = holdback::size(&rollout, aim);
     track_readiness(turn, &mut rollout);
     if aim.1 > rollout.weight {
         if around.is_some() {
@@ -103,6 +104,7 @@ fn failure(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<(String, Option<Str
     let since = Since {
         first_weight: rollout.first_weight_at?,
         proven: rollout.proven_at,
+        passed: rollout.is_holding_back(),
     };
     let evidence = &turn.world.evidence;
     if !rollout.gated || evidence.candidate.as_ref() != Some(&rollout.candidate) {
@@ -160,13 +162,22 @@ fn passed(turn: &mut Turn<'_>, rollout: &mut Rollout, step: usize) -> bool {
     // The data must cover the whole bake as well; a source that fell silent is another matter.
     let evidence = &turn.world.evidence;
     let first = evidence.samples.first().filter(|_| step.is_gated());
-    let baked = first.map_or(proven_at, |first| first.at.max(proven_at)) + step.bake();
+    let since = first.map_or(proven_at, |first| first.at.max(proven_at));
+    let baked = if step.holdback {
+        holdback::ends(turn, rollout, step, since)
+    } else {
+        since + step.bake()
+    };
     let covered = !step.is_gated()
         || evidence.is_stale(turn.now) && evidence.was_read()
         || evidence.samples.last().is_some_and(|last| last.at >= baked)
             && is_measured(turn, rollout);
     if turn.now < baked || !covered {
-        turn.wait(Waiting::Bake { until: baked });
+        if step.holdback {
+            holdback::goes_on(turn, rollout, baked, None);
+        } else {
+            turn.wait(Waiting::Bake { until: baked });
+        }
         if turn.now < baked {
             turn.wake(baked);
         }
@@ -178,6 +189,10 @@ fn passed(turn: &mut Turn<'_>, rollout: &mut Rollout, step: usize) -> bool {
     let Some(why) = doubt(turn, rollout, baked) else {
         return true;
     };
+    if step.holdback {
+        holdback::goes_on(turn, rollout, baked, Some(why));
+        return false;
+    }
     let overdue_at = baked + rollout.plan.inconclusive_after;
     let overdue = turn.now >= overdue_at;
     if !overdue {
@@ -328,6 +343,10 @@ fn deadline(turn: &mut Turn<'_>, mut rollout: Rollout) {
         }
         // A bake is progress by itself.
         Some(Waiting::Bake { .. }) | None => None,
+        Some(Waiting::Holdback(_)) => {
+            put_off(turn, &mut rollout);
+            None
+        }
         // No fault of the candidate.
         Some(_) if is_hindered(turn, &mut rollout) => None,
         Some(waiting) => {
@@ -347,8 +366,7 @@ fn deadline(turn: &mut Turn<'_>, mut rollout: Rollout) {
 }
 
 /// Whether a person must mend something that no revision is to blame for. As long as that is so the progress
-/// deadline is put off, in large steps, since each is a write of the status: half of it at least is left to
-/// the candidate afterwards.
+/// deadline is put off.
 fn is_hindered(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
     let waits = matches!(
         turn.waiting(),
@@ -362,11 +380,17 @@ fn is_hindered(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
     if !waits && turn.world.blocked.is_none() && turn.world.parent.bound {
         return false;
     }
+    put_off(turn, rollout);
+    rollout.passed_at = rollout.passed_at.map(|_| turn.now);
+    true
+}
+
+/// Puts the progress deadline off, in large steps, since each is a write of the status: half of it at least is
+/// left to the candidate afterwards.
+fn put_off(turn: &mut Turn<'_>, rollout: &mut Rollout) {
     let half = rollout.plan.progress_deadline / 2;
     if turn.now >= rollout.progressed_at + half {
         rollout.progressed_at = turn.now;
     }
-    rollout.passed_at = rollout.passed_at.map(|_| turn.now);
     turn.wake(rollout.progressed_at + half);
-    true
 }

@@ -7,7 +7,7 @@ use crate::waiting::Waiting;
 use crate::{RevisionName, Target, Weight};
 
 use super::turn::Turn;
-use super::{drain, retire};
+use super::{drain, holdback, retire};
 
 pub(super) fn run(turn: &mut Turn<'_>) {
     drop_rejected(turn);
@@ -69,9 +69,12 @@ fn supersede(turn: &mut Turn<'_>, target: &Target) {
     // A change of configuration alone waits for its turn. Going back to the stable one does not wait, and
     // without a snapshot no verdict on the candidate can be kept.
     let candidate = turn.world.revisions.get(&rollout.candidate);
-    let same_template = candidate
-        .is_some_and(|revision| revision.record.is_some() && revision.template == target.template);
+    let known = candidate.filter(|revision| revision.record.is_some());
+    let same_template = known.is_some_and(|revision| revision.template == target.template);
     if same_template && turn.state.stable.as_ref() != Some(&target.revision) {
+        return;
+    }
+    if known.is_some() && rollout.is_holding_back() && !holdback::yields_to(turn, target) {
         return;
     }
     turn.notes.push(Note::Superseded(rollout.candidate.clone()));

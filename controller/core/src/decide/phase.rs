@@ -1,7 +1,7 @@
 //! Where a Canary is, in one word.
 
 use crate::state::{Phase, Stage};
-use crate::waiting::Waiting;
+use crate::waiting::{Holdback, Waiting};
 use crate::{State, World};
 
 pub(super) fn of(state: &State, world: &World, waiting: Option<&Waiting>) -> Phase {
@@ -16,6 +16,7 @@ pub(super) fn of(state: &State, world: &World, waiting: Option<&Waiting>) -> Pha
                 Stage::Step(_),
                 Some(
                     Waiting::Evidence { .. }
+                    | Waiting::Holdback(Holdback { why: Some(_), .. })
                     | Waiting::Around { .. }
                     | Waiting::StableNotReady { .. },
                 ),

@@ -53,7 +53,9 @@ impl Power {
     /// `None` where no step is gated.
     #[must_use]
     pub fn of(plan: &Plan, traffic: Traffic) -> Option<Self> {
-        let gated = || plan.steps.iter().filter(|step| step.is_gated());
+        // In a holdback nobody is called, and the candidate has long been used.
+        let judges = |step: &&Step| step.is_gated() && !step.holdback;
+        let gated = || plan.steps.iter().filter(judges);
         let first = gated().next()?;
         let seconds = traffic.over.as_seconds_f64();
         let per_second = if seconds > 0.0 {

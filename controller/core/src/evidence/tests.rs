@@ -1,5 +1,6 @@
 //! What the verdicts must never get wrong.
 
+mod holdback;
 mod own;
 
 use chrono::{DateTime, TimeDelta};
@@ -83,6 +84,7 @@ fn verdict_on(objective_ppm: Option<u32>, evidence: &Evidence) -> Verdict {
     let since = Since {
         first_weight: at(0),
         proven: Some(at(0)),
+        passed: false,
     };
     let now = evidence.samples.last().map_or(at(0), |last| last.at);
     let findings = judge(&plan(objective_ppm), evidence, since, now);
@@ -223,6 +225,7 @@ fn nothing_is_proven_without_data() {
         let since = Since {
             first_weight: at(0),
             proven,
+            passed: false,
         };
         let findings = judge(&plan(None), evidence, since, at(now));
         findings
@@ -247,6 +250,7 @@ fn silence_does_not_hide_a_regression() {
     let since = Since {
         first_weight: at(0),
         proven: None,
+        passed: false,
     };
     let findings = judge(&plan(None), &bad, since, at(3_600));
     assert!(findings.iter().all(|finding| fails(&finding.verdict)));
@@ -259,6 +263,7 @@ fn the_evidence_is_told_and_so_is_what_would_be_proof() {
         let since = Since {
             first_weight: at(0),
             proven: Some(at(0)),
+            passed: false,
         };
         let finding = judge(&plan(Some(999_000)), &evidence, since, at(30));
         finding
@@ -358,6 +363,7 @@ fn a_candidate_that_hangs_fails_though_no_answer_was_bad() {
         let since = Since {
             first_weight: at(0),
             proven: Some(at(0)),
+            passed: false,
         };
         let findings = judge(&plan(Some(990_000)), &evidence, since, at(150));
         findings

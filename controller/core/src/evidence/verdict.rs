@@ -63,6 +63,9 @@ pub struct Since {
     pub first_weight: Time,
     /// When its present weight was proven; only what happened after that can pass it.
     pub proven: Option<Time>,
+    /// It passed every step, and this is its holdback: what was in doubt before was cleared then, as an incident
+    /// is once it is over. Where the stable revision has next to no traffic that cannot be told again.
+    pub passed: bool,
 }
 
 /// Judges every SLO of a plan.
@@ -76,6 +79,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
         fresh_scrapes: since
             .proven
             .map_or_else(Vec::new, |at| evidence.scrapes_only_since(at)),
+        passed: since.passed,
         silence: evidence.silence(now),
         gaps: &evidence.gaps,
     };
@@ -133,6 +137,7 @@ struct Case<'a> {
     /// Those since its present weight is proven.
     fresh: Option<Window>,
     fresh_scrapes: Vec<Window>,
+    passed: bool,
     silence: Silence,
     gaps: &'a BTreeMap<String, String>,
 }
@@ -210,8 +215,10 @@ impl Case<'_> {
         let fresh = compare(&self.fresh_scrapes, index);
         let latest = self.fresh_scrapes.len().saturating_sub(INCIDENT_SCRAPES);
         let latest = compare(self.fresh_scrapes.get(latest..).unwrap_or_default(), index);
-        let over_time = [whole, &fresh].into_iter();
-        let over_time = over_time.filter_map(|comparison| comparison.doubt(slo.objective_ppm));
+        let over_time = Some(whole).filter(|_| !self.passed).into_iter();
+        let over_time = over_time
+            .chain([&fresh])
+            .filter_map(|comparison| comparison.doubt(slo.objective_ppm));
         let incident = latest.doubt(slo.objective_ppm);
         // Too little of late to tell that it is over: values and rare events are few.
         let unknown = !latest.is_relative();

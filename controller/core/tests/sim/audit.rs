@@ -3,6 +3,7 @@
 //! What is checked here is worked out from the writes alone, not from what `decide` says of itself.
 
 mod evidence;
+mod holdback;
 mod judged;
 mod removal;
 mod repetition;
@@ -169,6 +170,7 @@ impl Audit {
             writes::check(&look),
             roles::check(&look),
             roles::nobody_around(&look),
+            holdback::check(&look),
         ];
         for result in found {
             self.note(now, result);

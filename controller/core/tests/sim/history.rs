@@ -16,15 +16,29 @@ pub(crate) struct Setting {
     pub(crate) replicas: Option<u32>,
     /// What follows a verdict that stays open.
     pub(crate) inconclusive: Action,
+    /// What the stable revision keeps for a while after the last step.
+    pub(crate) holdback: Option<Holdback>,
+}
+
+/// The holdback of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holdback {
+    /// In percent; below 10 the SLO has an objective.
+    pub(crate) percent: u32,
+    pub(crate) seconds: u16,
 }
 
 impl Setting {
     pub(crate) fn plan(self) -> Plan {
         let bake = TimeDelta::seconds(30);
+        let steps = [5, 25, 50].map(|percent| Step::weighted(Weight::from_percent(percent), bake));
+        let holdback = self.holdback.map(|holdback| {
+            let share = Weight::from_percent(holdback.percent);
+            Step::holding_back(share, TimeDelta::seconds(holdback.seconds.into()))
+        });
+        let alone = self.holdback.is_some_and(|holdback| holdback.percent < 10);
         Plan {
-            steps: [5, 25, 50]
-                .map(|percent| Step::weighted(Weight::from_percent(percent), bake))
-                .to_vec(),
+            steps: steps.into_iter().chain(holdback).collect(),
             min_requests: 100,
             inconclusive_after: TimeDelta::minutes(3),
             inconclusive_action: self.inconclusive,
@@ -32,7 +46,7 @@ impl Setting {
             rollback_window: 2,
             slos: vec![Slo {
                 name: "availability".to_owned(),
-                objective_ppm: None,
+                objective_ppm: alone.then_some(990_000),
                 indicator: Indicator::Availability,
             }],
             drain_delay: TimeDelta::minutes(1),
@@ -180,18 +194,25 @@ impl History {
                 0
             };
             if calm == 3 {
-                let last = last.cloned();
-                let untold = &self.controller.untold;
-                if !untold.is_empty() {
-                    let what = format!("the verdict on {untold:?} was never told");
-                    return self.found(Err((4, what)));
-                }
-                return self.found(crate::rest::check(&self.cluster, last.as_ref()));
+                return self.rest();
             }
         }
         let last = self.controller.last.as_ref();
+        if last.is_some_and(crate::rest::is_held_back) {
+            return self.rest();
+        }
         let waiting = last.and_then(|decision| decision.waiting.clone());
         self.found(Err((4, format!("it never comes to rest: {waiting:?}"))))
+    }
+
+    fn rest(&mut self) -> Result<(), Breach> {
+        let untold = &self.controller.untold;
+        if !untold.is_empty() {
+            let what = format!("the verdict on {untold:?} was never told");
+            return self.found(Err((4, what)));
+        }
+        let last = self.controller.last.as_ref();
+        self.found(crate::rest::check(&self.cluster, last))
     }
 
     fn found(&mut self, found: Result<(), (u8, String)>) -> Result<(), Breach> {

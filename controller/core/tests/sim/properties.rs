@@ -7,12 +7,20 @@ use proptest::test_runner::{Config, TestRunner};
 use sluice_core::{Action, decide};
 
 use crate::event::Event;
-use crate::history::{History, Setting};
+use crate::history::{History, Holdback, Setting};
 use crate::journal::Journal;
 
 /// Histories of each of the two halves, unless `SLUICE_HISTORIES` says how many; both run at the same time
 /// on two cores.
 const HISTORIES: u32 = 50_000;
+
+/// Any plan's holdback: none in half of them. With the last one the candidate is smaller than the stable
+/// revision by its weight alone.
+pub(crate) fn holdback() -> impl Strategy<Value = Option<Holdback>> {
+    let of = |percent, seconds| Some(Holdback { percent, seconds });
+    let drawn = [None, None, None, of(1, 60), of(10, 300), of(25, 60)];
+    (0..drawn.len()).prop_map(move |index| drawn[index])
+}
 
 /// Any history of 50 to 60 events. Any bytes are one, so that it shrinks fast.
 pub(crate) fn events(decode: fn((u8, u8)) -> Event) -> impl Strategy<Value = Vec<Event>> {
@@ -35,15 +43,20 @@ fn hold(setting: Setting) {
         &seed,
     );
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let outcome = runner.run(&events(Event::decode), |events| {
-        let mut history = History::new(setting, decide, None);
+    let any = (holdback(), events(Event::decode));
+    let with = |holdback| Setting {
+        holdback,
+        ..setting
+    };
+    let outcome = runner.run(&any, |(holdback, events)| {
+        let mut history = History::new(with(holdback), decide, None);
         let breach = history.run(&events).err();
         breach.map_or(Ok(()), |breach| {
             Err(TestCaseError::fail(breach.to_string()))
         })
     });
-    if let Err(proptest::test_runner::TestError::Fail(reason, events)) = &outcome {
-        let mut history = History::new(setting, decide, None);
+    if let Err(proptest::test_runner::TestError::Fail(reason, (holdback, events))) = &outcome {
+        let mut history = History::new(with(*holdback), decide, None);
         history.audit.journal = Some(Journal::default());
         _ = history.run(events);
         let text = history
@@ -52,7 +65,7 @@ fn hold(setting: Setting) {
             .map(|journal| journal.text)
             .unwrap_or_default();
         let seed = hex(&seed);
-        panic!("{reason}\n{events:?}\n\n{text}\nSLUICE_SEED={seed}");
+        panic!("{reason}\n{holdback:?}\n{events:?}\n\n{text}\nSLUICE_SEED={seed}");
     }
     outcome.unwrap();
 }
@@ -87,6 +100,7 @@ fn the_invariants_hold_when_an_open_verdict_holds() {
     let setting = Setting {
         replicas: Some(4),
         inconclusive: Action::Hold,
+        holdback: None,
     };
     hold(setting);
 }
@@ -96,6 +110,7 @@ fn the_invariants_hold_when_an_open_verdict_rolls_back() {
     let setting = Setting {
         replicas: None,
         inconclusive: Action::Rollback,
+        holdback: None,
     };
     hold(setting);
 }
@@ -105,13 +120,19 @@ fn a_healthy_history_ends_promoted() {
     let setting = Setting {
         replicas: Some(3),
         inconclusive: Action::Hold,
+        holdback: None,
     };
     let mut runner = TestRunner::new(Config {
         cases: 500,
         failure_persistence: None,
         ..Config::default()
     });
-    let outcome = runner.run(&events(Event::decode_healthy), |events| {
+    let any = (holdback(), events(Event::decode_healthy));
+    let outcome = runner.run(&any, |(holdback, events)| {
+        let setting = Setting {
+            holdback,
+            ..setting
+        };
         let mut history = History::new(setting, decide, None);
         if let Err(breach) = history.run(&events) {
             return Err(TestCaseError::fail(breach.to_string()));

@@ -1,6 +1,7 @@
 //! What must be true of a cluster in which nothing happens any more: the end is the same, whatever
 //! crashed on the way there.
 
+use sluice_core::waiting::Holdback;
 use sluice_core::{Decision, Record, Revision, RevisionName, Waiting, Weight};
 
 use crate::cluster::Cluster;
@@ -79,6 +80,14 @@ fn is_held(decision: &Decision) -> bool {
     matches!(
         decision.waiting,
         Some(Waiting::Evidence { overdue: true, .. })
+    ) || is_held_back(decision)
+}
+
+/// Whether a holdback goes on for want of a clear verdict: for ever, if it must, and a person may end it.
+pub(crate) fn is_held_back(decision: &Decision) -> bool {
+    matches!(
+        decision.waiting,
+        Some(Waiting::Holdback(Holdback { why: Some(_), .. }))
     )
 }
 

@@ -1,6 +1,7 @@
 //! Broken decisions. Each is the real `decide` with one thing wrong; each must be caught, by the
 //! invariant that it breaks. So it is shown that the checks can fail.
 
+mod holdback;
 mod judgement;
 mod traffic;
 mod writes;
@@ -21,7 +22,12 @@ fn caught(invariant: u8, sabotaged: Decide) {
     let setting = Setting {
         replicas: Some(4),
         inconclusive: Action::Hold,
+        holdback: None,
     };
+    caught_in(setting, invariant, sabotaged);
+}
+
+fn caught_in(setting: Setting, invariant: u8, sabotaged: Decide) {
     let mut runner = TestRunner::deterministic();
     let strategy = events(Event::decode);
     for _ in 0..HISTORIES {

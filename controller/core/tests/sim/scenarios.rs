@@ -3,7 +3,7 @@
 //! `tests/scenarios/*.txt` say what happens, one event a line; the snapshot beside each says what the
 //! Canary made of it. Templates 0 to 3 are good, 4 answers three of ten requests with an error, 5 never
 //! gets ready, 6 answers half with an error. There are 100 requests a second and 4 pods; the steps are 5 %, 25 % and 50 %, each with a
-//! bake of 30 s.
+//! bake of 30 s. `holdback 1% 5m` adds a holdback to them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ use sluice_core::{Action, Part, Scaled, decide};
 use crate::cluster::Pods;
 use crate::controller::{Fault, Outage};
 use crate::event::{Event, Verb};
-use crate::history::{History, Setting};
+use crate::history::{History, Holdback, Setting};
 use crate::journal::Journal;
 use crate::others::{Edit, Notes};
 
@@ -44,6 +44,7 @@ fn play(text: &str) -> Result<String, String> {
     let setting = Setting {
         replicas: Some(4),
         inconclusive: Action::Hold,
+        holdback: text.lines().find_map(holdback),
     };
     let mut history = History::new(setting, decide, None);
     history.audit.journal = Some(Journal::default());
@@ -51,6 +52,9 @@ fn play(text: &str) -> Result<String, String> {
         if let Some(journal) = &mut history.audit.journal {
             if line.starts_with('#') {
                 _ = writeln!(journal.text, "{line}");
+                continue;
+            }
+            if holdback(line).is_some() {
                 continue;
             }
             if !line.starts_with("wait") && line != "adopted" {
@@ -62,6 +66,15 @@ fn play(text: &str) -> Result<String, String> {
     }
     let journal = history.audit.journal.unwrap_or_default();
     Ok(journal.text)
+}
+
+/// The holdback of `holdback 1% 5m`.
+fn holdback(line: &str) -> Option<Holdback> {
+    let (percent, minutes) = line.strip_prefix("holdback ")?.split_once("% ")?;
+    Some(Holdback {
+        percent: percent.parse().ok()?,
+        seconds: minutes.strip_suffix('m')?.parse::<u16>().ok()? * 60,
+    })
 }
 
 /// `None` for words that mean nothing.

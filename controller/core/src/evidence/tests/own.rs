@@ -14,6 +14,7 @@ fn verdict_of(indicator: Indicator, gap: Option<&str>, evidence: &Evidence) -> V
     let since = Since {
         first_weight: at(0),
         proven: Some(at(0)),
+        passed: false,
     };
     let now = evidence.samples.last().map_or(at(0), |last| last.at);
     let findings = judge(&plan, &evidence, since, now).into_iter();

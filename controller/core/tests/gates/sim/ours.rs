@@ -139,6 +139,7 @@ impl Rollout {
         let since = Since {
             first_weight: at(0.0),
             proven: Some(self.weight_at),
+            passed: false,
         };
         let now = self.evidence.samples.last().unwrap().at;
         let findings = judge(&self.plan, &self.evidence, since, now);

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use sluice_core::{Action, Counts, Effect, RevisionName, Sample, Time, Weight};
 
-use super::Look;
+use super::{Look, holdback};
 
 /// 2: it baked, the data covers the bake, and shows no regression.
 pub(super) fn passes(look: &Look<'_>) -> Result<(), (u8, String)> {
@@ -22,6 +22,10 @@ pub(super) fn passes(look: &Look<'_>) -> Result<(), (u8, String)> {
         ));
     };
     let step = facts.plan.steps.iter().find(|step| step.weight() == held);
+    // A newer template ends a holdback early.
+    let target = look.seen.target.as_ref();
+    let newer = target.is_some_and(|target| target.revision != *candidate);
+    let step = step.filter(|step| !(step.holdback && newer));
     let baked = since + step.map(sluice_core::Step::bake).unwrap_or_default();
     if look.now < baked {
         return Err((
@@ -107,6 +111,7 @@ fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
             }
             reason if reason.starts_with("inconclusive") => {
                 facts.plan.inconclusive_action == Action::Rollback
+                    && (unknown || !holdback::is_reached(facts, revision))
                     && waited(grew) >= facts.plan.inconclusive_after
             }
             _ => bad && evidence.candidate.as_ref() == Some(revision),

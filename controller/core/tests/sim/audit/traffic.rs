@@ -1,7 +1,7 @@
 //! 1. Weights sum to the whole. A revision's weight grows only while it is ready; the route always names
 //!    a backend with pods.
 
-use sluice_core::{Effect, RevisionName, Weight, Workload};
+use sluice_core::{Effect, RevisionName, Step, Weight, Workload};
 
 use super::Look;
 use crate::cluster::Cluster;
@@ -51,7 +51,14 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
                 format!("{name} gets {weight} while no pod of {stable} is ready"),
             ));
         }
-        let wanted = weight.pods(look.seen.replicas.unwrap_or(1));
+        // In a holdback the candidate is what is to serve, at its full size.
+        let holdback = look.facts.plan.holdback().map(Step::weight);
+        let size = if holdback == Some(weight) {
+            Weight::WHOLE
+        } else {
+            weight
+        };
+        let wanted = size.pods(look.seen.replicas.unwrap_or(1));
         let ready = workload.ready.min(service.endpoints);
         if ready < wanted {
             return Err((

@@ -49,6 +49,7 @@ fn promotes_write_by_write(decide: Decide) -> bool {
     let setting = Setting {
         replicas: Some(4),
         inconclusive: Action::Hold,
+        holdback: None,
     };
     let mut history = History::new(setting, decide, None);
     let mut events = vec![Event::KillBehindWrites(true)];
