@@ -109,7 +109,9 @@ impl Tally {
         }
     }
 
-    fn since(self, base: Self) -> Self {
+    /// The events since an earlier reading.
+    #[must_use]
+    pub fn since(self, base: Self) -> Self {
         Self {
             good: self.good.saturating_sub(base.good),
             total: self.total.saturating_sub(base.total),

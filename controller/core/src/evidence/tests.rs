@@ -1,5 +1,6 @@
 //! What the verdicts must never get wrong.
 
+mod layer4;
 mod own;
 
 use chrono::{DateTime, TimeDelta};

@@ -4,7 +4,7 @@
 
 mod template;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::time::Duration;
 
@@ -96,6 +96,7 @@ fn subscription(address: &str, candidate: &str, interval: TimeDelta) -> Subscrip
             indicator: Indicator::Availability,
         }],
         own: vec![],
+        layer4: BTreeMap::new(),
         waypoints: BTreeSet::new(),
     }
 }
