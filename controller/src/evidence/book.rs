@@ -9,7 +9,7 @@ use sluice_crds::OtlpNames;
 
 use super::balance::{Balance, balance};
 use super::callers::Caller;
-use super::layer4::{self, Connected};
+use super::layer4::Layer4;
 use super::ledger::Ledger;
 use super::own::{Account, Numbers, Own};
 use super::problem::Problem;
@@ -52,8 +52,8 @@ struct Rollout {
     problem: Option<String>,
     /// What its own queries gave, by the SLO.
     own: BTreeMap<String, Account>,
-    /// What sources of connections gave, by the source.
-    connected: BTreeMap<&'static str, Connected>,
+    /// What sources of connections gave.
+    layer4: Layer4,
     /// Connections of everybody who went around the waypoint, and when a new one was seen last.
     callers: BTreeMap<Caller, (u64, Time)>,
     /// See [`Group::alone`].
@@ -112,7 +112,7 @@ impl Book {
             timeline: Timeline::default(),
             problem: None,
             own: BTreeMap::new(),
-            connected: BTreeMap::new(),
+            layer4: Layer4::default(),
             callers: BTreeMap::new(),
             alone,
         };
@@ -216,17 +216,15 @@ impl Book {
                 continue;
             };
             let gaps = rollout.gaps();
-            if rollout.subscription.judges(metric) {
-                let connected = rollout.connected.entry(metric.name).or_default();
-                connected.take(metric, &rollout.subscription, reading, started);
-            }
-            let called = rollout.subscription.called();
+            let subscription = &rollout.subscription;
+            rollout.layer4.take(metric, subscription, reading, started);
+            let called = subscription.called();
             let called = called.filter(|(other, _)| other.name == metric.name);
             // Without these metrics nobody is looked for.
             let account = called.and_then(|(_, service)| reading.ok()?.account(&service));
             let connections = account.iter().flat_map(|a| &a.events().callers);
             let around = connections
-                .filter(|(caller, opened)| **opened > 0 && caller.is_around(&rollout.subscription));
+                .filter(|(caller, opened)| **opened > 0 && caller.is_around(subscription));
             let before = rollout.callers.clone();
             for (caller, opened) in around {
                 let known = rollout.callers.entry(caller.clone());
@@ -286,7 +284,8 @@ impl Book {
             };
             let (sample, problem) = match balance {
                 Ok(mut balance) => {
-                    rollout.look(started);
+                    let stale_after = rollout.stale_after();
+                    rollout.layer4.look(started, stale_after);
                     rollout.add(&mut balance);
                     let at = rollout.covered(started);
                     let sample = Sample {
@@ -364,20 +363,8 @@ impl Rollout {
             if let Some(account) = self.own.get(&slo.name) {
                 (*stable, *candidate) = account.tallies();
             }
-            let layer4 = self.subscription.layer4.get(&slo.name);
-            let layer4 = layer4.map(|source| Connections::of(*source).name);
-            if let Some(connected) = layer4.and_then(|name| self.connected.get(name)) {
-                (*stable, *candidate) = connected.tallies();
-            }
-        }
-    }
-
-    /// Notes which sources of connections fell silent.
-    fn look(&mut self, now: Time) {
-        let stale_after = self.stale_after();
-        for metric in self.subscription.connections().into_values() {
-            if let Some(connected) = self.connected.get_mut(metric.name) {
-                connected.look(metric, now, stale_after);
+            if let Some(tallies) = self.layer4.tallies(&self.subscription, &slo.name) {
+                (*stable, *candidate) = tallies;
             }
         }
     }
@@ -393,8 +380,7 @@ impl Rollout {
     fn gaps(&self) -> BTreeMap<String, String> {
         let accounts = self.own.iter();
         let gaps = accounts.filter_map(|(slo, account)| Some((slo.clone(), account.gap.clone()?)));
-        let layer4 = layer4::gaps(&self.subscription, &self.connected);
-        gaps.chain(layer4).collect()
+        gaps.chain(self.layer4.gaps(&self.subscription)).collect()
     }
 
     fn is_of(&self, group: &Group) -> bool {

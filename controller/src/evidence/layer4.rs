@@ -17,20 +17,66 @@ use super::source::Connections;
 /// Connections of the stable revision, and of the candidate.
 type Tallies = (Tally, Tally);
 
+/// What one rollout got, by the source.
+#[derive(Debug, Default)]
+pub(super) struct Layer4(BTreeMap<&'static str, Connected>);
+
+impl Layer4 {
+    /// Books a reading that was begun at `started`, if an SLO is about what it counts.
+    pub(super) fn take(
+        &mut self,
+        metric: &Connections,
+        subscription: &Subscription,
+        reading: Result<&Ledger, &Problem>,
+        started: Time,
+    ) {
+        if subscription.judges(metric) {
+            let connected = self.0.entry(metric.name).or_default();
+            connected.take(metric, subscription, reading, started);
+        }
+    }
+
+    /// Notes the sources of which no reading came for so long: a server may hang for longer than they are fresh.
+    pub(super) fn look(&mut self, now: Time, stale_after: TimeDelta) {
+        for connected in self.0.values_mut() {
+            if connected.at.is_some_and(|at| now - at > stale_after) && connected.problem.is_none()
+            {
+                connected.problem = Some("there is no answer yet".to_owned());
+            }
+        }
+    }
+
+    /// What happened since the first reading, of an SLO; `None` if there was none.
+    pub(super) fn tallies(&self, subscription: &Subscription, slo: &str) -> Option<Tallies> {
+        let source = Connections::of(*subscription.layer4.get(slo)?);
+        Some(self.0.get(source.name)?.tallies())
+    }
+
+    /// What keeps SLOs from being counted, by their names.
+    pub(super) fn gaps(&self, subscription: &Subscription) -> BTreeMap<String, String> {
+        let slos = subscription.layer4.iter();
+        let gaps = slos.filter_map(|(slo, source)| {
+            let source = Connections::of(*source).name;
+            let problem = self.0.get(source)?.problem.as_ref()?;
+            Some((slo.clone(), format!("{source}: {problem}")))
+        });
+        gaps.collect()
+    }
+}
+
 /// What one rollout got of one source.
 #[derive(Debug, Default)]
-pub(super) struct Connected {
+struct Connected {
     /// The first reading of it and the last: an account may be older than the rollout.
     readings: Option<(Tallies, Tallies)>,
     /// When the last one was begun.
     at: Option<Time>,
     /// Why there is none since.
-    pub(super) problem: Option<String>,
+    problem: Option<String>,
 }
 
 impl Connected {
-    /// Books a reading that was begun at `started`.
-    pub(super) fn take(
+    fn take(
         &mut self,
         metric: &Connections,
         subscription: &Subscription,
@@ -58,35 +104,12 @@ impl Connected {
                 self.at = Some(started);
                 self.problem = None;
             }
-            Err(problem) => self.problem = Some(format!("{}: {problem}", metric.name)),
+            Err(problem) => self.problem = Some(problem.to_string()),
         }
     }
 
-    /// What happened since the first reading.
-    pub(super) fn tallies(&self) -> Tallies {
+    fn tallies(&self) -> Tallies {
         let ((stable_before, before), (stable, candidate)) = self.readings.unwrap_or_default();
         (stable.since(stable_before), candidate.since(before))
     }
-
-    /// Notes if no reading came for so long: a server may hang for longer than a source is fresh.
-    pub(super) fn look(&mut self, metric: &Connections, now: Time, stale_after: TimeDelta) {
-        if self.at.is_some_and(|at| now - at > stale_after) && self.problem.is_none() {
-            self.problem = Some(format!("{}: there is no answer yet", metric.name));
-        }
-    }
-}
-
-/// What keeps SLOs of a rollout from being counted, by their names.
-pub(super) fn gaps(
-    subscription: &Subscription,
-    connected: &BTreeMap<&'static str, Connected>,
-) -> impl Iterator<Item = (String, String)> {
-    let slos = subscription.layer4.iter();
-    slos.filter_map(|(slo, source)| {
-        let problem = connected
-            .get(Connections::of(*source).name)?
-            .problem
-            .clone()?;
-        Some((slo.clone(), problem))
-    })
 }

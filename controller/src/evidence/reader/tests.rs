@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod layer4;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::post;
+use axum::{Router, http::StatusCode, routing::post};
 use chrono::TimeDelta;
 use serde_json::json;
 use sluice_core::{Indicator, Slo};

@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// 100 requests of each revision in a scrape, and these (connections, failed) of the candidate and the stable one.
+/// 50 requests of each revision in a scrape, and these (connections, failed) of the candidate and the stable one.
 fn connected(scrapes: &[((u64, u64), (u64, u64))]) -> Evidence {
     let mut evidence = history(scrapes.iter().copied());
     for (sample, n) in evidence.samples.iter_mut().zip(0..) {
-        sample.candidate.requests = 100 * n;
-        sample.stable.requests = 100 * n;
+        sample.candidate.requests = 50 * n;
+        sample.stable.requests = 50 * n;
     }
     evidence
 }
@@ -45,7 +45,7 @@ fn one_connection_that_lasts_carries_enough_requests() {
         let none = why(verdict(objective, &connected(&scrapes)));
         assert_eq!(
             none,
-            "availability: the candidate got 1200 requests, and its source counts no connections: is it scraped?"
+            "availability: the candidate got 600 requests, and its source counts no connections: is it scraped?"
         );
     }
 }

@@ -166,7 +166,7 @@ fn a_source_that_fails_keeps_only_its_own_slo_from_being_counted() {
 fn nonsense_about_one_revision_is_told() {
     let mut ledger = Ledger::default();
     let subscription = judged("web-b", ConnectionSource::Ztunnel);
-    let mut connected = Connected::default();
+    let mut layer4 = Layer4::default();
     let services = subscription.services().collect();
     let mut entries = crate::evidence::ledger::Entries::default();
     let service = subscription.service(&subscription.candidate);
@@ -177,7 +177,8 @@ fn nonsense_about_one_revision_is_told() {
     };
     entries.spoiled.insert(service, problem);
     ledger.take(&services, entries);
-    connected.take(ztunnel(), &subscription, Ok(&ledger), NOW);
+    layer4.take(ztunnel(), &subscription, Ok(&ledger), NOW);
     let wanted = "ztunnel: istio_tcp_connections_opened_total of shop/web-b is NaN, which is no count of events";
-    assert_eq!(connected.problem.as_deref(), Some(wanted));
+    let gaps = layer4.gaps(&subscription);
+    assert_eq!(gaps.get("network").map(String::as_str), Some(wanted));
 }
