@@ -60,8 +60,9 @@ pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Ba
     let dialect = Dialect::of(subscription.source);
     let outlived = dialect.counted_by == CountedBy::Proxies;
     present(&accounts, outlived, dialect.hint())?;
-    let counts = |revision: &RevisionName| {
-        let account = ledger.account(&subscription.service(revision));
+    // Each has a tally for every SLO, also a stable revision that there is not: others are put into it.
+    let counts = |revision: Option<&RevisionName>| {
+        let account = revision.and_then(|name| ledger.account(&subscription.service(name)));
         counts(account, subscription)
     };
     let problem = accounts.iter().find_map(|(account, service)| {
@@ -78,11 +79,8 @@ pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Ba
         })
     });
     Ok(Balance {
-        stable: subscription
-            .stable
-            .as_ref()
-            .map_or_else(Counts::default, counts),
-        candidate: counts(&subscription.candidate),
+        stable: counts(subscription.stable.as_ref()),
+        candidate: counts(Some(&subscription.candidate)),
         problem,
     })
 }

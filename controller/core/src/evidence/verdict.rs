@@ -92,8 +92,14 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
         proof: f64::from(proof),
     });
     for scrape in &case.scrapes {
-        for (index, trial) in trials.iter_mut().enumerate() {
-            trial.scrape(scrape.candidate.slo(index), scrape.stable.slo(index));
+        for (index, (slo, trial)) in plan.slos.iter().zip(&mut trials).enumerate() {
+            let (candidate, stable) = (scrape.candidate.slo(index), scrape.stable.slo(index));
+            if slo.indicator.is_layer4() {
+                let requests = (scrape.candidate.requests, scrape.stable.requests);
+                trial.carried(candidate, stable, requests);
+            } else {
+                trial.scrape(candidate, stable);
+            }
         }
         answers.scrape(scrape.candidate.answers(), scrape.stable.answers());
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// 50 requests of each revision in a scrape, and these (connections, failed) of the candidate and the stable one.
-fn connected(scrapes: &[((u64, u64), (u64, u64))]) -> Evidence {
+fn connected(scrapes: &[Scrape]) -> Evidence {
     let mut evidence = history(scrapes.iter().copied());
     for (sample, n) in evidence.samples.iter_mut().zip(0..) {
         sample.candidate.requests = 50 * n;
@@ -83,6 +83,20 @@ fn a_failure_that_nothing_can_be_compared_with_is_a_doubt() {
         missed,
         "availability: 2 of 4 connections were bad, which chance may explain"
     );
+}
+
+#[test]
+fn a_stable_revision_whose_connections_last_is_no_proof_against_the_candidate() {
+    let alone = [((20, 10), (0, 0)); 12];
+    let held = why(verdict(Some(990_000), &connected(&alone)));
+    assert!(held.contains("which chance may explain"), "{held}");
+    // All traffic is the candidate's: the objective alone decides.
+    let mut evidence = connected(&alone);
+    for sample in &mut evidence.samples {
+        sample.stable.requests = 0;
+    }
+    let failed = verdict(Some(990_000), &evidence);
+    assert!(matches!(failed, Verdict::Fail(_)), "{failed:?}");
 }
 
 #[test]
