@@ -5,8 +5,8 @@
 //! its way: `source` says what a source calls things, `query` asks for them, `server` knows whom, `fetch` sends that,
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
 //! grow, `balance` makes the counts of one rollout of them, `timeline` keeps them, `book` knows who
-//! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a source of its
-//! own, through the same ledger. `own` reads the queries that a user wrote.
+//! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint, and `layer4`
+//! how connections fare: sources of their own, through the same ledger. `own` reads the queries that a user wrote.
 //!
 //! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
@@ -17,6 +17,7 @@ mod book;
 mod callers;
 mod counters;
 mod fetch;
+mod layer4;
 mod ledger;
 mod own;
 mod problem;
@@ -26,18 +27,18 @@ mod server;
 mod source;
 mod timeline;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Indicator, RevisionName, Slo};
-use sluice_crds::{Canary, OtlpNames, Source};
+use sluice_crds::{Canary, ConnectionSource, OtlpNames, Source};
 
 pub use callers::Workload;
 pub use own::{Own, Queries, Range};
 pub use reader::Reader;
 pub use server::{Secrets, Server};
-pub use source::{NoBucket, buckets_ms, check_threshold};
+pub use source::{NoBucket, buckets_ms, check_threshold, counted_by};
 
 /// Who asks.
 pub const USER_AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));
@@ -66,6 +67,8 @@ pub struct Subscription {
     pub slos: Vec<Slo>,
     /// How to count those that the source does not.
     pub own: Vec<Own>,
+    /// Who counts for those that are about connections, by their names.
+    pub layer4: BTreeMap<String, ConnectionSource>,
     /// The waypoints of the Service. Whoever else connects to the candidate's pods goes around them;
     /// nobody is looked for where this is empty.
     pub waypoints: BTreeSet<Workload>,
@@ -94,6 +97,20 @@ impl Subscription {
         (!self.waypoints.is_empty()).then(|| (metric, self.service(&self.candidate)))
     }
 
+    /// What counts connections for it: for its SLOs, and of its callers. Each once.
+    fn connections(&self) -> BTreeMap<&'static str, &'static source::Connections> {
+        let judged = self.layer4.values().copied().map(source::Connections::of);
+        let called = self.called().map(|(metric, _)| metric);
+        let all = judged.chain(called);
+        all.map(|metric| (metric.name, metric)).collect()
+    }
+
+    /// Whether one of its SLOs is about what this source counts.
+    fn judges(&self, metric: &source::Connections) -> bool {
+        let mut sources = self.layer4.values().copied().map(source::Connections::of);
+        sources.any(|source| source.name == metric.name)
+    }
+
     /// The candidate, if its own pods count: they are no older than the rollout.
     fn young(&self) -> Option<Service> {
         let own = source::Dialect::of(self.source).counted_by != source::CountedBy::Proxies;
@@ -117,7 +134,11 @@ impl Subscription {
     fn thresholds(&self) -> impl Iterator<Item = u64> {
         self.slos.iter().filter_map(|slo| match slo.indicator {
             Indicator::Latency { threshold_ms } => Some(threshold_ms),
-            Indicator::Availability | Indicator::Events | Indicator::Value => None,
+            Indicator::Availability
+            | Indicator::Events
+            | Indicator::Value
+            | Indicator::Connections
+            | Indicator::Flows => None,
         })
     }
 }

@@ -38,6 +38,8 @@ pub fn of(
         // What cannot be asked for is not counted: see unaskable.
         template::own(slo, &observed.templates, &variables, candidate).ok()?
     });
+    let slos = judged.slos.iter().flatten();
+    let layer4 = slos.filter_map(|slo| Some((slo.name.clone(), slo.connections.as_ref()?.source)));
     Some(Subscription {
         server: Server::new(metrics, secrets),
         names: metrics.otlp_names.unwrap_or_default(),
@@ -48,6 +50,7 @@ pub fn of(
         candidate: rollout.candidate.clone(),
         slos: rollout.plan.slos.clone(),
         own: queries.collect(),
+        layer4: layer4.collect(),
         waypoints: waypoints(observed),
     })
 }

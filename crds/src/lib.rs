@@ -32,7 +32,9 @@ pub use canary::{
 pub use condition::{ConditionType, Reason};
 pub use holdback::Holdback;
 pub use metric_template::{MetricTemplate, MetricTemplateSpec};
-pub use metrics::{BasicAuth, BearerToken, Credentials, Header, Metrics, OtlpNames, Source};
+pub use metrics::{
+    BasicAuth, BearerToken, ConnectionSource, Credentials, Header, Metrics, OtlpNames, Source,
+};
 pub use policy::{
     CanaryPolicy, CanaryPolicySpec, ClusterCanaryPolicy, ClusterCanaryPolicySpec, Inconclusive,
     InconclusiveAction, PolicySpec,
@@ -40,7 +42,7 @@ pub use policy::{
 pub use quantity::{Duration, DurationError, Percent, PercentError};
 pub use rollout::{Evidence, Rollout, Verdict};
 pub use route::{RouteRule, RouteTemplate};
-pub use slo::{Availability, Events, Latency, Slo, ValueRange};
+pub use slo::{Availability, Connections, Events, Latency, Slo, ValueRange};
 pub use status::{Adoption, CanaryStatus, Draining, HistoryEntry, Outcome, Phase, Restored};
 pub use step::Step;
 

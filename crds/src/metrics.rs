@@ -152,6 +152,23 @@ impl Source {
     ];
 }
 
+/// Whose measurements count connections, on layer 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ConnectionSource {
+    /// Connections to the revision's pods, as the ztunnel of their node counts them: `istio_tcp_connections_opened_total`
+    /// and its kin.
+    Ztunnel,
+    /// Flows to and from the revision's pods, as Cilium's Hubble counts them in `hubble_flows_processed_total`.
+    CiliumDrops,
+}
+
+impl ConnectionSource {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Ztunnel, Self::CiliumDrops];
+}
+
 /// How a server writes OpenTelemetry's names. Without it: Underscores.
 #[derive(
     Clone,

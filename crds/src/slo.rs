@@ -4,6 +4,7 @@ use kube::KubeSchema;
 use kube::core::Rule;
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::ConnectionSource;
 use crate::quantity::{Duration, Percent, between_0_and_100, positive};
 
 /// A service level objective: an indicator and, if there is one, the share of good events it
@@ -11,10 +12,10 @@ use crate::quantity::{Duration, Percent, between_0_and_100, positive};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
-    "[has(self.availability), has(self.latency), has(self.events), has(self.value)]\
-     .filter(one, one).size() == 1")
-    .message("an SLO needs exactly one indicator: availability, latency, events or value; \
-              write two SLOs to have two"))]
+    "[has(self.availability), has(self.latency), has(self.events), has(self.value), \
+      has(self.connections)].filter(one, one).size() == 1")
+    .message("an SLO needs exactly one indicator: availability, latency, events, value or \
+              connections; write two SLOs to have two"))]
 pub struct Slo {
     /// A name for messages, events and evidence; one of a kind in the list.
     #[schemars(length(min = 1, max = 63))]
@@ -47,6 +48,11 @@ pub struct Slo {
     /// value is out of range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<ValueRange>,
+
+    /// An event is a connection of the revision's pods on layer 4; it is bad when it failed. Counted beside
+    /// the requests, by a source of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
 }
 
 /// The availability indicator; it has nothing to set.
@@ -62,6 +68,15 @@ pub struct Latency {
     /// histogram buckets: of a value between two, the Canary's condition names the nearest.
     #[x_kube(validation = positive("threshold must be longer than 0, as in \"250ms\""))]
     pub threshold: Duration,
+}
+
+/// The indicator of layer 4.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Connections {
+    /// Who counts: ztunnel, connections to the pods, of which those are bad that were denied, refused
+    /// or broke; or cilium-drops, flows to and from the pods, of which those are bad that Cilium dropped.
+    pub source: ConnectionSource,
 }
 
 /// Events that queries of the user's own count.

@@ -44,8 +44,8 @@ pub struct Evidence {
     pub stale_after: TimeDelta,
     /// Why there are no samples, verbatim from the source.
     pub problem: Option<String>,
-    /// Why an SLO was not counted at the last sample though others were, by the SLO's name: its own query
-    /// gave no number that can be used.
+    /// Why an SLO was not counted at the last sample though others were, by the SLO's name: its own query,
+    /// or the source of its connections, gave no number that can be used.
     pub gaps: BTreeMap<String, String>,
     /// Who connected to the candidate's pods himself, past the waypoint and its weights, since the
     /// rollout is watched.
@@ -113,7 +113,9 @@ impl Tally {
         }
     }
 
-    fn since(self, base: Self) -> Self {
+    /// The events since an earlier reading.
+    #[must_use]
+    pub fn since(self, base: Self) -> Self {
         Self {
             good: self.good.saturating_sub(base.good),
             total: self.total.saturating_sub(base.total),

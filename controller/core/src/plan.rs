@@ -88,6 +88,31 @@ pub enum Indicator {
     /// An event is a look at a value, which is good within a range. There is one in each window of the query:
     /// values that look back upon the same time are one piece of evidence.
     Value,
+    /// Good is a connection that did not fail. It is counted by another source than requests, and where
+    /// connections last there are far fewer of them.
+    Connections,
+    /// Good is a flow that the network did not drop, counted likewise.
+    Flows,
+}
+
+impl Indicator {
+    /// What its events are called.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Availability | Self::Latency { .. } => "requests",
+            Self::Events => "events",
+            Self::Value => "values",
+            Self::Connections => "connections",
+            Self::Flows => "flows",
+        }
+    }
+
+    /// Whether its events are no requests but what carries them.
+    #[must_use]
+    pub fn is_layer4(self) -> bool {
+        matches!(self, Self::Connections | Self::Flows)
+    }
 }
 
 /// What to do when a verdict stays inconclusive for too long.

@@ -11,7 +11,7 @@ use super::counters::{Counters, Row};
 use super::ledger::Entries;
 use super::problem::{Problem, short};
 use super::query::{Asked, LE, Meaning, NAME, PROCESS, Part, TARGET_INFO, bounds, metrics};
-use super::source::{Connections, Dialect, Labels, Outcome, Unit, spell};
+use super::source::{Connections, Counted, Dialect, Labels, Outcome, Unit, WorkloadLabels, spell};
 
 /// From here on a float has lost digits: no counter of events gets there.
 const MOST: f64 = 9_007_199_254_740_992.0;
@@ -72,49 +72,63 @@ pub(super) fn rows(
     Ok(reading.rows())
 }
 
-/// The connections in an answer, by who opened them.
+/// The connections or flows in an answer, and of which workloads it says what no counter can.
 pub(super) fn connections(
     metric: &Connections,
     workloads: &BTreeSet<Service>,
     status: u16,
     body: &[u8],
-) -> Result<Vec<Row>, Problem> {
-    let mut rows = Vec::new();
+) -> Result<Entries, Problem> {
+    let mut entries = Entries::default();
     for Element {
-        metric: mut labels,
+        metric: labels,
         value,
     } in elements(status, body)?
     {
-        let mut take = |label: &str| labels.remove(label).unwrap_or_default();
-        let service = Service {
-            namespace: take(metric.namespace),
-            name: take(metric.workload),
+        let get = |label: &str| labels.get(label).cloned().unwrap_or_default();
+        let name = get(NAME);
+        let services = metric.parts.iter().map(|part| Service {
+            namespace: get(part.namespace),
+            name: get(part.name),
+        });
+        let mut services = services.filter(|service| workloads.contains(service));
+        let (Some(service), Some(counted)) = (services.next(), metric.counted(&name, &labels))
+        else {
+            continue;
         };
-        let origin = metric.origin.iter().map(|label| take(label)).collect();
-        let workload = Workload {
-            namespace: take(metric.from_namespace),
-            name: take(metric.from_workload),
-        };
-        let principal = take(metric.from_principal);
-        let events = value.and_then(|(_, value)| events(&value));
-        if let Some(opened) = events.filter(|_| workloads.contains(&service)) {
-            // They tell one row from another.
-            labels.insert(metric.from_namespace.to_owned(), workload.namespace.clone());
-            labels.insert(metric.from_workload.to_owned(), workload.name.clone());
-            labels.insert(metric.from_principal.to_owned(), principal.clone());
-            let caller = Caller {
-                workload,
-                principal,
+        let (_, value) = value.unwrap_or_else(|| (0.0, "a native histogram".to_owned()));
+        let Some(events) = events(&value) else {
+            let problem = Problem::NoCount {
+                metric: name,
+                service: service.clone(),
+                value: short(&value),
             };
-            rows.push(Row {
-                service,
-                origin,
-                labels,
-                counters: Counters::Connections(caller, opened),
-            });
-        }
+            entries.spoiled.insert(service, problem);
+            continue;
+        };
+        let caller = metric.from.filter(|_| counted == Counted::Begun);
+        let caller = caller.map(|from| {
+            let WorkloadLabels { namespace, name } = from.workload;
+            Caller {
+                workload: Workload {
+                    namespace: get(namespace),
+                    name: get(name),
+                },
+                principal: get(from.principal),
+            }
+        });
+        let origin = metric.origin.iter().map(|label| get(label)).collect();
+        entries.rows.push(Row {
+            service,
+            origin,
+            // All of them tell one row from another.
+            labels,
+            counters: Counters::Connections(counted, caller, events),
+        });
     }
-    Ok(rows)
+    let Entries { rows, spoiled, .. } = &mut entries;
+    rows.retain(|row| !spoiled.contains_key(&row.service));
+    Ok(entries)
 }
 
 /// The series of an answer, and their values as the server wrote them; a native histogram has none.

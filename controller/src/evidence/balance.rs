@@ -2,10 +2,10 @@
 
 use sluice_core::{Counts, Indicator, RevisionName, Tally};
 
-use super::Subscription;
 use super::ledger::{Account, Ledger};
 use super::problem::Problem;
 use super::source::{CountedBy, Dialect, Family};
+use super::{Service, Subscription};
 
 /// Readings for which something may be missing before we draw a conclusion. A proxy publishes
 /// histograms later than counters, and a scrape may fail.
@@ -20,22 +20,21 @@ pub(super) struct Balance {
     pub(super) problem: Option<Problem>,
 }
 
-/// Counts for a rollout.
+/// Whether what was read of some Services can be counted with.
 ///
 /// A Service without any series had no request yet. One whose series vanished is not counted for the
 /// present: what happens to it goes unseen. If only one of the two stays away, the proxy is
-/// scraped, has restarted, and had no request for it since. Of pods that count themselves nothing is known then.
-pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Balance, Problem> {
-    let services = subscription.services();
-    let accounts: Vec<_> = services
-        .filter_map(|service| Some((ledger.account(&service)?, service)))
-        .collect();
+/// scraped, has restarted, and had no request for it since. Of pods that count themselves, and are not outlived
+/// by who counts, nothing is known then.
+pub(super) fn present(
+    accounts: &[(&Account, Service)],
+    outlived: bool,
+    hint: &'static str,
+) -> Result<(), Problem> {
     let spoiled = accounts.iter().find_map(|(account, _)| account.spoiled());
     if let Some(problem) = spoiled {
         return Err(problem.clone());
     }
-    let dialect = Dialect::of(subscription.source);
-    let outlived = dialect.counted_by == CountedBy::Proxies;
     let any_left = accounts
         .iter()
         .any(|(account, _)| account.present() > 0 && account.absent() == 0);
@@ -43,14 +42,27 @@ pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Ba
         let brief = account.absent() <= PATIENCE;
         account.absent() > 0 && (brief || !any_left || !outlived)
     });
-    if let Some((_, service)) = gone {
-        return Err(Problem::Gone {
+    match gone {
+        Some((_, service)) => Err(Problem::Gone {
             service: service.clone(),
-            hint: dialect.hint(),
-        });
+            hint,
+        }),
+        None => Ok(()),
     }
-    let counts = |revision: &RevisionName| {
-        let account = ledger.account(&subscription.service(revision));
+}
+
+/// Counts for a rollout.
+pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Balance, Problem> {
+    let services = subscription.services();
+    let accounts: Vec<_> = services
+        .filter_map(|service| Some((ledger.account(&service)?, service)))
+        .collect();
+    let dialect = Dialect::of(subscription.source);
+    let outlived = dialect.counted_by == CountedBy::Proxies;
+    present(&accounts, outlived, dialect.hint())?;
+    // Each has a tally for every SLO, also a stable revision that there is not: others are put into it.
+    let counts = |revision: Option<&RevisionName>| {
+        let account = revision.and_then(|name| ledger.account(&subscription.service(name)));
         counts(account, subscription)
     };
     let problem = accounts.iter().find_map(|(account, service)| {
@@ -67,11 +79,8 @@ pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Ba
         })
     });
     Ok(Balance {
-        stable: subscription
-            .stable
-            .as_ref()
-            .map_or_else(Counts::default, counts),
-        candidate: counts(&subscription.candidate),
+        stable: counts(subscription.stable.as_ref()),
+        candidate: counts(Some(&subscription.candidate)),
         problem,
     })
 }
@@ -88,8 +97,10 @@ fn counts(account: Option<&Account>, subscription: &Subscription) -> Counts {
             let tally = events.within.get(&threshold_ms);
             tally.copied().unwrap_or_default()
         }
-        // Counted by queries of their own.
-        Indicator::Events | Indicator::Value => Tally::default(),
+        // Counted by queries, or by a source, of their own.
+        Indicator::Events | Indicator::Value | Indicator::Connections | Indicator::Flows => {
+            Tally::default()
+        }
     });
     let others = events.unanswered.saturating_add(events.unreached);
     Counts {
@@ -103,7 +114,7 @@ fn counts(account: Option<&Account>, subscription: &Subscription) -> Counts {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::evidence::Server;
@@ -132,6 +143,7 @@ mod tests {
                 slo("latency", Indicator::Latency { threshold_ms: 250 }),
             ],
             own: vec![],
+            layer4: BTreeMap::new(),
             waypoints: BTreeSet::new(),
         }
     }

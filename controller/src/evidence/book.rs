@@ -9,6 +9,7 @@ use sluice_crds::OtlpNames;
 
 use super::balance::{Balance, balance};
 use super::callers::Caller;
+use super::layer4::Layer4;
 use super::ledger::Ledger;
 use super::own::{Account, Numbers, Own};
 use super::problem::Problem;
@@ -51,6 +52,8 @@ struct Rollout {
     problem: Option<String>,
     /// What its own queries gave, by the SLO.
     own: BTreeMap<String, Account>,
+    /// What sources of connections gave.
+    layer4: Layer4,
     /// Connections of everybody who went around the waypoint, and when a new one was seen last.
     callers: BTreeMap<Caller, (u64, Time)>,
     /// See [`Group::alone`].
@@ -77,9 +80,13 @@ pub(super) enum Wanted {
         own: Vec<Own>,
     },
     /// Who connects to the pods of these.
-    Callers {
+    Connections {
         metric: &'static Connections,
         called: BTreeSet<Service>,
+        /// Whether anybody judges how that went.
+        judged: bool,
+        /// See [`super::ledger::Entries::young`].
+        young: BTreeSet<Service>,
     },
 }
 
@@ -105,6 +112,7 @@ impl Book {
             timeline: Timeline::default(),
             problem: None,
             own: BTreeMap::new(),
+            layer4: Layer4::default(),
             callers: BTreeMap::new(),
             alone,
         };
@@ -128,9 +136,7 @@ impl Book {
             candidate: Some(rollout.subscription.candidate.clone()),
             samples: rollout.timeline.samples().to_vec(),
             lag: interval,
-            stale_after: interval
-                .checked_mul(STALE_INTERVALS)
-                .unwrap_or(TimeDelta::MAX),
+            stale_after: rollout.stale_after(),
             problem: rollout.problem.clone(),
         }
     }
@@ -171,8 +177,20 @@ impl Book {
                     young.extend(subscription.young());
                     own.extend(subscription.own.iter().cloned());
                 }
-                Wanted::Callers { called, .. } => {
-                    called.extend(subscription.called().map(|(_, service)| service));
+                Wanted::Connections {
+                    metric,
+                    called,
+                    judged,
+                    young,
+                } => {
+                    let by_this = subscription.called();
+                    let by_this = by_this.filter(|(other, _)| other.name == metric.name);
+                    called.extend(by_this.map(|(_, service)| service));
+                    if subscription.judges(metric) {
+                        *judged = true;
+                        called.extend(subscription.services());
+                        young.insert(subscription.service(&subscription.candidate));
+                    }
                 }
             }
             round.members.push((key.clone(), rollout.number));
@@ -181,13 +199,15 @@ impl Book {
         round
     }
 
-    /// Notes who connected to candidates, by a reading that was begun at `started`; returns whose
-    /// candidate has a new connection around the waypoint.
-    pub(super) fn note_callers(
+    /// Notes who connected to candidates, and how connections fared, by a reading that was begun at `started`;
+    /// returns whose candidate has a new connection around the waypoint, and whose SLOs are counted again or no
+    /// longer. What was counted comes with the next sample.
+    pub(super) fn note_connections(
         &mut self,
         round: Round,
+        metric: &Connections,
         started: Time,
-        ledger: &Ledger,
+        reading: Result<&Ledger, &Problem>,
     ) -> Vec<Key> {
         let mut news = Vec::new();
         for (key, number) in round.members {
@@ -195,11 +215,16 @@ impl Book {
             let Some(rollout) = rollout.filter(|rollout| rollout.number == number) else {
                 continue;
             };
-            let called = rollout.subscription.called();
-            let account = called.and_then(|(_, service)| ledger.account(&service));
-            let connections = account.iter().flat_map(|a| &a.events().connections);
+            let gaps = rollout.gaps();
+            let subscription = &rollout.subscription;
+            rollout.layer4.take(metric, subscription, reading, started);
+            let called = subscription.called();
+            let called = called.filter(|(other, _)| other.name == metric.name);
+            // Without these metrics nobody is looked for.
+            let account = called.and_then(|(_, service)| reading.ok()?.account(&service));
+            let connections = account.iter().flat_map(|a| &a.events().callers);
             let around = connections
-                .filter(|(caller, opened)| **opened > 0 && caller.is_around(&rollout.subscription));
+                .filter(|(caller, opened)| **opened > 0 && caller.is_around(subscription));
             let before = rollout.callers.clone();
             for (caller, opened) in around {
                 let known = rollout.callers.entry(caller.clone());
@@ -208,7 +233,7 @@ impl Book {
                     *known = (*opened, started);
                 }
             }
-            if rollout.callers != before {
+            if rollout.callers != before || rollout.gaps() != gaps {
                 news.push(key);
             }
         }
@@ -259,7 +284,9 @@ impl Book {
             };
             let (sample, problem) = match balance {
                 Ok(mut balance) => {
-                    rollout.add_own(&mut balance);
+                    let stale_after = rollout.stale_after();
+                    rollout.layer4.look(started, stale_after);
+                    rollout.add(&mut balance);
                     let at = rollout.covered(started);
                     let sample = Sample {
                         at,
@@ -287,12 +314,14 @@ impl Wanted {
     /// Nothing yet of a group that this subscription is of.
     fn by(subscription: &Subscription, group: &Group) -> Self {
         let dialect = Dialect::of(subscription.source);
-        match subscription.called() {
-            Some((metric, _)) if metric.name == group.source => Self::Callers {
+        match subscription.connections().remove(group.source) {
+            Some(metric) => Self::Connections {
                 metric,
                 called: BTreeSet::new(),
+                judged: false,
+                young: BTreeSet::new(),
             },
-            _ => Self::Requests {
+            None => Self::Requests {
                 dialect,
                 asked: Asked {
                     names: group.names,
@@ -306,7 +335,7 @@ impl Wanted {
 }
 
 impl Rollout {
-    /// What it is read with: its source, and that of its callers.
+    /// What it is read with: its source, and those of connections.
     fn groups(&self) -> impl Iterator<Item = Group> {
         let subscription = &self.subscription;
         let group = |source, names, alone| Group {
@@ -316,15 +345,15 @@ impl Rollout {
             alone,
         };
         let source = Dialect::of(subscription.source).name;
-        let callers = subscription.called();
-        let callers = callers.map(|(metric, _)| group(metric.name, OtlpNames::default(), None));
-        [group(source, subscription.names, self.alone.clone())]
-            .into_iter()
-            .chain(callers)
+        let connections = subscription.connections().into_keys();
+        let connections = connections.map(|name| group(name, OtlpNames::default(), None));
+        let own = group(source, subscription.names, self.alone.clone());
+        let all: Vec<_> = [own].into_iter().chain(connections).collect();
+        all.into_iter()
     }
 
-    /// Puts the events of its own queries into a balance that has none of them.
-    fn add_own(&self, balance: &mut Balance) {
+    /// Puts the events of its own queries, and those on layer 4, into a balance that has none of them.
+    fn add(&self, balance: &mut Balance) {
         let slos = balance
             .stable
             .slos
@@ -334,14 +363,24 @@ impl Rollout {
             if let Some(account) = self.own.get(&slo.name) {
                 (*stable, *candidate) = account.tallies();
             }
+            if let Some(tallies) = self.layer4.tallies(&self.subscription, &slo.name) {
+                (*stable, *candidate) = tallies;
+            }
         }
     }
 
-    /// What of its own queries is not counted at present, and why.
+    /// Without a sample for so long, nothing passes.
+    fn stale_after(&self) -> TimeDelta {
+        let interval = self.subscription.interval;
+        let stale_after = interval.checked_mul(STALE_INTERVALS);
+        stale_after.unwrap_or(TimeDelta::MAX)
+    }
+
+    /// What of its own queries, and on layer 4, is not counted at present, and why.
     fn gaps(&self) -> BTreeMap<String, String> {
         let accounts = self.own.iter();
         let gaps = accounts.filter_map(|(slo, account)| Some((slo.clone(), account.gap.clone()?)));
-        gaps.collect()
+        gaps.chain(self.layer4.gaps(&self.subscription)).collect()
     }
 
     fn is_of(&self, group: &Group) -> bool {

@@ -82,7 +82,7 @@ fn server(address: &str) -> Option<Workload> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use chrono::TimeDelta;
     use sluice_crds::{OtlpNames, Source};
@@ -108,6 +108,7 @@ mod tests {
             candidate: "web-b".into(),
             slos: vec![],
             own: vec![],
+            layer4: BTreeMap::new(),
             waypoints: BTreeSet::from([workload("mesh", "waypoint")]),
         };
         let caller = Caller {

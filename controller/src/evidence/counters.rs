@@ -6,7 +6,7 @@ use sluice_core::Tally;
 
 use super::Service;
 use super::callers::Caller;
-use super::source::{Labels, Outcome};
+use super::source::{Counted, Labels, Outcome};
 
 /// One reading of counters that always grow together.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,8 +28,8 @@ pub(super) enum Counters {
     Requests(Outcome, u64),
     /// Requests by duration: all, and for some thresholds in milliseconds those within it.
     Durations(u64, BTreeMap<u64, u64>),
-    /// Connections of one caller.
-    Connections(Caller, u64),
+    /// Connections or flows, and who opened them if that is known.
+    Connections(Counted, Option<Caller>, u64),
 }
 
 impl Counters {
@@ -44,7 +44,7 @@ impl Counters {
     /// Requests or connections, if it counts those.
     pub(super) fn requests(&self) -> u64 {
         match self {
-            Self::Requests(_, events) | Self::Connections(_, events) => *events,
+            Self::Requests(_, events) | Self::Connections(_, _, events) => *events,
             Self::Durations(..) => 0,
         }
     }
@@ -55,8 +55,8 @@ impl Counters {
             (Self::Requests(outcome, now), Self::Requests(_, before)) => {
                 Self::Requests(outcome, now.max(*before))
             }
-            (Self::Connections(caller, now), Self::Connections(_, before)) => {
-                Self::Connections(caller, now.max(*before))
+            (Self::Connections(counted, caller, now), Self::Connections(_, _, before)) => {
+                Self::Connections(counted, caller, now.max(*before))
             }
             (Self::Durations(now, mut within), Self::Durations(before, within_before)) => {
                 for (ms, now) in &mut within {
@@ -75,8 +75,8 @@ impl Counters {
             (Self::Requests(outcome, now), Self::Requests(_, before)) => {
                 Self::Requests(*outcome, now.saturating_sub(*before))
             }
-            (Self::Connections(caller, now), Self::Connections(_, before)) => {
-                Self::Connections(caller.clone(), now.saturating_sub(*before))
+            (Self::Connections(counted, caller, now), Self::Connections(_, _, before)) => {
+                Self::Connections(*counted, caller.clone(), now.saturating_sub(*before))
             }
             (Self::Durations(now, within), Self::Durations(before, within_before)) => {
                 let growth = within.iter().filter_map(|(ms, now)| {
@@ -102,7 +102,19 @@ pub(super) struct Events {
     /// neither fast nor slow.
     pub(super) within: BTreeMap<u64, Tally>,
     /// Connections by who opened them.
-    pub(super) connections: BTreeMap<Caller, u64>,
+    pub(super) callers: BTreeMap<Caller, u64>,
+    /// Connections or flows of the readings that are closed, by how they went.
+    pub(super) connections: Tally,
+    /// Those of the present reading.
+    reading: Connections,
+}
+
+/// Connections or flows of one reading.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Connections {
+    begun: u64,
+    good: u64,
+    bad: u64,
 }
 
 impl Events {
@@ -114,8 +126,15 @@ impl Events {
             Counters::Requests(Outcome::Bad, more) => add(&mut self.bad, *more),
             Counters::Requests(Outcome::Unanswered, more) => add(&mut self.unanswered, *more),
             Counters::Requests(Outcome::Unreached, more) => add(&mut self.unreached, *more),
-            Counters::Connections(caller, more) => {
-                add(self.connections.entry(caller.clone()).or_default(), *more);
+            Counters::Connections(counted, caller, more) => {
+                if let Some(caller) = caller {
+                    add(self.callers.entry(caller.clone()).or_default(), *more);
+                }
+                match counted {
+                    Counted::Begun => add(&mut self.reading.begun, *more),
+                    Counted::Good => add(&mut self.reading.good, *more),
+                    Counted::Bad => add(&mut self.reading.bad, *more),
+                }
             }
             Counters::Durations(all, within) => {
                 for (ms, fast) in within {
@@ -125,6 +144,16 @@ impl Events {
                 }
             }
         }
+    }
+
+    /// Closes a reading. What began in it was good unless it failed in it. What fails in a later one was
+    /// good then, and is bad now: one more event, for a share of the connections that began could be more than all.
+    pub(super) fn close(&mut self) {
+        let Connections { begun, good, bad } = std::mem::take(&mut self.reading);
+        let good = good.saturating_add(begun.saturating_sub(bad));
+        let Tally { good: sum, total } = &mut self.connections;
+        *sum = sum.saturating_add(good);
+        *total = total.saturating_add(good).saturating_add(bad);
     }
 }
 
@@ -147,6 +176,21 @@ mod tests {
             total: 20,
         };
         assert_eq!(events.within, BTreeMap::from([(250, tally)]));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_later_is_one_more_event() {
+        let mut events = Events::default();
+        let mut read = |begun, bad| {
+            events.add(&Counters::Connections(Counted::Begun, None, begun));
+            events.add(&Counters::Connections(Counted::Bad, None, bad));
+            events.close();
+            (events.connections.good, events.connections.total)
+        };
+        assert_eq!(read(10, 0), (10, 10));
+        assert_eq!(read(10, 4), (16, 20));
+        // Four of the first ten, while nobody connects.
+        assert_eq!(read(0, 4), (16, 24));
     }
 
     #[test]

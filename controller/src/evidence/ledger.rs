@@ -20,8 +20,8 @@ pub(super) struct Entries {
     pub(super) rows: Vec<Row>,
     /// Services of which the reading says what no counter can: nothing is booked for them.
     pub(super) spoiled: BTreeMap<Service, Problem>,
-    /// Services all of whose processes are younger than their accounts, and count for nobody else: such a
-    /// process counts from 0, however late it is first seen.
+    /// Services all of whose counters are younger than their accounts: of these a process counts from 0, however
+    /// late it is first seen. Its own pods are so young, and so is what proxies that live longer say of them.
     pub(super) young: BTreeSet<Service>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Account {
     present: u32,
     /// Readings in a row that had none, after one that had.
     absent: u32,
-    /// Whether its processes are younger than itself.
+    /// Whether its counters are younger than itself.
     young: bool,
     /// What the last reading said of it, if that was nonsense.
     spoiled: Option<Problem>,
@@ -139,7 +139,7 @@ impl Account {
     /// it did not have the series at that time. Else nobody knows how long the process had been counting
     /// when it was first scraped, and its past would be taken for growth. A candidate's own pods are the
     /// exception: all that they ever did is of this rollout, and one that crashes before it is scraped twice would
-    /// go uncounted.
+    /// go uncounted. So are its connections: those of a pod on a node of its own may all be opened at once.
     fn take(&mut self, rows: Vec<Row>, processes: &HashMap<Origin, u64>) {
         if !rows.is_empty() {
             self.present = self.present.saturating_add(1);
@@ -160,6 +160,7 @@ impl Account {
             self.events.add(&growth);
             process.insert(row.labels, known);
         }
+        self.events.close();
     }
 
     /// Forgets the values of processes that have restarted.

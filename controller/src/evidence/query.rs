@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sluice_crds::OtlpNames;
 
 use super::Service;
-use super::source::{Connections, Dialect, Unit, spell};
+use super::source::{Connections, Counted, Dialect, Unit, WorkloadLabels, spell};
 
 /// What a query asks for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -72,21 +72,41 @@ pub(super) fn promql(dialect: &Dialect, asked: &Asked) -> String {
     )
 }
 
-/// The query for who connects to these workloads, likewise.
-pub(super) fn connections(metric: &Connections, called: &BTreeSet<Service>) -> String {
-    let by = metric.origin.iter().copied().chain([
-        metric.namespace,
-        metric.workload,
-        metric.from_namespace,
-        metric.from_workload,
-        metric.from_principal,
-    ]);
-    let by = by.collect::<Vec<_>>().join(", ");
+/// The query for connections to the pods of these workloads, or for flows, likewise. How they went is asked
+/// for if they are `judged`; else only who connects. The labels are the same either way, or a series would seem new.
+pub(super) fn connections(
+    metric: &Connections,
+    workloads: &BTreeSet<Service>,
+    judged: bool,
+) -> String {
+    let rules = metric.rules.iter();
+    let rules = rules.filter(|rule| judged || rule.counted == Counted::Begun);
+    let names: BTreeSet<_> = rules.map(|rule| rule.metric).collect();
     let only = metric.only.iter();
-    let only = only.map(|(label, value)| format!("{label}=\"{value}\""));
-    let matchers = only.chain([revisions(called, metric.namespace, metric.workload)]);
-    let matchers = matchers.collect::<Vec<_>>().join(", ");
-    format!("sum by ({by}) ({}{{{matchers}}})", metric.opened)
+    let only = only.map(|(label, values)| one_of(label, values.iter().copied()));
+    let matchers: Vec<_> = [one_of(NAME, names.into_iter())]
+        .into_iter()
+        .chain(only)
+        .collect();
+    let matchers = matchers.join(", ");
+    let from = metric.from.map(|from| {
+        let WorkloadLabels { namespace, name } = from.workload;
+        [namespace, name, from.principal]
+    });
+    let sums = metric
+        .parts
+        .iter()
+        .map(|WorkloadLabels { namespace, name }| {
+            let by = [NAME].into_iter().chain(metric.origin.iter().copied());
+            let by = by
+                .chain([*namespace, *name])
+                .chain(from.into_iter().flatten());
+            let by: Vec<_> = by.chain(metric.counted_labels()).collect();
+            let revisions = revisions(workloads, namespace, name);
+            format!("sum by ({}) ({{{matchers}, {revisions}}})", by.join(", "))
+        });
+    // Their labels have other names: each keeps all its series.
+    sums.collect::<Vec<_>>().join(" or ")
 }
 
 /// What a metric of an answer says.
@@ -217,7 +237,7 @@ fn literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_crds::Source;
+    use sluice_crds::{ConnectionSource, Source};
 
     fn asked(services: &[(&str, &str)], thresholds: &[u64]) -> Asked {
         let service = |(namespace, name): &(&str, &str)| Service {
@@ -248,17 +268,37 @@ mod tests {
     }
 
     #[test]
-    fn one_query_asks_for_all_callers() {
+    fn one_query_asks_for_all_callers_and_how_they_fared() {
         let dialect = Dialect::of(Source::IstioWaypoint);
         let ztunnel = dialect.connections.unwrap();
         let called = asked(&[("shop", "web-b"), ("bank", "api-c")], &[]).services;
-        assert_eq!(
-            connections(ztunnel, &called),
-            "sum by (instance, pod, destination_workload_namespace, destination_workload, \
-             source_workload_namespace, source_workload, source_principal) \
-             (istio_tcp_connections_opened_total{reporter=\"destination\", \
-             destination_workload_namespace=~\"bank|shop\", destination_workload=~\"api-c|web-b\"})"
-        );
+        let query = |names: &str| {
+            format!(
+                "sum by (__name__, instance, pod, destination_workload_namespace, destination_workload, \
+                 source_workload_namespace, source_workload, source_principal, response_flags) \
+                 ({{__name__=~\"{names}\", reporter=~\"destination\", \
+                 destination_workload_namespace=~\"bank|shop\", destination_workload=~\"api-c|web-b\"}})"
+            )
+        };
+        let opened = "istio_tcp_connections_opened_total";
+        assert_eq!(connections(ztunnel, &called, false), query(opened));
+        let both = format!("istio_tcp_connections_closed_total|{opened}");
+        assert_eq!(connections(ztunnel, &called, true), query(&both));
+    }
+
+    #[test]
+    fn one_query_asks_for_flows_to_and_from_the_pods() {
+        let drops = Connections::of(ConnectionSource::CiliumDrops);
+        let services = asked(&[("shop", "web-a"), ("shop", "web-b")], &[]).services;
+        let sum = |end: &str| {
+            format!(
+                "sum by (__name__, instance, pod, {end}_namespace, {end}_workload, type) \
+                 ({{__name__=~\"hubble_flows_processed_total\", type=~\"Drop|Trace\", \
+                 {end}_namespace=~\"shop\", {end}_workload=~\"web-a|web-b\"}})"
+            )
+        };
+        let wanted = format!("{} or {}", sum("destination"), sum("source"));
+        assert_eq!(connections(drops, &services, true), wanted);
     }
 
     #[test]

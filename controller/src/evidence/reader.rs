@@ -172,7 +172,7 @@ impl Reader {
             };
             let own = match &round.wanted {
                 Wanted::Requests { own, .. } => own.as_slice(),
-                Wanted::Callers { .. } => &[],
+                Wanted::Connections { .. } => &[],
             };
             // At once: what is compared should be of the same time.
             let (reading, own) = tokio::join!(
@@ -195,8 +195,9 @@ impl Reader {
                 book.note_own(&round, started, &own);
                 match round.wanted {
                     Wanted::Requests { .. } => book.end(round, started, reading),
-                    // Without these metrics nobody is looked for.
-                    Wanted::Callers { .. } => book.note_callers(round, started, &ledger),
+                    Wanted::Connections { metric, .. } => {
+                        book.note_connections(round, metric, started, reading)
+                    }
                 }
             };
             for key in keys {
@@ -214,7 +215,12 @@ impl Reader {
     ) -> Result<(), Problem> {
         let query = match wanted {
             Wanted::Requests { dialect, asked, .. } => promql(dialect, asked),
-            Wanted::Callers { metric, called } => query::connections(metric, called),
+            Wanted::Connections {
+                metric,
+                called,
+                judged,
+                ..
+            } => query::connections(metric, called, *judged),
         };
         let answer = self.ask(asking, &query).await;
         let booked = answer.and_then(|answer| self.book(wanted, asking.interval, ledger, &answer));
@@ -268,8 +274,15 @@ impl Reader {
                 entries.young.clone_from(young);
                 ledger.take(&asked.services, entries);
             }
-            Wanted::Callers { metric, called } => {
-                ledger.take(called, answer::connections(metric, called, *status, body)?);
+            Wanted::Connections {
+                metric,
+                called,
+                young,
+                judged: _,
+            } => {
+                let mut entries = answer::connections(metric, called, *status, body)?;
+                entries.young.clone_from(young);
+                ledger.take(called, entries);
             }
         }
         Ok(())

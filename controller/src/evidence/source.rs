@@ -5,6 +5,7 @@
 
 mod bounds;
 mod cilium;
+mod connections;
 mod istio;
 mod otel;
 
@@ -13,6 +14,8 @@ use std::collections::BTreeMap;
 use sluice_crds::{OtlpNames, Source};
 
 pub use bounds::{NoBucket, buckets_ms, check_threshold};
+pub use connections::counted_by;
+pub(super) use connections::{Connections, Counted, WorkloadLabels};
 
 /// The labels of one series.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -83,29 +86,6 @@ pub(super) enum CountedBy {
     Pods { target_info: bool },
 }
 
-/// How a source counts connections to pods, at the pods.
-#[derive(Debug)]
-pub(super) struct Connections {
-    /// Who counts.
-    pub(super) name: &'static str,
-    /// A counter of connections.
-    pub(super) opened: &'static str,
-    /// Only series with these labels count.
-    pub(super) only: &'static [(&'static str, &'static str)],
-    /// The labels that tell one process from another.
-    pub(super) origin: &'static [&'static str],
-    /// The label with the namespace of the pods' workload.
-    pub(super) namespace: &'static str,
-    /// The label with its name.
-    pub(super) workload: &'static str,
-    /// The label with the namespace of the workload that connects.
-    pub(super) from_namespace: &'static str,
-    /// The label with its name.
-    pub(super) from_workload: &'static str,
-    /// The label with its identity in the mesh.
-    pub(super) from_principal: &'static str,
-}
-
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
@@ -130,11 +110,26 @@ struct Rule {
 #[derive(Debug)]
 enum Is {
     OneOf(&'static [&'static str]),
+    NoneOf(&'static [&'static str]),
     /// A list, separated by commas, with one of these in it.
     Lists(&'static [&'static str]),
     Prefixed(&'static str),
     /// Anything but empty.
     Set,
+}
+
+impl Is {
+    /// Whether a label of these fits.
+    fn of(&self, labels: &Labels, label: &str) -> bool {
+        let value = labels.get(label).map_or("", String::as_str);
+        match self {
+            Self::OneOf(values) => values.contains(&value),
+            Self::NoneOf(values) => !values.contains(&value),
+            Self::Lists(values) => value.split(',').any(|one| values.contains(&one)),
+            Self::Prefixed(prefix) => value.starts_with(prefix),
+            Self::Set => !value.is_empty(),
+        }
+    }
 }
 
 impl Dialect {
@@ -159,15 +154,7 @@ impl Dialect {
 
     /// What became of the requests that a series counts.
     pub(super) fn outcome(&self, labels: &Labels) -> Outcome {
-        let fits = |(label, is): &(&str, Is)| {
-            let value = labels.get(*label).map_or("", String::as_str);
-            match is {
-                Is::OneOf(values) => values.contains(&value),
-                Is::Lists(values) => value.split(',').any(|one| values.contains(&one)),
-                Is::Prefixed(prefix) => value.starts_with(prefix),
-                Is::Set => !value.is_empty(),
-            }
-        };
+        let fits = |(label, is): &(&str, Is)| is.of(labels, label);
         let rule = self.rules.iter().find(|rule| rule.when.iter().all(fits));
         rule.map_or(Outcome::Good, |rule| rule.outcome)
     }

@@ -5,7 +5,7 @@ use sluice_core::evidence::COMPARED_FROM;
 use sluice_core::{Action, Indicator, Plan, Slo, Step, Weight};
 use sluice_crds::{Duration, InconclusiveAction, Percent, PolicySpec, Source};
 
-use crate::evidence::check_threshold;
+use crate::evidence::{check_threshold, counted_by};
 
 /// Why a policy is no plan: the field, what is wrong, and the fix.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -150,7 +150,10 @@ fn slos(sections: &PolicySpec) -> Result<Vec<Slo>, PlanError> {
         let indicator = match &slo.latency {
             None if slo.events.is_some() => Indicator::Events,
             None if slo.value.is_some() => Indicator::Value,
-            None => Indicator::Availability,
+            None => match &slo.connections {
+                Some(connections) => counted_by(connections.source),
+                None => Indicator::Availability,
+            },
             Some(latency) => {
                 let name = field("latency.threshold");
                 Indicator::Latency {
@@ -213,6 +216,7 @@ mod tests {
             latency,
             events: None,
             value: None,
+            connections: None,
         };
         resolve(
             &PolicySpec {

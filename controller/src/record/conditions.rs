@@ -215,7 +215,9 @@ fn reason(waiting: &Waiting) -> String {
 
 fn inconclusive(why: &Why) -> Reason {
     match why {
-        Why::NoData(_) | Why::NothingCounted { .. } => Reason::MetricsUnavailable,
+        Why::NoData(_) | Why::NothingCounted { .. } | Why::NoConnection { .. } => {
+            Reason::MetricsUnavailable
+        }
         Why::NoTraffic { .. } => Reason::NoTraffic,
         Why::TooFewRequests { .. } | Why::TooFewValues { .. } => Reason::TooFewRequests,
         Why::NoComparison { .. } => Reason::NothingToCompare,

@@ -20,6 +20,7 @@ mod guarded_metrics;
 mod holdback;
 mod idle;
 mod latency;
+mod layer4;
 mod many_pushes;
 mod metric_template;
 mod metrics_outage;
@@ -147,6 +148,8 @@ const STORIES: &[Story] = &[
     story!(metric_template::judges_by_its_own_counters),
     story!(sources::cilium_hubble_by_a_stand_in_exporter),
     story!(sources::istio_sidecar_by_a_stand_in_exporter),
+    story!(layer4::cilium_drops_by_a_stand_in_exporter),
+    story!(layer4::ztunnel_by_a_stand_in_exporter),
     story!(sources::otel_http_by_target_info_and_its_own_names),
     story!(sources::otel_http_pushed_by_an_sdk),
     story!(sources::otel_rpc_pushed_by_an_sdk),

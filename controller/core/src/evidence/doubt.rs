@@ -15,6 +15,7 @@
 
 use super::real::{count, ratio};
 use super::{Tally, Why};
+use crate::Slo;
 
 /// Strength below which a ratio counts as no worse than its reference: chance alone goes that far in
 /// one of five looks.
@@ -44,13 +45,15 @@ pub(super) enum Doubt {
 }
 
 impl Doubt {
-    pub(super) fn why(&self, slo: &str, candidate: Tally) -> Why {
-        let slo = slo.to_owned();
+    pub(super) fn why(&self, slo: &Slo, candidate: Tally) -> Why {
+        let what = slo.indicator.noun();
+        let slo = slo.name.clone();
         match self {
             Self::NoComparison => Why::NoComparison { slo },
             Self::Incident => Why::Incident { slo },
             Self::Worse => Why::Unclear {
                 slo,
+                what,
                 bad: candidate.bad(),
                 total: candidate.total,
             },
@@ -76,6 +79,11 @@ impl Comparison {
     pub(super) fn is_relative(&self) -> bool {
         self.stable.total >= FEWEST_COMPARED
             && self.stable.total.saturating_mul(COMPARED_FRACTION) >= self.candidate.total
+    }
+
+    /// Whether the candidate had no bad event.
+    pub(super) fn is_flawless(&self) -> bool {
+        self.candidate.bad() == 0
     }
 
     /// What keeps ratios that do not fail from passing.

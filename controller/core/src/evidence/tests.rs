@@ -1,6 +1,7 @@
 //! What the verdicts must never get wrong.
 
 mod holdback;
+mod layer4;
 mod own;
 
 use chrono::{DateTime, TimeDelta};

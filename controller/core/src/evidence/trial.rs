@@ -63,7 +63,7 @@ pub struct Trial {
     terms: Terms,
     objective: Wealth,
     comparison: Wealth,
-    /// Events of the candidate and of the stable revision in the last few scrapes.
+    /// Events of the candidate and of the stable revision in the last few scrapes, or the requests that these carry.
     recent: (f64, f64),
     bad: u64,
     proven: bool,
@@ -87,12 +87,19 @@ impl Trial {
     /// The events of one more scrape. Which bets are made, and how high, depends on the numbers of requests
     /// alone: the route decides upon them, before anything turns out good or bad.
     pub fn scrape(&mut self, candidate: Tally, stable: Tally) {
-        let (n, others) = (count(candidate.total), count(stable.total));
+        self.carried(candidate, stable, (candidate.total, stable.total));
+    }
+
+    /// The same of events that carry requests, such as connections. So many requests of each revision tell who
+    /// takes part: a stable revision whose connections last has no new ones, and all that traffic still.
+    pub fn carried(&mut self, candidate: Tally, stable: Tally, (own, others): (u64, u64)) {
+        let (own, others) = (count(own), count(others));
         let (before, others_before) = self.recent;
-        // n / (n + others) against before / (before + others_before).
-        let grown = n * (before + others_before) > GROWN * before * (n + others);
-        let new_stage = grown && n >= FEWEST_GROWN;
-        self.recent = (n + before * FADES, others + others_before * FADES);
+        // own / (own + others) against before / (before + others_before).
+        let grown = own * (before + others_before) > GROWN * before * (own + others);
+        let new_stage = grown && own >= FEWEST_GROWN;
+        self.recent = (own + before * FADES, others + others_before * FADES);
+        let (n, others) = (count(candidate.total), count(stable.total));
         if candidate.total == 0 {
             return;
         }

@@ -19,11 +19,15 @@ const FALSE_ALARMS: u32 = 100;
 const DOUBTFUL: f64 = 3.0;
 /// A value was looked at too rarely to pass below this many windows.
 const FEWEST_VALUES: u64 = 3;
+/// Connections that last are few: a healthy candidate may be served by a single one for hours, and one whose
+/// connections fail has a new one for every attempt. So many over the rollout are enough, if none fails.
+const FEWEST_CONNECTIONS: u64 = 1;
 /// An incident is over when nothing was left of it in so many scrapes: at 15 s, for two minutes.
 const INCIDENT_SCRAPES: usize = 8;
 /// Without an objective, what is forgiven of a candidate: of its answers one in a thousand may be bad...
 const TOLERATED: f64 = 0.001;
-/// ...and one in a hundred slow, or given up by the client: that depends on more than the candidate.
+/// ...and one in a hundred slow, given up by the client, or lost with its connection: that depends on more than the
+/// candidate.
 const TOLERATED_SLOW: f64 = 0.01;
 
 /// What was found of one SLO.
@@ -75,10 +79,11 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
         plan,
         all: evidence.at_least_since(since.first_weight),
         scrapes: evidence.scrapes_at_least_since(since.first_weight),
-        fresh: since.proven.map(|at| evidence.only_since(at)),
-        fresh_scrapes: since
+        fresh: since.proven.map(|at| Fresh::of(evidence, at)),
+        // Of what is read on another beat a sample may lack as much as one interval.
+        fresh_below: since
             .proven
-            .map_or_else(Vec::new, |at| evidence.scrapes_only_since(at)),
+            .map(|at| Fresh::of(evidence, at + evidence.lag)),
         passed: since.passed,
         silence: evidence.silence(now),
         gaps: &evidence.gaps,
@@ -91,8 +96,14 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
         proof: f64::from(proof),
     });
     for scrape in &case.scrapes {
-        for (index, trial) in trials.iter_mut().enumerate() {
-            trial.scrape(scrape.candidate.slo(index), scrape.stable.slo(index));
+        for (index, (slo, trial)) in plan.slos.iter().zip(&mut trials).enumerate() {
+            let (candidate, stable) = (scrape.candidate.slo(index), scrape.stable.slo(index));
+            if slo.indicator.is_layer4() {
+                let requests = (scrape.candidate.requests, scrape.stable.requests);
+                trial.carried(candidate, stable, requests);
+            } else {
+                trial.scrape(candidate, stable);
+            }
         }
         answers.scrape(scrape.candidate.answers(), scrape.stable.answers());
     }
@@ -118,7 +129,7 @@ fn proof(plan: &Plan) -> u32 {
 fn terms(slo: &Slo, proof: u32) -> Trial {
     let tolerated = match slo.indicator {
         Indicator::Availability | Indicator::Events | Indicator::Value => TOLERATED,
-        Indicator::Latency { .. } => TOLERATED_SLOW,
+        Indicator::Latency { .. } | Indicator::Connections | Indicator::Flows => TOLERATED_SLOW,
     };
     let allowed = |ppm: u32| f64::from(1_000_000_u32.saturating_sub(ppm)) / 1e6;
     Trial::new(Terms {
@@ -134,12 +145,27 @@ struct Case<'a> {
     /// The events since the candidate first got traffic, and the same scrape by scrape.
     all: Window,
     scrapes: Vec<Window>,
-    /// Those since its present weight is proven.
-    fresh: Option<Window>,
-    fresh_scrapes: Vec<Window>,
+    /// Those since its present weight is proven, and of these what is surely so on layer 4.
+    fresh: Option<Fresh>,
+    fresh_below: Option<Fresh>,
     passed: bool,
     silence: Silence,
     gaps: &'a BTreeMap<String, String>,
+}
+
+/// The events since the present weight is proven, and the same scrape by scrape.
+struct Fresh {
+    all: Window,
+    scrapes: Vec<Window>,
+}
+
+impl Fresh {
+    fn of(evidence: &Evidence, since: Time) -> Self {
+        Self {
+            all: evidence.only_since(since),
+            scrapes: evidence.scrapes_only_since(since),
+        }
+    }
 }
 
 impl Case<'_> {
@@ -148,12 +174,12 @@ impl Case<'_> {
         let whole = compare(&self.scrapes, index);
         let verdict = if trial.is_proven() {
             let stable = whole.is_relative().then_some(stable);
-            let what = match slo.indicator {
-                Indicator::Availability | Indicator::Latency { .. } => "requests",
-                Indicator::Events => "events",
-                Indicator::Value => "values",
-            };
-            Verdict::Fail(explain(what, slo.objective_ppm, candidate, stable))
+            Verdict::Fail(explain(
+                slo.indicator.noun(),
+                slo.objective_ppm,
+                candidate,
+                stable,
+            ))
         } else {
             match self.obstacle(index, slo, &whole, trial) {
                 Some(why) => Verdict::Inconclusive(why),
@@ -173,30 +199,44 @@ impl Case<'_> {
 
     /// What keeps an SLO from passing.
     fn obstacle(&self, index: usize, slo: &Slo, whole: &Comparison, trial: &Trial) -> Option<Why> {
-        let Some(fresh) = self.fresh.as_ref().filter(|_| !self.silence.stale) else {
+        let layer4 = slo.indicator.is_layer4();
+        let fresh = if layer4 {
+            &self.fresh_below
+        } else {
+            &self.fresh
+        };
+        let Some(fresh) = fresh.as_ref().filter(|_| !self.silence.stale) else {
             return Some(Why::NoData(self.silence.problem.clone()));
         };
         if let Some(gap) = self.gaps.get(&slo.name) {
             return Some(Why::NoData(Some(gap.clone())));
         }
-        let (all, requests) = (&self.all, fresh.candidate.requests);
+        let (all, requests) = (&self.all, fresh.all.candidate.requests);
         if requests == 0 {
             let anywhere = all.stable.requests > 0 || all.candidate.requests > 0;
             return Some(Why::NoTraffic { anywhere });
         }
-        let candidate = fresh.candidate.slo(index);
+        let (candidate, counted) = (fresh.all.candidate.slo(index), all.candidate.slo(index));
         let is_value = slo.indicator == Indicator::Value;
         if candidate.total < FEWEST_VALUES && is_value {
             let (slo, have) = (slo.name.clone(), candidate.total);
             let need = FEWEST_VALUES;
             return Some(Why::TooFewValues { slo, have, need });
         }
-        if candidate.total == 0 {
+        if layer4 && counted.total < FEWEST_CONNECTIONS {
+            let (slo, what) = (slo.name.clone(), slo.indicator.noun());
+            let requests = all.candidate.requests;
+            return Some(Why::NoConnection {
+                slo,
+                what,
+                requests,
+            });
+        }
+        if candidate.total == 0 && !layer4 {
             let slo = slo.name.clone();
             return Some(Why::NothingCounted { slo, requests });
         }
-        let counted = all.candidate.slo(index);
-        let have = if is_value {
+        let have = if is_value || layer4 {
             all.candidate.requests
         } else {
             all.candidate.requests.min(counted.total)
@@ -205,28 +245,9 @@ impl Case<'_> {
         if have < need {
             return Some(Why::TooFewRequests { have, need });
         }
-        self.doubt(index, slo, whole, trial)
-            .map(|doubt| doubt.why(&slo.name, counted))
-    }
-
-    /// Whether the candidate looks worse than it should, long before that is proven. What it was up to in an
-    /// incident is forgiven once that is over, if it did as the stable revision did.
-    fn doubt(&self, index: usize, slo: &Slo, whole: &Comparison, trial: &Trial) -> Option<Doubt> {
-        let fresh = compare(&self.fresh_scrapes, index);
-        let latest = self.fresh_scrapes.len().saturating_sub(INCIDENT_SCRAPES);
-        let latest = compare(self.fresh_scrapes.get(latest..).unwrap_or_default(), index);
-        let over_time = Some(whole).filter(|_| !self.passed).into_iter();
-        let over_time = over_time
-            .chain([&fresh])
-            .filter_map(|comparison| comparison.doubt(slo.objective_ppm));
-        let incident = latest.doubt(slo.objective_ppm);
-        // Too little of late to tell that it is over: values and rare events are few.
-        let unknown = !latest.is_relative();
-        over_time
-            .filter(|doubt| unknown || !matches!(doubt, Doubt::Incident))
-            .chain(incident.filter(|doubt| matches!(doubt, Doubt::Incident)))
-            .chain((trial.evidence() >= DOUBTFUL).then_some(Doubt::Worse))
-            .next()
+        // What was in doubt before a holdback was cleared then.
+        let before = Some(whole).filter(|_| !self.passed);
+        doubt(index, slo, before, &fresh.scrapes, trial).map(|doubt| doubt.why(slo, counted))
     }
 
     /// A candidate that hangs answers nothing bad. Clients give up on healthy services too, so only the
@@ -243,6 +264,35 @@ impl Case<'_> {
             verdict: Verdict::Fail(explain("requests", None, candidate, Some(stable))),
         })
     }
+}
+
+/// Whether the candidate looks worse than it should, long before that is proven. What it was up to in an
+/// incident is forgiven once that is over, if it did as the stable revision did.
+fn doubt(
+    index: usize,
+    slo: &Slo,
+    whole: Option<&Comparison>,
+    scrapes: &[Window],
+    trial: &Trial,
+) -> Option<Doubt> {
+    let fresh = compare(scrapes, index);
+    let latest = scrapes.len().saturating_sub(INCIDENT_SCRAPES);
+    let latest = compare(scrapes.get(latest..).unwrap_or_default(), index);
+    let over_time = whole.into_iter().chain([&fresh]);
+    let over_time = over_time.filter_map(|comparison| {
+        let doubt = comparison.doubt(slo.objective_ppm)?;
+        // New connections may be too few to compare. Where none failed, there is nothing to compare either.
+        let idle = slo.indicator.is_layer4() && comparison.is_flawless();
+        (!idle || !matches!(doubt, Doubt::NoComparison)).then_some(doubt)
+    });
+    let incident = latest.doubt(slo.objective_ppm);
+    // Too little of late to tell that it is over: values and rare events are few.
+    let unknown = !latest.is_relative();
+    over_time
+        .filter(|doubt| unknown || !matches!(doubt, Doubt::Incident))
+        .chain(incident.filter(|doubt| matches!(doubt, Doubt::Incident)))
+        .chain((trial.evidence() >= DOUBTFUL).then_some(Doubt::Worse))
+        .next()
 }
 
 /// The ratios of one SLO over some scrapes.

@@ -18,6 +18,15 @@ pub enum Why {
         /// Requests of the candidate.
         requests: u64,
     },
+    /// The candidate got requests, and its source has none of what carried them.
+    NoConnection {
+        /// The SLO.
+        slo: String,
+        /// What its source counts.
+        what: &'static str,
+        /// Requests of the candidate, over the rollout.
+        requests: u64,
+    },
     /// Fewer requests than `minRequests`.
     TooFewRequests {
         /// Of the candidate, over the rollout.
@@ -43,6 +52,8 @@ pub enum Why {
     Unclear {
         /// The SLO.
         slo: String,
+        /// What it counts.
+        what: &'static str,
         /// Bad events of the candidate.
         bad: u64,
         /// All its events.
@@ -74,6 +85,14 @@ impl std::fmt::Display for Why {
                 f,
                 "{slo}: the candidate got {requests} requests, and none was counted"
             ),
+            Self::NoConnection {
+                slo,
+                what,
+                requests,
+            } => write!(
+                f,
+                "{slo}: the candidate got {requests} requests, and its source counts no {what}: is it scraped?"
+            ),
             Self::TooFewRequests { have, need } => {
                 write!(
                     f,
@@ -88,10 +107,15 @@ impl std::fmt::Display for Why {
                 f,
                 "{slo} has no objective, and the stable revision gets too little traffic to compare"
             ),
-            Self::Unclear { slo, bad, total } => {
+            Self::Unclear {
+                slo,
+                what,
+                bad,
+                total,
+            } => {
                 write!(
                     f,
-                    "{slo}: {bad} of {total} requests were bad, which chance may explain"
+                    "{slo}: {bad} of {total} {what} were bad, which chance may explain"
                 )
             }
             Self::Incident { slo } => {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use serde_json::{Value, json};
-use sluice_crds::Source;
+use sluice_crds::{ConnectionSource, Source};
 
 use super::*;
 use crate::evidence::ledger::Ledger;
@@ -77,6 +77,71 @@ fn any_answer() {
             take(&mut ledger, 200, body);
         }
     });
+}
+
+fn example_of_connections(source: ConnectionSource) -> Value {
+    let metric = Connections::of(source);
+    let series =
+        metric.rules.iter().zip(1..).flat_map(|(rule, count)| {
+            metric.parts.iter().map(move |part| {
+            let flag = if rule.counted == Counted::Bad { "DENY" } else { "-" };
+            json!({"value": [1_700_000_000.5, format!("{}", 10 - count)], "metric": {
+                "__name__": rule.metric, "instance": "10.0.0.1:15020", "pod": "agent-1",
+                part.namespace: "shop", part.name: "web-b", "response_flags": flag, "type": "Drop",
+            }})
+        })
+        });
+    let result: Vec<_> = series.collect();
+    json!({"status": "success", "data": {"resultType": "vector", "result": result}})
+}
+
+/// Likewise: only what was asked for counts, totals never fall, and nothing is good that is not counted.
+fn take_connections(source: ConnectionSource, ledger: &mut Ledger, status: u16, body: &[u8]) {
+    let services = asked().services;
+    let Ok(entries) = connections(Connections::of(source), &services, status, body) else {
+        return;
+    };
+    let known =
+        |row: &Row| services.contains(&row.service) && !entries.spoiled.contains_key(&row.service);
+    assert!(entries.rows.iter().all(known));
+    let tallies = |ledger: &Ledger| {
+        let accounts = services.iter().map(|service| ledger.account(service));
+        let tallies = accounts.map(|account| account.map(|a| a.events().connections));
+        tallies.map(Option::unwrap_or_default).collect::<Vec<_>>()
+    };
+    let before = tallies(ledger);
+    ledger.take(&services, entries);
+    for (before, after) in before.iter().zip(tallies(ledger)) {
+        assert!(before.good <= after.good && before.bad() <= after.bad());
+        assert!(after.good <= after.total);
+    }
+}
+
+#[test]
+fn any_answer_about_connections() {
+    for source in ConnectionSource::ALL {
+        fuzz(&[example_of_connections(source)], |answer| {
+            let mut ledger = Ledger::default();
+            let proper = example_of_connections(source).to_string();
+            for body in [&proper, &answer.to_string(), &proper] {
+                take_connections(source, &mut ledger, 200, body.as_bytes());
+            }
+        });
+    }
+}
+
+#[test]
+fn any_text_about_connections() {
+    let mut dice = Dice::new(seed());
+    for _ in 0..cases() {
+        for source in ConnectionSource::ALL {
+            let mut body = example_of_connections(source).to_string().into_bytes();
+            for _ in 0..=dice.below(3) {
+                mutate_bytes(&mut body, &mut dice);
+            }
+            take_connections(source, &mut Ledger::default(), 200, &body);
+        }
+    }
 }
 
 #[test]

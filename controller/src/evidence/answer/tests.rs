@@ -56,6 +56,8 @@ fn requests(code: &str, value: &str) -> Value {
     series("istio_requests_total", &labels, value)
 }
 
+mod connections;
+
 #[test]
 fn requests_and_durations_become_rows() {
     let name = "istio_request_duration_milliseconds";

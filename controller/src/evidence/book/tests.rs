@@ -4,10 +4,11 @@
 
 use super::*;
 use chrono::DateTime;
-use sluice_crds::Source;
+use sluice_crds::{ConnectionSource, Source};
 
 use crate::evidence::Workload;
 use crate::evidence::counters::{Counters, Row};
+use crate::evidence::source::Counted;
 
 const NOW: Time = DateTime::UNIX_EPOCH;
 
@@ -26,6 +27,7 @@ fn subscription(candidate: &str, seconds: i64) -> Subscription {
         candidate: candidate.into(),
         slos: vec![],
         own: vec![],
+        layer4: BTreeMap::new(),
         waypoints: BTreeSet::from([waypoint()]),
     }
 }
@@ -47,10 +49,14 @@ fn callers(book: &Book) -> Group {
     groups.pop_first().unwrap()
 }
 
+fn ztunnel() -> &'static Connections {
+    Connections::of(ConnectionSource::Ztunnel)
+}
+
 fn services(round: &Round) -> BTreeSet<Service> {
     match &round.wanted {
         Wanted::Requests { asked, .. } => asked.services.clone(),
-        Wanted::Callers { called, .. } => called.clone(),
+        Wanted::Connections { called, .. } => called.clone(),
     }
 }
 
@@ -128,17 +134,19 @@ fn only_new_connections_of_others_than_the_waypoint_count() {
                 origin: vec!["ztunnel-1".to_owned()],
                 labels: [("source_workload".to_owned(), name.to_owned())].into(),
                 counters: Counters::Connections(
-                    Caller {
+                    Counted::Begun,
+                    Some(Caller {
                         workload,
                         principal,
-                    },
+                    }),
                     opened,
                 ),
             }
         };
         let round = book.begin(&callers).unwrap();
         ledger.take(&services(&round), counts.map(row).to_vec());
-        let news = book.note_callers(round, NOW + TimeDelta::seconds(second), &ledger);
+        let at = NOW + TimeDelta::seconds(second);
+        let news = book.note_connections(round, ztunnel(), at, Ok(&ledger));
         let callers = book.evidence(&key("one")).callers;
         let told = callers
             .into_iter()
@@ -160,6 +168,8 @@ fn only_new_connections_of_others_than_the_waypoint_count() {
         "a restart"
     );
 }
+
+mod layer4;
 
 #[test]
 fn a_failed_reading_leaves_the_samples_and_says_why_once() {

@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod layer4;
 mod template;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::post;
+use axum::{Router, http::StatusCode, routing::post};
 use chrono::TimeDelta;
 use serde_json::json;
 use sluice_core::{Indicator, Slo};
@@ -96,6 +95,7 @@ fn subscription(address: &str, candidate: &str, interval: TimeDelta) -> Subscrip
             indicator: Indicator::Availability,
         }],
         own: vec![],
+        layer4: BTreeMap::new(),
         waypoints: BTreeSet::new(),
     }
 }

@@ -1,5 +1,8 @@
 //! Cilium's metrics: <https://docs.cilium.io/en/stable/observability/metrics/#hubble-exported-metrics>.
 
+use sluice_core::Indicator;
+
+use super::connections::{Connections, Count, Counted, WorkloadLabels};
 use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, Unit};
 
 /// Hubble's `httpV2`, with `labelsContext=destination_namespace,destination_workload`. Each request is counted
@@ -31,6 +34,40 @@ pub(super) const HUBBLE: Dialect = Dialect {
     ],
     // The defaults of Prometheus' Go client.
     bounds_ms: &[5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000],
+};
+
+const FLOWS: &str = "hubble_flows_processed_total";
+
+/// Hubble's `flow`, with `labelsContext` of all four labels: what Cilium passed on or dropped of the revision's pods,
+/// at their own node. An agent knows no workload of another node's pods: what the caller's node dropped has no
+/// destination here.
+///
+/// A packet that a policy denies is a `Drop` like any other, and a `PolicyVerdict` besides, both with the
+/// verdict DROPPED: `hubble_drop_total` counts it twice, and `type` tells the two apart. Denials on layer 7 are of
+/// the type `L7`, and no drops.
+/// <https://github.com/cilium/cilium/blob/main/pkg/hubble/metrics/flow/handler.go>
+pub(super) const DROPS: Connections = Connections {
+    name: "cilium-drops",
+    indicator: Indicator::Flows,
+    rules: &[
+        Count::new(FLOWS, &[("type", Is::OneOf(&["Trace"]))], Counted::Good),
+        Count::new(FLOWS, &[("type", Is::OneOf(&["Drop"]))], Counted::Bad),
+    ],
+    only: &[("type", &["Drop", "Trace"])],
+    // Of the node's agent.
+    origin: &["instance", "pod"],
+    parts: &[
+        WorkloadLabels {
+            namespace: "destination_namespace",
+            name: "destination_workload",
+        },
+        WorkloadLabels {
+            namespace: "source_namespace",
+            name: "source_workload",
+        },
+    ],
+    from: None,
+    hint: "are Cilium's agents still scraped?",
 };
 
 #[cfg(test)]

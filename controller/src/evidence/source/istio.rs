@@ -1,6 +1,9 @@
 //! Istio's metrics: <https://istio.io/latest/docs/reference/config/metrics/>.
 
-use super::{Connections, CountedBy, Dialect, Family, Is, Outcome, Rule, Unit};
+use sluice_core::Indicator;
+
+use super::connections::{Connections, Count, Counted, PeerLabels, WorkloadLabels};
+use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, Unit};
 
 /// Envoy's flags for an answer of its own because it knows no endpoint that is healthy, could not connect to the
 /// one that it knew, or knows no cluster.
@@ -94,16 +97,36 @@ pub(super) const SIDECAR: Dialect = Dialect {
 
 /// The ztunnel of the pods' node. What it says of the destination's Service is a guess by port. A kubelet's probes
 /// go past it.
+///
+/// A connection is counted as opened before it is let in and before the pod is connected to. Whatever then
+/// goes wrong is a flag on the one that closed: denied by a policy, refused by the pod; from Istio 1.30 on also one
+/// that breaks later, and the same once more as `istio_tcp_connections_failed_total`, which Istio calls unstable.
+/// <https://github.com/istio/ztunnel/blob/master/src/proxy/metrics.rs>
 pub(super) const ZTUNNEL: Connections = Connections {
     name: "ztunnel",
-    opened: "istio_tcp_connections_opened_total",
-    only: &[("reporter", "destination")],
+    indicator: Indicator::Connections,
+    rules: &[
+        Count::new("istio_tcp_connections_opened_total", &[], Counted::Begun),
+        Count::new(
+            "istio_tcp_connections_closed_total",
+            &[("response_flags", Is::NoneOf(&["", "-"]))],
+            Counted::Bad,
+        ),
+    ],
+    only: &[("reporter", &["destination"])],
     origin: &["instance", "pod"],
-    namespace: "destination_workload_namespace",
-    workload: "destination_workload",
-    from_namespace: "source_workload_namespace",
-    from_workload: "source_workload",
-    from_principal: "source_principal",
+    parts: &[WorkloadLabels {
+        namespace: "destination_workload_namespace",
+        name: "destination_workload",
+    }],
+    from: Some(&PeerLabels {
+        workload: WorkloadLabels {
+            namespace: "source_workload_namespace",
+            name: "source_workload",
+        },
+        principal: "source_principal",
+    }),
+    hint: "is ztunnel still scraped?",
 };
 
 #[cfg(test)]

@@ -1,0 +1,78 @@
+//! A rollout is judged below its requests as well: a version that answers every request well, and whose
+//! connections fail or whose flows are dropped, is taken back by its SLO on layer 4.
+//!
+//! The requests are real, and the waypoint counts them. An exporter stands in for ztunnel and for Cilium's agents, which
+//! this machine does not have: what it says of connections and flows is made from what the pods say that they answered.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::stage::{App, Exporter, Scene, Stage, StandIn, condition, no_failure, says};
+use sluice_crds::{CanaryStatus, Phase};
+
+use crate::sources::{promoted, rollout};
+
+const ENOUGH: Duration = Duration::from_secs(45);
+
+pub(crate) async fn ztunnel_by_a_stand_in_exporter(stage: &Stage) -> Result<()> {
+    let scene = stage.scene("layer4-ztunnel").await?;
+    let exporter = scene.export(StandIn::Ztunnel).await?;
+    let app = App::new("shop", "v1");
+    let load = rollout(&scene, &app, &slos("ztunnel")).await?;
+    promoted(&scene, &app.tagged("v2")).await?;
+    rejected(&scene, &exporter, &app.tagged("v3"), "connections").await?;
+    no_failure(&load.stop().await)?;
+    scene.close().await
+}
+
+/// And while nobody counts flows, nothing passes.
+pub(crate) async fn cilium_drops_by_a_stand_in_exporter(stage: &Stage) -> Result<()> {
+    let scene = stage.scene("layer4-cilium").await?;
+    let exporter = scene.export(StandIn::Flows).await?;
+    let app = App::new("shop", "v1");
+    let load = rollout(&scene, &app, &slos("cilium-drops")).await?;
+    promoted(&scene, &app.tagged("v2")).await?;
+    rejected(&scene, &exporter, &app.tagged("v3"), "flows").await?;
+    drop(exporter);
+    let v4 = app.tagged("v4");
+    scene.deploy(&v4).await?;
+    let silent = "network: the candidate got ";
+    let says = |status: &CanaryStatus| {
+        let mut messages = status.conditions.iter().map(|one| &one.message);
+        let silent = messages.any(|message| {
+            message.contains(silent) && message.contains("its source counts no flows")
+        });
+        silent.then_some(())
+    };
+    scene.until("shop", silent, ENOUGH, says).await?;
+    let exporter = scene.export(StandIn::Flows).await?;
+    promoted(&scene, &v4).await?;
+    drop(exporter);
+    no_failure(&load.stop().await)?;
+    scene.close().await
+}
+
+fn slos(source: &str) -> String {
+    format!(
+        "slos: [{{name: availability, objective: 99%, availability: {{}}}}, \
+         {{name: network, objective: 99%, connections: {{source: {source}}}}}]\n"
+    )
+}
+
+/// A version that answers well, and loses half of what carries its requests.
+async fn rejected(scene: &Scene<'_>, exporter: &Exporter, app: &App, what: &str) -> Result<()> {
+    scene.deploy(app).await?;
+    exporter.loses(&scene.revision_of(app).await?).await;
+    let end = scene.outcome(app, ENOUGH).await?;
+    ensure!(
+        end.phase == Some(Phase::Failed),
+        "{} was not rejected: {end:?}",
+        app.tag
+    );
+    let message = &condition(&end, "Promoted")?.message;
+    says(message, &["network: ", &format!(" {what} were good (")])?;
+    ensure!(!message.contains("availability"), "{message}");
+    let last = end.history.first().context("no history")?;
+    ensure!(last.outcome == sluice_crds::Outcome::Rejected, "{last:?}");
+    Ok(())
+}
