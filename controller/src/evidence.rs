@@ -115,11 +115,44 @@ impl Subscription {
 
     /// The bucket bounds that it needs, in milliseconds.
     fn thresholds(&self) -> impl Iterator<Item = u64> {
-        self.slos.iter().filter_map(|slo| match slo.indicator {
-            Indicator::Latency { threshold_ms } => Some(threshold_ms),
-            Indicator::Availability | Indicator::Events | Indicator::Value => None,
-        })
+        thresholds(&self.slos)
     }
+}
+
+/// The query by which these revisions are read from a source, for a person. The controller asks for all rollouts
+/// of a server and source at once: its own names more revisions.
+#[must_use]
+pub fn query(
+    source: Source,
+    names: OtlpNames,
+    namespace: &str,
+    revisions: &[&str],
+    slos: &[Slo],
+) -> String {
+    let service = |name: &&str| Service {
+        namespace: namespace.to_owned(),
+        name: (*name).to_owned(),
+    };
+    let asked = query::Asked {
+        services: revisions.iter().map(service).collect(),
+        thresholds: thresholds(slos).collect(),
+        names,
+    };
+    query::promql(source::Dialect::of(source), &asked)
+}
+
+/// What users call a source.
+#[must_use]
+pub fn name(source: Source) -> &'static str {
+    source::Dialect::of(source).name
+}
+
+/// The bucket bounds that SLOs need, in milliseconds.
+fn thresholds(slos: &[Slo]) -> impl Iterator<Item = u64> {
+    slos.iter().filter_map(|slo| match slo.indicator {
+        Indicator::Latency { threshold_ms } => Some(threshold_ms),
+        Indicator::Availability | Indicator::Events | Indicator::Value => None,
+    })
 }
 
 /// A Service of one revision, as the source's labels name it.

@@ -6,9 +6,11 @@
 //! and [`power`], before a rollout, whether the gates will have enough to go by.
 
 mod doubt;
+mod exhibit;
 pub mod power;
 mod real;
 pub mod share;
+mod takes;
 pub mod trial;
 pub mod verdict;
 pub mod wealth;
@@ -20,8 +22,11 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+pub use exhibit::{Exhibit, Grounds, Opinion};
+pub use takes::Takes;
+pub use trial::Against;
 pub use verdict::{Finding, Silence, Since, Verdict, judge};
-pub use why::Why;
+pub use why::{Lack, Why};
 pub use window::Window;
 
 use crate::{RevisionName, Time};

@@ -44,6 +44,7 @@ mod stripped;
 mod two_controllers;
 mod uninstall;
 mod unready_stable;
+mod why;
 mod writes;
 
 use std::future::Future;
@@ -163,6 +164,7 @@ const STORIES: &[Story] = &[
     story!(unready_stable::the_weights_stay_until_it_is_back),
     story!(uninstall::its_canaries_first, alone: true),
     story!(uninstall::the_controller_first, alone: true),
+    story!(why::a_person_is_told_what_is_waited_for_and_what_rejected_it),
     story!(writes::a_weight_step_costs_two_writes_and_no_read, alone: true),
 ];
 

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::doubt::{Comparison, Doubt};
-use super::trial::{Terms, Trial};
-use super::{Evidence, Tally, Why, Window};
+use super::trial::{Against, Terms, Trial};
+use super::{Evidence, Lack, Tally, Why, Window};
 use crate::{Indicator, Plan, Slo, Time};
 
 /// Of so many rollouts of innocent candidates at most one is failed.
@@ -38,9 +38,11 @@ pub struct Finding {
     /// The stable revision's events over the same scrapes.
     pub stable: Tally,
     /// The evidence against the candidate now; without any it is 1 or less.
-    pub evidence: u64,
-    /// The evidence that is proof.
+    pub against: Against,
+    /// The evidence that is proof, of both.
     pub proof: u64,
+    /// What is missing to a Pass, where that can be counted.
+    pub lack: Option<Lack>,
     /// What follows.
     pub verdict: Verdict,
 }
@@ -76,6 +78,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
         fresh_scrapes: since
             .proven
             .map_or_else(Vec::new, |at| evidence.scrapes_only_since(at)),
+        pace: since.proven.and_then(|at| evidence.pace_since(at)),
         silence: evidence.silence(now),
         gaps: &evidence.gaps,
     };
@@ -133,6 +136,8 @@ struct Case<'a> {
     /// Those since its present weight is proven.
     fresh: Option<Window>,
     fresh_scrapes: Vec<Window>,
+    /// Requests of the candidate in a second since then.
+    pace: Option<f64>,
     silence: Silence,
     gaps: &'a BTreeMap<String, String>,
 }
@@ -160,16 +165,23 @@ impl Case<'_> {
             objective_ppm: slo.objective_ppm,
             candidate,
             stable,
-            evidence: whole_number(trial.evidence()),
+            against: trial.against(),
             proof: proof.into(),
+            lack: match &verdict {
+                Verdict::Inconclusive(why) => why.lack(self.pace),
+                Verdict::Pass | Verdict::Fail(_) => None,
+            },
             verdict,
         }
     }
 
     /// What keeps an SLO from passing.
     fn obstacle(&self, index: usize, slo: &Slo, whole: &Comparison, trial: &Trial) -> Option<Why> {
-        let Some(fresh) = self.fresh.as_ref().filter(|_| !self.silence.stale) else {
-            return Some(Why::NoData(self.silence.problem.clone()));
+        if self.silence.stale {
+            return Some(self.silence.why());
+        }
+        let Some(fresh) = &self.fresh else {
+            return Some(Why::Unproven);
         };
         if let Some(gap) = self.gaps.get(&slo.name) {
             return Some(Why::NoData(Some(gap.clone())));
@@ -231,8 +243,9 @@ impl Case<'_> {
             objective_ppm: None,
             candidate,
             stable,
-            evidence: whole_number(trial.evidence()),
+            against: trial.against(),
             proof: proof.into(),
+            lack: None,
             verdict: Verdict::Fail(explain("requests", None, candidate, Some(stable))),
         })
     }
@@ -249,8 +262,20 @@ fn compare(scrapes: &[Window], index: usize) -> Comparison {
 pub struct Silence {
     /// No sample for too long.
     pub stale: bool,
+    /// When the last one was, if there ever was one.
+    pub since: Option<Time>,
     /// Why, verbatim.
     pub problem: Option<String>,
+}
+
+impl Silence {
+    /// Why nothing follows from what there is.
+    pub(crate) fn why(&self) -> Why {
+        match (&self.problem, self.since) {
+            (None, Some(since)) if self.stale => Why::Stale { since },
+            (problem, _) => Why::NoData(problem.clone()),
+        }
+    }
 }
 
 impl Evidence {
@@ -259,6 +284,7 @@ impl Evidence {
     pub fn silence(&self, now: Time) -> Silence {
         Silence {
             stale: self.is_stale(now),
+            since: self.samples.last().map(|sample| sample.at),
             problem: self.problem.clone(),
         }
     }
@@ -284,12 +310,6 @@ fn explain(
         objective.unwrap_or_default(),
         compared.unwrap_or_default()
     )
-}
-
-/// Evidence in whole numbers, rounded down: nobody needs more of it.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn whole_number(evidence: f64) -> u64 {
-    evidence as u64
 }
 
 /// The share of good events as a percentage with three decimals, rounded down: 99.9996 % is not 100 %.

@@ -146,7 +146,7 @@ impl Rollout {
         let fails = matches!(finding.verdict, Verdict::Fail(_));
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let agrees = fails == self.trial.is_proven()
-            && finding.evidence == self.trial.evidence() as u64
+            && finding.against.evidence() == self.trial.evidence() as u64
             && finding.proof == PROOF as u64;
         (finding.verdict, agrees)
     }
