@@ -1,6 +1,7 @@
 //! Commands for people, a file each: what they ask is read from the cluster, from Prometheus or from files,
 //! and nothing is ever written to a cluster.
 
+mod backtest;
 mod why;
 mod words;
 
@@ -11,6 +12,8 @@ use clap::{Subcommand, ValueEnum};
 pub enum Command {
     /// Explains the last decisions about a Canary: what it waits for, and the evidence.
     Why(why::Args),
+    /// Tells from Prometheus' history what the gates of a policy would have done.
+    Backtest(Box<backtest::Args>),
 }
 
 /// How an answer is printed.
@@ -30,6 +33,7 @@ impl Command {
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Why(args) => why::run(&args).await,
+            Self::Backtest(args) => backtest::run(&args).await,
         }
     }
 }

@@ -4,9 +4,9 @@
 //! interval, so that four hundred Canaries load a Prometheus like one. The tree follows a number on
 //! its way: `source` says what a source calls things, `query` asks for them, `server` knows whom, `fetch` sends that,
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
-//! grow, `balance` makes the counts of one rollout of them, `timeline` keeps them, `book` knows who
-//! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a source of its
-//! own, through the same ledger. `own` reads the queries that a user wrote.
+//! grow, `balance` makes the counts of one rollout of them, `book` keeps them and knows who wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a source of its
+//! own, through the same ledger. `own` reads the queries that a user wrote. `history` reads the past,
+//! for whoever asks what the gates would have done.
 //!
 //! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
@@ -17,6 +17,7 @@ mod book;
 mod callers;
 mod counters;
 mod fetch;
+mod history;
 mod ledger;
 mod own;
 mod problem;
@@ -24,7 +25,6 @@ mod query;
 mod reader;
 mod server;
 mod source;
-mod timeline;
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,9 @@ use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Indicator, RevisionName, Slo};
 use sluice_crds::{Canary, OtlpNames, Source};
 
+pub(crate) use book::{covered, unread};
 pub use callers::Workload;
+pub use history::{History, HistoryError, Reading, Wanted};
 pub use own::{Own, Queries, Range};
 pub use reader::Reader;
 pub use server::{Secrets, Server};
@@ -137,6 +139,7 @@ pub fn query(
         services: revisions.iter().map(service).collect(),
         thresholds: thresholds(slos).collect(),
         names,
+        ..query::Asked::default()
     };
     query::promql(source::Dialect::of(source), &asked)
 }

@@ -11,6 +11,7 @@ pub mod power;
 mod real;
 pub mod share;
 mod takes;
+mod timeline;
 pub mod trial;
 pub mod verdict;
 pub mod wealth;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use exhibit::{Exhibit, Grounds, Opinion};
 pub use takes::Takes;
+pub use timeline::Timeline;
 pub use trial::Against;
 pub use verdict::{Finding, Silence, Since, Verdict, judge};
 pub use why::{Lack, Why};
@@ -123,6 +125,16 @@ impl Tally {
 }
 
 impl Counts {
+    /// These and more.
+    pub(crate) fn and(&self, more: &Self) -> Self {
+        let slos = self.slos.iter().enumerate();
+        Self {
+            requests: self.requests.saturating_add(more.requests),
+            unanswered: self.unanswered.saturating_add(more.unanswered),
+            slos: slos.map(|(i, slo)| slo.and(more.slo(i))).collect(),
+        }
+    }
+
     /// The events since an earlier reading.
     #[must_use]
     pub fn since(&self, base: &Self) -> Self {

@@ -1,6 +1,6 @@
 //! The counts of one rollout, from the ledger.
 
-use sluice_core::{Counts, Indicator, RevisionName, Tally};
+use sluice_core::{Counts, Indicator, RevisionName, Slo, Tally};
 
 use super::Subscription;
 use super::ledger::{Account, Ledger};
@@ -51,7 +51,7 @@ pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Ba
     }
     let counts = |revision: &RevisionName| {
         let account = ledger.account(&subscription.service(revision));
-        counts(account, subscription)
+        counts(account, &subscription.slos)
     };
     let problem = accounts.iter().find_map(|(account, service)| {
         let missing = |ms: &u64| !account.events().within.contains_key(ms);
@@ -76,10 +76,11 @@ pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Ba
     })
 }
 
-fn counts(account: Option<&Account>, subscription: &Subscription) -> Counts {
+/// The counts of one revision, by the SLOs in their order.
+pub(super) fn counts(account: Option<&Account>, slos: &[Slo]) -> Counts {
     let events = account.map(Account::events).cloned().unwrap_or_default();
     let answered = events.good.saturating_add(events.bad);
-    let tallies = subscription.slos.iter().map(|slo| match slo.indicator {
+    let tallies = slos.iter().map(|slo| match slo.indicator {
         Indicator::Availability => Tally {
             good: events.good,
             total: answered,
@@ -110,7 +111,6 @@ mod tests {
     use crate::evidence::counters::{Counters, Row};
     use crate::evidence::source::{Labels, Outcome};
     use chrono::TimeDelta;
-    use sluice_core::Slo;
     use sluice_crds::{OtlpNames, Source};
 
     fn subscription() -> Subscription {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use sluice_core::evidence::Timeline;
 use sluice_core::{Evidence, Sample, Time};
 use sluice_crds::OtlpNames;
 
@@ -14,7 +15,6 @@ use super::own::{Account, Numbers, Own};
 use super::problem::Problem;
 use super::query::Asked;
 use super::source::{Connections, Dialect};
-use super::timeline::Timeline;
 use super::{Key, Server, Service, Subscription};
 
 /// The shortest time between two readings of a group.
@@ -83,6 +83,24 @@ pub(super) enum Wanted {
     },
 }
 
+/// Evidence of which nothing was read yet, by a source that is read so often.
+pub(crate) fn unread(interval: TimeDelta) -> Evidence {
+    Evidence {
+        lag: interval,
+        stale_after: interval
+            .checked_mul(STALE_INTERVALS)
+            .unwrap_or(TimeDelta::MAX),
+        ..Evidence::default()
+    }
+}
+
+/// Until when a reading begun at `started` knows everything: a target may have been scraped as long ago as one
+/// interval, and a sample must not claim to cover what it does not.
+pub(crate) fn covered(started: Time, interval: TimeDelta) -> Time {
+    let interval = interval.max(TimeDelta::zero());
+    started.checked_sub_signed(interval).unwrap_or(started)
+}
+
 impl Book {
     /// Starts, alters or ends a subscription; tells whether anything changed.
     pub(super) fn subscribe(&mut self, key: Key, subscription: Option<Subscription>) -> bool {
@@ -127,11 +145,8 @@ impl Book {
             gaps: rollout.gaps(),
             candidate: Some(rollout.subscription.candidate.clone()),
             samples: rollout.timeline.samples().to_vec(),
-            lag: interval,
-            stale_after: interval
-                .checked_mul(STALE_INTERVALS)
-                .unwrap_or(TimeDelta::MAX),
             problem: rollout.problem.clone(),
+            ..unread(interval)
         }
     }
 
@@ -260,7 +275,7 @@ impl Book {
             let (sample, problem) = match balance {
                 Ok(mut balance) => {
                     rollout.add_own(&mut balance);
-                    let at = rollout.covered(started);
+                    let at = covered(started, rollout.subscription.interval);
                     let sample = Sample {
                         at,
                         stable: balance.stable,
@@ -346,13 +361,6 @@ impl Rollout {
 
     fn is_of(&self, group: &Group) -> bool {
         self.groups().any(|own| own == *group)
-    }
-
-    /// Until when a reading begun at `started` knows everything: a target may have been scraped as
-    /// long ago as one interval, and a sample must not claim to cover what it does not.
-    fn covered(&self, started: Time) -> Time {
-        let interval = self.subscription.interval.max(TimeDelta::zero());
-        started.checked_sub_signed(interval).unwrap_or(started)
     }
 }
 
