@@ -4,9 +4,10 @@
 //! interval, so that four hundred Canaries load a Prometheus like one. The tree follows a number on
 //! its way: `source` says what a source calls things, `query` asks for them, `server` knows whom, `fetch` sends that,
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
-//! grow, `balance` makes the counts of one rollout of them, `timeline` keeps them, `book` knows who
-//! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint, and `layer4`
-//! how connections fare: sources of their own, through the same ledger. `own` reads the queries that a user wrote.
+//! grow, `balance` makes the counts of one rollout of them, `book` keeps them and knows who wants what, [`Reader`]
+//! polls. `callers` says who connects to a candidate past the waypoint, and `layer4` how connections fare: sources of
+//! their own, through the same ledger. `own` reads the queries that a user wrote. `history` reads the past, for
+//! whoever asks what the gates would have done.
 //!
 //! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
@@ -17,6 +18,7 @@ mod book;
 mod callers;
 mod counters;
 mod fetch;
+mod history;
 mod layer4;
 mod ledger;
 mod own;
@@ -25,7 +27,6 @@ mod query;
 mod reader;
 mod server;
 mod source;
-mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +35,9 @@ use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Indicator, RevisionName, Slo};
 use sluice_crds::{Canary, ConnectionSource, OtlpNames, Source};
 
+pub(crate) use book::{covered, unread};
 pub use callers::Workload;
+pub use history::{History, HistoryError, Reading, Wanted};
 pub use own::{Own, Queries, Range};
 pub use reader::Reader;
 pub use server::{Secrets, Server};
@@ -132,15 +135,49 @@ impl Subscription {
 
     /// The bucket bounds that it needs, in milliseconds.
     fn thresholds(&self) -> impl Iterator<Item = u64> {
-        self.slos.iter().filter_map(|slo| match slo.indicator {
-            Indicator::Latency { threshold_ms } => Some(threshold_ms),
-            Indicator::Availability
-            | Indicator::Events
-            | Indicator::Value
-            | Indicator::Connections
-            | Indicator::Flows => None,
-        })
+        thresholds(&self.slos)
     }
+}
+
+/// The query by which these revisions are read from a source, for a person. The controller asks for all rollouts
+/// of a server and source at once: its own names more revisions.
+#[must_use]
+pub fn query(
+    source: Source,
+    names: OtlpNames,
+    namespace: &str,
+    revisions: &[&str],
+    slos: &[Slo],
+) -> String {
+    let service = |name: &&str| Service {
+        namespace: namespace.to_owned(),
+        name: (*name).to_owned(),
+    };
+    let asked = query::Asked {
+        services: revisions.iter().map(service).collect(),
+        thresholds: thresholds(slos).collect(),
+        names,
+        ..query::Asked::default()
+    };
+    query::promql(source::Dialect::of(source), &asked)
+}
+
+/// What users call a source.
+#[must_use]
+pub fn name(source: Source) -> &'static str {
+    source::Dialect::of(source).name
+}
+
+/// The bucket bounds that SLOs need, in milliseconds.
+fn thresholds(slos: &[Slo]) -> impl Iterator<Item = u64> {
+    slos.iter().filter_map(|slo| match slo.indicator {
+        Indicator::Latency { threshold_ms } => Some(threshold_ms),
+        Indicator::Availability
+        | Indicator::Events
+        | Indicator::Value
+        | Indicator::Connections
+        | Indicator::Flows => None,
+    })
 }
 
 /// A Service of one revision, as the source's labels name it.

@@ -5,4 +5,5 @@
 
 pub mod conditions;
 pub mod event;
+pub mod evidence;
 pub mod status;

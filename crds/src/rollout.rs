@@ -51,10 +51,28 @@ pub struct Rollout {
     #[serde(default)]
     pub promoting: bool,
 
+    /// Since when evidence is waited for at the present step: the end of its bake.
+    #[serde(
+        default,
+        with = "micro_time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    pub inconclusive_since: Option<DateTime<Utc>>,
+
     /// What was measured when the gates were last read, one entry for each SLO.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub evidence: Vec<Evidence>,
+
+    /// When that was. Evidence is no reason to write the status: it comes along with what is.
+    #[serde(
+        default,
+        with = "micro_time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    pub evidence_at: Option<DateTime<Utc>>,
 }
 
 /// What one SLO measured: event counts of both revisions over the same time.
@@ -76,8 +94,33 @@ pub struct Evidence {
     /// All events of the stable revision.
     pub stable_total: u64,
 
+    /// The evidence that the candidate misses its objective: what a gambler has who began with 1.
+    #[serde(default)]
+    pub against_objective: u64,
+
+    /// The evidence that it is worse than the stable revision, likewise.
+    #[serde(default)]
+    pub against_stable: u64,
+
+    /// The evidence that is proof, of both.
+    #[serde(default)]
+    pub proof: u64,
+
     /// Pass, Fail or Inconclusive.
     pub verdict: Verdict,
+
+    /// Why, in one line; nothing for a Pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub why: Option<String>,
+
+    /// How many events are missing to a Pass, where that can be counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_events: Option<u64>,
+
+    /// How many seconds these took at the rate seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_seconds: Option<u64>,
 }
 
 /// What a gate says.

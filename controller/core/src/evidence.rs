@@ -6,9 +6,12 @@
 //! and [`power`], before a rollout, whether the gates will have enough to go by.
 
 mod doubt;
+mod exhibit;
 pub mod power;
 mod real;
 pub mod share;
+mod takes;
+mod timeline;
 pub mod trial;
 pub mod verdict;
 pub mod wealth;
@@ -20,8 +23,12 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+pub use exhibit::{Exhibit, Grounds, Opinion};
+pub use takes::Takes;
+pub use timeline::Timeline;
+pub use trial::Against;
 pub use verdict::{Finding, Silence, Since, Verdict, judge};
-pub use why::Why;
+pub use why::{Lack, Why};
 pub use window::Window;
 
 use crate::{RevisionName, Time, Weight};
@@ -124,6 +131,16 @@ impl Tally {
 }
 
 impl Counts {
+    /// These and more.
+    pub(crate) fn and(&self, more: &Self) -> Self {
+        let slos = self.slos.iter().enumerate();
+        Self {
+            requests: self.requests.saturating_add(more.requests),
+            unanswered: self.unanswered.saturating_add(more.unanswered),
+            slos: slos.map(|(i, slo)| slo.and(more.slo(i))).collect(),
+        }
+    }
+
     /// The events since an earlier reading.
     #[must_use]
     pub fn since(&self, base: &Self) -> Self {

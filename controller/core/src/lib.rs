@@ -11,6 +11,7 @@ pub mod decision;
 pub mod evidence;
 pub mod plan;
 pub mod revision;
+pub mod simulate;
 pub mod state;
 pub mod waiting;
 pub mod weight;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::Time;
+use crate::evidence::Grounds;
 
 /// The name of a revision: of its snapshot, its Deployment and its Service.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -72,6 +73,9 @@ pub struct Record {
     /// annotation stays on the Canary: without this list a retry would be obeyed for ever.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<String>,
+    /// What the end was based on, if there was evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grounds: Option<Grounds>,
 }
 
 impl Record {
@@ -97,6 +101,7 @@ impl Record {
             reason,
             ordered: false,
             orders: self.orders.clone(),
+            grounds: None,
         }
     }
 

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::TimeDelta;
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use sluice_core::Time;
 
 use super::Service;
 use super::callers::{Caller, Workload};
@@ -18,9 +21,9 @@ const MOST: f64 = 9_007_199_254_740_992.0;
 
 /// The envelope of Prometheus' HTTP API, v1.
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<T> {
     status: Option<String>,
-    data: Option<Vector>,
+    data: Option<Data<T>>,
     error: Option<String>,
     /// Prometheus and Thanos: the answer may lack something.
     #[serde(default)]
@@ -30,18 +33,32 @@ struct Envelope {
     partial: bool,
 }
 
-/// An instant vector.
+/// An instant vector, or a matrix.
 #[derive(Deserialize)]
-struct Vector {
-    result: Vec<Element>,
+struct Data<T> {
+    result: Vec<T>,
 }
 
-#[derive(Deserialize)]
-struct Element {
+#[derive(Clone, Deserialize)]
+pub(super) struct Element {
     metric: Labels,
     /// Time and value; a native histogram has none.
     value: Option<(f64, String)>,
 }
+
+/// One series over time.
+#[derive(Deserialize)]
+pub(super) struct Series {
+    metric: Labels,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+    /// Of a native histogram, of which only the times matter.
+    #[serde(default)]
+    histograms: Vec<(f64, IgnoredAny)>,
+}
+
+/// What an instant vector has at one time.
+pub(super) type Instant = Vec<Element>;
 
 /// What tells one row from another: the process, then the labels.
 type Id = (Service, Vec<String>, Labels);
@@ -60,8 +77,12 @@ pub(super) fn rows(
     status: u16,
     body: &[u8],
 ) -> Result<Entries, Problem> {
+    Ok(entries(dialect, asked, elements(status, body)?))
+}
+
+/// The same of what was taken apart already.
+pub(super) fn entries(dialect: &Dialect, asked: &Asked, elements: Instant) -> Entries {
     let mut reading = Reading::new(dialect, asked);
-    let elements = elements(status, body)?;
     let is_info = |element: &Element| element.metric.get(NAME).is_some_and(|n| n == TARGET_INFO);
     for Element { metric, .. } in elements.iter().filter(|element| is_info(element)) {
         reading.own(metric);
@@ -69,7 +90,50 @@ pub(super) fn rows(
     for Element { metric, value } in elements {
         reading.add(metric, value);
     }
-    Ok(reading.rows())
+    reading.rows()
+}
+
+/// The series of the answer to a range query.
+pub(super) fn matrix(status: u16, body: &[u8]) -> Result<Vec<Series>, Problem> {
+    results(status, body)
+}
+
+/// What instant queries would have answered at `count` times, `step` apart: a series is there where it has a value.
+pub(super) fn instants(
+    series: Vec<Series>,
+    start: Time,
+    step: TimeDelta,
+    count: usize,
+) -> impl Iterator<Item = Instant> {
+    let (start, step) = (start.timestamp_millis(), step.num_milliseconds().max(1));
+    let index = move |seconds: f64| {
+        #[allow(clippy::cast_possible_truncation, reason = "saturates")]
+        let after = (seconds * 1e3).round() as i64 - start;
+        after.saturating_add(step / 2).div_euclid(step)
+    };
+    let mut series: Vec<_> = series
+        .into_iter()
+        .map(|one| {
+            let floats = one.values.into_iter();
+            let floats = floats.map(|(at, value)| (index(at), Some((at, value))));
+            let histograms = one.histograms.into_iter();
+            let histograms = histograms.map(|(at, _)| (index(at), None));
+            let mut points: Vec<_> = floats.chain(histograms).collect();
+            points.sort_by_key(|(index, _)| *index);
+            (one.metric, points.into_iter().peekable())
+        })
+        .collect();
+    (0..i64::try_from(count).unwrap_or(i64::MAX)).map(move |now| {
+        let present = series.iter_mut().filter_map(|(metric, points)| {
+            while points.next_if(|(index, _)| *index < now).is_some() {}
+            let (_, value) = points.next_if(|(index, _)| *index == now)?;
+            Some(Element {
+                metric: metric.clone(),
+                value,
+            })
+        });
+        present.collect()
+    })
 }
 
 /// The connections or flows in an answer, and of which workloads it says what no counter can.
@@ -139,8 +203,12 @@ pub(super) fn vector(status: u16, body: &[u8]) -> Result<Vec<(Labels, Option<Str
 }
 
 fn elements(status: u16, body: &[u8]) -> Result<Vec<Element>, Problem> {
+    results(status, body)
+}
+
+fn results<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<Vec<T>, Problem> {
     let ok = (200..300).contains(&status);
-    let envelope: Envelope = match serde_json::from_slice(body) {
+    let envelope: Envelope<T> = match serde_json::from_slice(body) {
         Ok(envelope) => envelope,
         Err(error) if ok => return Err(Problem::Malformed(short(&error.to_string()))),
         Err(_) => {
@@ -233,7 +301,7 @@ impl<'a> Reading<'a> {
         {
             service.clone_from(owner);
         }
-        if !self.asked.services.contains(&service) {
+        if !self.asked.covers(&service) {
             return;
         }
         let origin = self.dialect.origin.iter().map(|label| take(label));

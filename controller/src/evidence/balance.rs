@@ -1,6 +1,6 @@
 //! The counts of one rollout, from the ledger.
 
-use sluice_core::{Counts, Indicator, RevisionName, Tally};
+use sluice_core::{Counts, Indicator, RevisionName, Slo, Tally};
 
 use super::ledger::{Account, Ledger};
 use super::problem::Problem;
@@ -63,7 +63,7 @@ pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Ba
     // Each has a tally for every SLO, also a stable revision that there is not: others are put into it.
     let counts = |revision: Option<&RevisionName>| {
         let account = revision.and_then(|name| ledger.account(&subscription.service(name)));
-        counts(account, subscription)
+        counts(account, &subscription.slos)
     };
     let problem = accounts.iter().find_map(|(account, service)| {
         let missing = |ms: &u64| !account.events().within.contains_key(ms);
@@ -85,10 +85,11 @@ pub(super) fn balance(ledger: &Ledger, subscription: &Subscription) -> Result<Ba
     })
 }
 
-fn counts(account: Option<&Account>, subscription: &Subscription) -> Counts {
+/// The counts of one revision, by the SLOs in their order.
+pub(super) fn counts(account: Option<&Account>, slos: &[Slo]) -> Counts {
     let events = account.map(Account::events).cloned().unwrap_or_default();
     let answered = events.good.saturating_add(events.bad);
-    let tallies = subscription.slos.iter().map(|slo| match slo.indicator {
+    let tallies = slos.iter().map(|slo| match slo.indicator {
         Indicator::Availability => Tally {
             good: events.good,
             total: answered,
@@ -121,7 +122,6 @@ mod tests {
     use crate::evidence::counters::{Counters, Row};
     use crate::evidence::source::{Labels, Outcome};
     use chrono::TimeDelta;
-    use sluice_core::Slo;
     use sluice_crds::{OtlpNames, Source};
 
     fn subscription() -> Subscription {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use sluice_core::evidence::Timeline;
 use sluice_core::{Evidence, Sample, Time};
 use sluice_crds::OtlpNames;
 
@@ -15,7 +16,6 @@ use super::own::{Account, Numbers, Own};
 use super::problem::Problem;
 use super::query::Asked;
 use super::source::{Connections, Dialect};
-use super::timeline::Timeline;
 use super::{Key, Server, Service, Subscription};
 
 /// The shortest time between two readings of a group.
@@ -90,6 +90,28 @@ pub(super) enum Wanted {
     },
 }
 
+/// Evidence of which nothing was read yet, by a source that is read so often.
+pub(crate) fn unread(interval: TimeDelta) -> Evidence {
+    Evidence {
+        lag: interval,
+        stale_after: stale_after(interval),
+        ..Evidence::default()
+    }
+}
+
+/// Without a sample for so long, nothing passes.
+fn stale_after(interval: TimeDelta) -> TimeDelta {
+    let stale_after = interval.checked_mul(STALE_INTERVALS);
+    stale_after.unwrap_or(TimeDelta::MAX)
+}
+
+/// Until when a reading begun at `started` knows everything: a target may have been scraped as long ago as one
+/// interval, and a sample must not claim to cover what it does not.
+pub(crate) fn covered(started: Time, interval: TimeDelta) -> Time {
+    let interval = interval.max(TimeDelta::zero());
+    started.checked_sub_signed(interval).unwrap_or(started)
+}
+
 impl Book {
     /// Starts, alters or ends a subscription; tells whether anything changed.
     pub(super) fn subscribe(&mut self, key: Key, subscription: Option<Subscription>) -> bool {
@@ -135,9 +157,8 @@ impl Book {
             gaps: rollout.gaps(),
             candidate: Some(rollout.subscription.candidate.clone()),
             samples: rollout.timeline.samples().to_vec(),
-            lag: interval,
-            stale_after: rollout.stale_after(),
             problem: rollout.problem.clone(),
+            ..unread(interval)
         }
     }
 
@@ -284,10 +305,10 @@ impl Book {
             };
             let (sample, problem) = match balance {
                 Ok(mut balance) => {
-                    let stale_after = rollout.stale_after();
+                    let stale_after = stale_after(rollout.subscription.interval);
                     rollout.layer4.look(started, stale_after);
                     rollout.add(&mut balance);
-                    let at = rollout.covered(started);
+                    let at = covered(started, rollout.subscription.interval);
                     let sample = Sample {
                         at,
                         stable: balance.stable,
@@ -369,13 +390,6 @@ impl Rollout {
         }
     }
 
-    /// Without a sample for so long, nothing passes.
-    fn stale_after(&self) -> TimeDelta {
-        let interval = self.subscription.interval;
-        let stale_after = interval.checked_mul(STALE_INTERVALS);
-        stale_after.unwrap_or(TimeDelta::MAX)
-    }
-
     /// What of its own queries, and on layer 4, is not counted at present, and why.
     fn gaps(&self) -> BTreeMap<String, String> {
         let accounts = self.own.iter();
@@ -385,13 +399,6 @@ impl Rollout {
 
     fn is_of(&self, group: &Group) -> bool {
         self.groups().any(|own| own == *group)
-    }
-
-    /// Until when a reading begun at `started` knows everything: a target may have been scraped as
-    /// long ago as one interval, and a sample must not claim to cover what it does not.
-    fn covered(&self, started: Time) -> Time {
-        let interval = self.subscription.interval.max(TimeDelta::zero());
-        started.checked_sub_signed(interval).unwrap_or(started)
     }
 }
 

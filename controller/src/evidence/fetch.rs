@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use prometheus_http_query::Client;
+use sluice_core::Time;
 
 use super::problem::{Problem, short};
 
@@ -25,8 +27,59 @@ pub(super) async fn fetch(
     query: &str,
     limit: Duration,
 ) -> Result<Answer, Problem> {
-    let reply = tokio::time::timeout(limit, send(http, address, query, limit));
-    reply.await.unwrap_or_else(|_| {
+    within(http, address, limit, async |client, limit| {
+        client.query(query).timeout(limit).post_raw().await
+    })
+    .await
+}
+
+/// Which time a range query is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) start: Time,
+    pub(super) end: Time,
+    pub(super) step: TimeDelta,
+}
+
+/// Sends a range query, likewise.
+pub(super) async fn fetch_range(
+    http: &reqwest::Client,
+    address: &str,
+    query: &str,
+    span: Span,
+    limit: Duration,
+) -> Result<Answer, Problem> {
+    within(http, address, limit, async |client, limit| {
+        let (start, end) = (span.start.timestamp(), span.end.timestamp());
+        let step = span.step.as_seconds_f64();
+        let range = client.query_range(query, start, end, step);
+        range.timeout(limit).post_raw().await
+    })
+    .await
+}
+
+/// Sends what `ask` asks, and waits so long for all of the answer.
+async fn within(
+    http: &reqwest::Client,
+    address: &str,
+    limit: Duration,
+    ask: impl AsyncFnOnce(Client, i64) -> Result<reqwest::Response, prometheus_http_query::Error>,
+) -> Result<Answer, Problem> {
+    let client = Client::from(http.clone(), address).map_err(|error| Problem::Address {
+        address: address.to_owned(),
+        cause: cause(&error),
+    })?;
+    let millis = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+    let answer = async {
+        let reply = ask(client, millis).await;
+        body(
+            address,
+            reply.map_err(|error| unreachable(address, &error))?,
+        )
+        .await
+    };
+    let answer = tokio::time::timeout(limit, answer);
+    answer.await.unwrap_or_else(|_| {
         Err(Problem::Slow {
             address: address.to_owned(),
             seconds: limit.as_secs(),
@@ -34,25 +87,13 @@ pub(super) async fn fetch(
     })
 }
 
-async fn send(
-    http: &reqwest::Client,
-    address: &str,
-    query: &str,
-    limit: Duration,
-) -> Result<Answer, Problem> {
-    let unreachable = |error: &dyn Error| Problem::Unreachable {
-        address: address.to_owned(),
-        cause: cause(error),
-    };
-    let client = Client::from(http.clone(), address).map_err(|error| Problem::Address {
-        address: address.to_owned(),
-        cause: cause(&error),
-    })?;
-    let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-    let reply = client.query(query).timeout(limit).post_raw().await;
-    let mut reply = reply.map_err(|error| unreachable(&error))?;
+async fn body(address: &str, mut reply: reqwest::Response) -> Result<Answer, Problem> {
     let mut body = Vec::new();
-    while let Some(chunk) = reply.chunk().await.map_err(|error| unreachable(&error))? {
+    while let Some(chunk) = reply
+        .chunk()
+        .await
+        .map_err(|error| unreachable(address, &error))?
+    {
         if body.len() + chunk.len() > MOST {
             return Err(Problem::TooLong {
                 mebibytes: MOST / MEBIBYTE,
@@ -61,6 +102,13 @@ async fn send(
         body.extend_from_slice(&chunk);
     }
     Ok((reply.status().as_u16(), body))
+}
+
+fn unreachable(address: &str, error: &dyn Error) -> Problem {
+    Problem::Unreachable {
+        address: address.to_owned(),
+        cause: cause(error),
+    }
 }
 
 /// The innermost error: the outer ones only say that a request failed.

@@ -85,7 +85,8 @@ const SIDES: [&str; 2] = ["candidate", "stable"];
 impl Own {
     /// One query for all of it: what is compared is read at the same instant. Each text ends with a line break,
     /// for it may end with a comment.
-    pub(super) fn promql(&self) -> String {
+    #[must_use]
+    pub fn promql(&self) -> String {
         let parts = self.parts().into_iter().map(|(name, query)| {
             format!("label_replace((\n{query}\n), \"{PART}\", \"{name}\", \"\", \"\")")
         });

@@ -6,15 +6,29 @@ use sluice_crds::OtlpNames;
 
 use super::Service;
 use super::source::{Connections, Counted, Dialect, Unit, WorkloadLabels, spell};
+use crate::render::name::{hashed, is_revision_of};
 
 /// What a query asks for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Asked {
     pub(super) services: BTreeSet<Service>,
+    /// Whether revisions that are named after these are meant as well, whatever their hash.
+    pub(super) revisions_too: bool,
     /// Bucket bounds, in milliseconds.
     pub(super) thresholds: BTreeSet<u64>,
     /// How the server writes OpenTelemetry's names.
     pub(super) names: OtlpNames,
+}
+
+impl Asked {
+    /// Whether this one is asked about.
+    pub(super) fn covers(&self, service: &Service) -> bool {
+        self.services.contains(service)
+            || self.revisions_too
+                && self.services.iter().any(|base| {
+                    base.namespace == service.namespace && is_revision_of(&base.name, &service.name)
+                })
+    }
 }
 
 /// The label with the upper bound of a bucket.
@@ -58,7 +72,8 @@ pub(super) fn promql(dialect: &Dialect, asked: &Asked) -> String {
         matchers.push(one_of(LE, [""].into_iter().chain(bounds)));
     }
     let (namespace, service) = (spelled(dialect.namespace), spelled(dialect.service));
-    let revisions = revisions(&asked.services, &namespace, &service);
+    let suffix = asked.revisions_too.then(hashed);
+    let revisions = revisions(&asked.services, &namespace, &service, suffix.as_deref());
     let metrics = matchers.join(", ");
     if !dialect.target_info() {
         return format!("sum by ({by}) ({{{metrics}, {revisions}}})");
@@ -102,7 +117,7 @@ pub(super) fn connections(
                 .chain([*namespace, *name])
                 .chain(from.into_iter().flatten());
             let by: Vec<_> = by.chain(metric.counted_labels()).collect();
-            let revisions = revisions(workloads, namespace, name);
+            let revisions = revisions(workloads, namespace, name, None);
             format!("sum by ({}) ({{{matchers}, {revisions}}})", by.join(", "))
         });
     // Their labels have other names: each keeps all its series.
@@ -198,11 +213,23 @@ fn spellings(ms: u64, unit: Unit) -> Vec<String> {
 }
 
 /// Matchers for revisions. Every namespace with every name is more than was asked for; the ledger leaves the rest.
-fn revisions(services: &BTreeSet<Service>, namespace: &str, name: &str) -> String {
+fn revisions(
+    services: &BTreeSet<Service>,
+    namespace: &str,
+    name: &str,
+    suffix: Option<&str>,
+) -> String {
     let namespaces: BTreeSet<_> = services.iter().map(|s| s.namespace.as_str()).collect();
     let names: BTreeSet<_> = services.iter().map(|s| s.name.as_str()).collect();
     let namespaces = one_of(namespace, namespaces.into_iter());
-    format!("{namespaces}, {}", one_of(name, names.into_iter()))
+    let names: Vec<String> = names.into_iter().map(literal).collect();
+    let hashed = suffix.iter().flat_map(|suffix| {
+        let hashed = names.iter();
+        hashed.map(move |name| format!("{name}{suffix}"))
+    });
+    let names: Vec<String> = names.iter().cloned().chain(hashed).collect();
+    let names = names.join("|");
+    format!("{namespaces}, {name}=~\"{names}\"")
 }
 
 /// A label's name as `PromQL` takes it.
@@ -246,6 +273,7 @@ mod tests {
         };
         Asked {
             services: services.iter().map(service).collect(),
+            revisions_too: false,
             thresholds: thresholds.iter().copied().collect(),
             names: OtlpNames::Underscores,
         }

@@ -59,7 +59,15 @@ impl Server {
 
     /// A client for it, with what the Secrets say now.
     pub(super) async fn client(&self, secrets: &Secrets) -> Result<reqwest::Client, Problem> {
-        let unusable = |what: &str| Problem::Access(short(what));
+        let authorization = match &self.credentials {
+            Some(credentials) => Some(self.authorization(credentials, secrets).await?),
+            None => None,
+        };
+        self.bare(authorization.as_deref())
+    }
+
+    /// A client for it that says who it is in these words.
+    pub(super) fn bare(&self, authorization: Option<&str>) -> Result<reqwest::Client, Problem> {
         let mut headers = HeaderMap::new();
         for header in &self.headers {
             let refused = || unusable(&format!("the header {} cannot be sent", header.name));
@@ -67,10 +75,9 @@ impl Server {
             let value = HeaderValue::from_str(&header.value).map_err(|_| refused())?;
             headers.insert(name, value);
         }
-        if let Some(credentials) = &self.credentials {
-            let authorization = self.authorization(credentials, secrets).await?;
+        if let Some(authorization) = authorization {
             // Whatever is no header's text is not repeated: it is a secret.
-            let value = HeaderValue::from_str(&authorization);
+            let value = HeaderValue::from_str(authorization);
             let mut value =
                 value.map_err(|_| unusable("the Secret's text cannot be sent in a header"))?;
             value.set_sensitive(true);
@@ -116,6 +123,10 @@ impl Server {
         let pair = format!("{}:{}", user.trim_end(), password.trim_end());
         Ok(format!("Basic {}", BASE64_STANDARD.encode(pair)))
     }
+}
+
+fn unusable(what: &str) -> Problem {
+    Problem::Access(short(what))
 }
 
 /// Reads Secrets by name, one at a time: none is listed, watched or kept.

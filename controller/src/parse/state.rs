@@ -104,7 +104,9 @@ pub fn write(state: &State, pinned: Option<&Pinned>, before: &CanaryStatus) -> C
             progressed_at: rollout.progressed_at,
             gated: rollout.gated,
             promoting: rollout.stage == Stage::Promote,
+            inconclusive_since: None,
             evidence: evidence.map(|old| old.evidence.clone()).unwrap_or_default(),
+            evidence_at: evidence.and_then(|old| old.evidence_at),
         });
         if rollout.gated {
             let steps = u32::try_from(rollout.plan.steps.len()).unwrap_or(u32::MAX);

@@ -179,7 +179,8 @@ fn is_advice(waiting: &Waiting) -> bool {
     )
 }
 
-fn reason(waiting: &Waiting) -> String {
+/// The reason that a condition says while this is waited for.
+pub(crate) fn reason(waiting: &Waiting) -> String {
     let reason = match waiting {
         Waiting::Blocked { reason, .. } => return reason.clone(),
         Waiting::Suspended => Reason::Suspended,
@@ -215,9 +216,11 @@ fn reason(waiting: &Waiting) -> String {
 
 fn inconclusive(why: &Why) -> Reason {
     match why {
-        Why::NoData(_) | Why::NothingCounted { .. } | Why::NoConnection { .. } => {
-            Reason::MetricsUnavailable
-        }
+        Why::NoData(_)
+        | Why::Stale { .. }
+        | Why::NothingCounted { .. }
+        | Why::NoConnection { .. } => Reason::MetricsUnavailable,
+        Why::Unproven => Reason::WeightNotProven,
         Why::NoTraffic { .. } => Reason::NoTraffic,
         Why::TooFewRequests { .. } | Why::TooFewValues { .. } => Reason::TooFewRequests,
         Why::NoComparison { .. } => Reason::NothingToCompare,

@@ -2,10 +2,11 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sluice_core::{Decision, Note, Phase, Stage, Time, Verdict, Waiting};
-use sluice_crds::{CanaryStatus, Evidence, HistoryEntry, Outcome, labels};
+use sluice_core::evidence::Exhibit;
+use sluice_core::{Decision, Note, Phase, Stage, Time, Waiting};
+use sluice_crds::{CanaryStatus, HistoryEntry, Outcome, labels};
 
-use super::conditions;
+use super::{conditions, evidence};
 use crate::observe::Observed;
 use crate::parse::{Pinned, state};
 
@@ -46,8 +47,16 @@ pub fn of(
     if let Some(Waiting::Rejected { revision, .. }) = &decision.waiting {
         status.candidate = Some(revision.to_string());
     }
-    if let (Some(rollout), false) = (&mut status.rollout, decision.findings.is_empty()) {
-        rollout.evidence = decision.findings.iter().map(evidence).collect();
+    if let Some(rollout) = &mut status.rollout {
+        rollout.inconclusive_since = match &decision.waiting {
+            Some(Waiting::Evidence { since, .. }) => Some(*since),
+            _ => None,
+        };
+        if !decision.findings.is_empty() {
+            let exhibits = decision.findings.iter().map(Exhibit::from);
+            rollout.evidence = exhibits.map(|exhibit| evidence::write(&exhibit)).collect();
+            rollout.evidence_at = Some(now);
+        }
     }
     for entry in told.ended {
         // A write whose answer was lost may have brought it there.
@@ -105,6 +114,7 @@ fn comparable(status: &CanaryStatus) -> Value {
     let mut status = status.clone();
     if let Some(rollout) = &mut status.rollout {
         rollout.evidence.clear();
+        rollout.evidence_at = None;
     }
     json!(status)
 }
@@ -166,21 +176,6 @@ fn replicas(observed: &Observed) -> i32 {
             .unwrap_or_default()
     });
     i32::try_from(wanted.sum::<i64>()).unwrap_or(i32::MAX)
-}
-
-fn evidence(finding: &sluice_core::Finding) -> Evidence {
-    Evidence {
-        slo: finding.slo.clone(),
-        good: finding.candidate.good,
-        total: finding.candidate.total,
-        stable_good: finding.stable.good,
-        stable_total: finding.stable.total,
-        verdict: match finding.verdict {
-            Verdict::Pass => sluice_crds::Verdict::Pass,
-            Verdict::Fail(_) => sluice_crds::Verdict::Fail,
-            Verdict::Inconclusive(_) => sluice_crds::Verdict::Inconclusive,
-        },
-    }
 }
 
 /// What the history keeps of a note.

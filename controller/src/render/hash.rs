@@ -73,6 +73,12 @@ fn write(value: &Value, text: &mut String) {
     }
 }
 
+/// All of [`short`], as a regular expression.
+pub(super) fn pattern() -> String {
+    let letters: String = ALPHABET.iter().copied().map(char::from).collect();
+    format!("[{letters}]{{{LENGTH}}}")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

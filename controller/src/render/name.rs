@@ -31,9 +31,19 @@ pub fn revision_name(target: &str, hash: &str) -> RevisionName {
 #[must_use]
 pub fn is_revision_of(target: &str, name: &str) -> bool {
     let parts = name.rsplit_once('-');
-    parts.is_some_and(|(own, hash)| {
-        own == base(target).trim_end_matches('-') && hash::is_short(hash)
-    })
+    parts.is_some_and(|(own, hash)| own == revisions_begin(target) && hash::is_short(hash))
+}
+
+/// What the names of all revisions of a target begin with, but for the hyphen.
+#[must_use]
+pub fn revisions_begin(target: &str) -> String {
+    base(target).trim_end_matches('-').to_owned()
+}
+
+/// What is behind that, as a regular expression.
+#[must_use]
+pub fn hashed() -> String {
+    format!("-{}", hash::pattern())
 }
 
 fn base(target: &str) -> String {

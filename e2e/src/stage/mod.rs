@@ -2,6 +2,7 @@
 //! for each, a namespace with a waypoint, an app, and clients.
 
 pub mod app;
+mod command;
 mod controller;
 mod direct;
 mod exporter;

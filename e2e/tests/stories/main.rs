@@ -7,6 +7,7 @@
 mod adoption;
 mod api_outage;
 mod around_waypoint;
+mod backtest;
 mod bad_input;
 mod configuration;
 mod conversation;
@@ -46,6 +47,7 @@ mod stripped;
 mod two_controllers;
 mod uninstall;
 mod unready_stable;
+mod why;
 mod writes;
 
 use std::future::Future;
@@ -100,6 +102,7 @@ const STORIES: &[Story] = &[
     story!(around_waypoint::in_strict_mode_only_what_serves_is_reached, alone: true),
     story!(api_outage::a_rollout_outlasts_a_minute_without_the_api_server, alone: true),
     story!(api_outage::refused_writes_change_nothing_but_the_time, alone: true),
+    story!(backtest::a_steady_past_has_no_false_alarm_and_shows_a_regression),
     story!(bad_input::the_api_server_says_what_is_wrong),
     story!(bad_input::the_condition_says_what_is_wrong),
     story!(configuration::a_new_text_passes_the_gates_and_goes_back_at_once),
@@ -168,6 +171,7 @@ const STORIES: &[Story] = &[
     story!(unready_stable::the_weights_stay_until_it_is_back),
     story!(uninstall::its_canaries_first, alone: true),
     story!(uninstall::the_controller_first, alone: true),
+    story!(why::a_person_is_told_what_is_waited_for_and_what_rejected_it),
     story!(writes::a_weight_step_costs_two_writes_and_no_read, alone: true),
 ];
 

@@ -98,20 +98,23 @@ fn is_being_stored(turn: &Turn<'_>, rollout: &Rollout) -> bool {
 
 /// Why the candidate must go, and by which order.
 fn failure(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<(String, Option<String>)> {
+    turn.findings = findings(turn, rollout).unwrap_or_default();
     if let Some(order) = turn.world.order("abort", &rollout.candidate) {
         return Some(("aborted by an order".to_owned(), Some(order)));
     }
+    first_fail(&turn.findings)
+}
+
+/// What the SLOs say of a candidate that is judged.
+fn findings(turn: &Turn<'_>, rollout: &Rollout) -> Option<Vec<Finding>> {
     let since = Since {
         first_weight: rollout.first_weight_at?,
         proven: rollout.proven_at,
         passed: rollout.is_holding_back(),
     };
     let evidence = &turn.world.evidence;
-    if !rollout.gated || evidence.candidate.as_ref() != Some(&rollout.candidate) {
-        return None;
-    }
-    turn.findings = judge(&rollout.plan, evidence, since, turn.now);
-    first_fail(&turn.findings)
+    let judged = rollout.gated && evidence.candidate.as_ref() == Some(&rollout.candidate);
+    judged.then(|| judge(&rollout.plan, evidence, since, turn.now))
 }
 
 fn first_fail(findings: &[Finding]) -> Option<(String, Option<String>)> {
@@ -214,7 +217,7 @@ fn doubt(turn: &Turn<'_>, rollout: &Rollout, baked: crate::Time) -> Option<Why> 
     let covered = evidence.samples.last().is_some_and(|last| last.at >= baked);
     let fresh_findings = of_candidate && !turn.findings.is_empty();
     if !fresh_findings || !covered {
-        return Some(Why::NoData(evidence.problem.clone()));
+        return Some(evidence.silence(turn.now).why());
     }
     turn.findings
         .iter()

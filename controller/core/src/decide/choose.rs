@@ -135,6 +135,7 @@ fn retry(turn: &mut Turn<'_>, candidate: &RevisionName, record: &Record) -> bool
         at: None,
         reason: String::new(),
         ordered: false,
+        grounds: None,
         ..record.clone()
     };
     // An abort from before this order is over with it.

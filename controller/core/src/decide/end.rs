@@ -2,6 +2,7 @@
 
 use crate::RevisionName;
 use crate::decision::{Effect, Note};
+use crate::evidence::{Exhibit, Grounds};
 use crate::revision::{Outcome, Record};
 use crate::state::Rollout;
 use crate::waiting::Waiting;
@@ -17,6 +18,8 @@ pub(super) fn promote(turn: &mut Turn<'_>, rollout: &Rollout) {
         "no gate applied"
     };
     let record = known(turn, rollout).ended(Outcome::Promoted, turn.now, reason);
+    let grounds = grounds(turn, rollout);
+    let record = Record { grounds, ..record };
     // Somebody may have deleted the snapshot. It still serves, and something must be the stable revision.
     if turn.world.record(&revision).is_some() {
         turn.effects.push(Effect::Remember {
@@ -54,7 +57,11 @@ pub(super) fn reject(turn: &mut Turn<'_>, rollout: &Rollout, reason: String, ord
     let revision = rollout.candidate.clone();
     let ordered = order.is_some();
     let record = known(turn, rollout).ended(Outcome::Rejected, turn.now, reason.clone());
-    let record = Record { ordered, ..record };
+    let record = Record {
+        ordered,
+        grounds: grounds(turn, rollout),
+        ..record
+    };
     if let Some(order) = order {
         turn.notes.push(Note::Obeyed(order.to_owned()));
     }
@@ -75,6 +82,16 @@ pub(super) fn reject(turn: &mut Turn<'_>, rollout: &Rollout, reason: String, ord
         ordered,
     });
     turn.state.rollout = None;
+}
+
+/// What the verdict is based on.
+fn grounds(turn: &Turn<'_>, rollout: &Rollout) -> Option<Grounds> {
+    let evidence: Vec<_> = turn.findings.iter().map(Exhibit::from).collect();
+    (!evidence.is_empty()).then_some(Grounds {
+        weight: rollout.weight,
+        first_weight_at: rollout.first_weight_at,
+        evidence,
+    })
 }
 
 /// The candidate's record. Orders of this rollout end with it: none is an answer to a later verdict.

@@ -9,9 +9,9 @@ use std::fmt;
 
 use chrono::TimeDelta;
 
-use super::Tally;
-use super::real::count;
+use super::real::{count, whole_seconds};
 use super::verdict::trials;
+use super::{Takes, Tally};
 use crate::{Plan, Step, Weight};
 
 /// No trial is followed for longer.
@@ -97,13 +97,6 @@ fn enough(requests: u64, per_second: f64) -> Option<TimeDelta> {
     seconds.is_finite().then(|| whole_seconds(seconds))?
 }
 
-/// Rounded up; `None` beyond a year.
-fn whole_seconds(seconds: f64) -> Option<TimeDelta> {
-    let year = 366.0 * 86_400.0;
-    #[allow(clippy::cast_possible_truncation, reason = "a year at most")]
-    (seconds <= year).then(|| TimeDelta::seconds(seconds.ceil() as i64))
-}
-
 fn found(plan: &Plan, per_second: f64, share: f64, scrape: TimeDelta) -> Option<TimeDelta> {
     let mut trials = trials(plan);
     let per_scrape = per_second * scrape.as_seconds_f64();
@@ -183,33 +176,6 @@ impl fmt::Display for Rate {
             rate if rate * 60.0 >= 1.0 => write!(f, "{:.1} requests/min", rate * 60.0),
             rate => write!(f, "{:.1} requests/h", rate * 3600.0),
         }
-    }
-}
-
-/// How long something takes, in the two largest units.
-struct Takes(Option<TimeDelta>);
-
-impl fmt::Display for Takes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(takes) = self.0 else {
-            return write!(f, "longer than anybody waits");
-        };
-        let units = [
-            (takes.num_days(), "d"),
-            (takes.num_hours() % 24, "h"),
-            (takes.num_minutes() % 60, "min"),
-            (takes.num_seconds() % 60, "s"),
-        ];
-        let largest = units.iter().position(|(number, _)| *number > 0);
-        let shown = units.get(largest.unwrap_or(3)..).unwrap_or_default();
-        let shown: Vec<String> = shown
-            .iter()
-            .take(2)
-            .enumerate()
-            .filter(|(index, (number, _))| *index == 0 || *number > 0)
-            .map(|(_, (number, unit))| format!("{number} {unit}"))
-            .collect();
-        write!(f, "{}", shown.join(" "))
     }
 }
 

@@ -269,7 +269,7 @@ fn the_evidence_is_told_and_so_is_what_would_be_proof() {
         let finding = judge(&plan(Some(999_000)), &evidence, since, at(30));
         finding
             .first()
-            .map(|finding| (finding.evidence, finding.proof))
+            .map(|finding| (finding.against.evidence(), finding.proof))
     };
     assert_eq!(found(0), Some((0, 200)));
     assert!(found(10).is_some_and(|(evidence, _)| (3..200).contains(&evidence)));

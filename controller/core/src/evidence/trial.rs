@@ -27,6 +27,8 @@
 //! What is not covered: errors that hit the candidate alone without being its fault, more of them than the
 //! objective allows on average, such as a broken node that happens to run its pods.
 
+use serde::{Deserialize, Serialize};
+
 use super::Tally;
 use super::real::{count, ratio};
 use super::wealth::Wealth;
@@ -55,6 +57,23 @@ pub struct Terms {
     pub stated: bool,
     /// The evidence that is proof: 1/α.
     pub proof: f64,
+}
+
+/// What the two gamblers have; each began with 1.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Against {
+    /// The one who bets that the candidate misses its objective.
+    pub objective: u64,
+    /// The one who bets that it is worse than the stable revision.
+    pub stable: u64,
+}
+
+impl Against {
+    /// The evidence: what the poorer one has.
+    #[must_use]
+    pub fn evidence(self) -> u64 {
+        self.objective.min(self.stable)
+    }
 }
 
 /// The evidence against one candidate in one SLO.
@@ -126,6 +145,16 @@ impl Trial {
     #[must_use]
     pub fn evidence(&self) -> f64 {
         self.objective.total().min(self.comparison.total())
+    }
+
+    /// What each gambler has now, in whole numbers, rounded down: nobody needs more of it.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn against(&self) -> Against {
+        Against {
+            objective: self.objective.total() as u64,
+            stable: self.comparison.total() as u64,
+        }
     }
 
     /// Whether the evidence was proof after any scrape.

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::doubt::{Comparison, Doubt};
-use super::trial::{Terms, Trial};
-use super::{Evidence, Tally, Why, Window};
+use super::trial::{Against, Terms, Trial};
+use super::{Evidence, Lack, Tally, Why, Window};
 use crate::{Indicator, Plan, Slo, Time};
 
 /// Of so many rollouts of innocent candidates at most one is failed.
@@ -42,9 +42,11 @@ pub struct Finding {
     /// The stable revision's events over the same scrapes.
     pub stable: Tally,
     /// The evidence against the candidate now; without any it is 1 or less.
-    pub evidence: u64,
-    /// The evidence that is proof.
+    pub against: Against,
+    /// The evidence that is proof, of both.
     pub proof: u64,
+    /// What is missing to a Pass, where that can be counted.
+    pub lack: Option<Lack>,
     /// What follows.
     pub verdict: Verdict,
 }
@@ -85,6 +87,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
             .proven
             .map(|at| Fresh::of(evidence, at + evidence.lag)),
         passed: since.passed,
+        pace: since.proven.and_then(|at| evidence.pace_since(at)),
         silence: evidence.silence(now),
         gaps: &evidence.gaps,
     };
@@ -149,6 +152,8 @@ struct Case<'a> {
     fresh: Option<Fresh>,
     fresh_below: Option<Fresh>,
     passed: bool,
+    /// Requests of the candidate in a second since then.
+    pace: Option<f64>,
     silence: Silence,
     gaps: &'a BTreeMap<String, String>,
 }
@@ -191,22 +196,29 @@ impl Case<'_> {
             objective_ppm: slo.objective_ppm,
             candidate,
             stable,
-            evidence: whole_number(trial.evidence()),
+            against: trial.against(),
             proof: proof.into(),
+            lack: match &verdict {
+                Verdict::Inconclusive(why) => why.lack(self.pace),
+                Verdict::Pass | Verdict::Fail(_) => None,
+            },
             verdict,
         }
     }
 
     /// What keeps an SLO from passing.
     fn obstacle(&self, index: usize, slo: &Slo, whole: &Comparison, trial: &Trial) -> Option<Why> {
+        if self.silence.stale {
+            return Some(self.silence.why());
+        }
         let layer4 = slo.indicator.is_layer4();
         let fresh = if layer4 {
             &self.fresh_below
         } else {
             &self.fresh
         };
-        let Some(fresh) = fresh.as_ref().filter(|_| !self.silence.stale) else {
-            return Some(Why::NoData(self.silence.problem.clone()));
+        let Some(fresh) = fresh else {
+            return Some(Why::Unproven);
         };
         if let Some(gap) = self.gaps.get(&slo.name) {
             return Some(Why::NoData(Some(gap.clone())));
@@ -259,8 +271,9 @@ impl Case<'_> {
             objective_ppm: None,
             candidate,
             stable,
-            evidence: whole_number(trial.evidence()),
+            against: trial.against(),
             proof: proof.into(),
+            lack: None,
             verdict: Verdict::Fail(explain("requests", None, candidate, Some(stable))),
         })
     }
@@ -306,8 +319,20 @@ fn compare(scrapes: &[Window], index: usize) -> Comparison {
 pub struct Silence {
     /// No sample for too long.
     pub stale: bool,
+    /// When the last one was, if there ever was one.
+    pub since: Option<Time>,
     /// Why, verbatim.
     pub problem: Option<String>,
+}
+
+impl Silence {
+    /// Why nothing follows from what there is.
+    pub(crate) fn why(&self) -> Why {
+        match (&self.problem, self.since) {
+            (None, Some(since)) if self.stale => Why::Stale { since },
+            (problem, _) => Why::NoData(problem.clone()),
+        }
+    }
 }
 
 impl Evidence {
@@ -316,6 +341,7 @@ impl Evidence {
     pub fn silence(&self, now: Time) -> Silence {
         Silence {
             stale: self.is_stale(now),
+            since: self.samples.last().map(|sample| sample.at),
             problem: self.problem.clone(),
         }
     }
@@ -341,12 +367,6 @@ fn explain(
         objective.unwrap_or_default(),
         compared.unwrap_or_default()
     )
-}
-
-/// Evidence in whole numbers, rounded down: nobody needs more of it.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn whole_number(evidence: f64) -> u64 {
-    evidence as u64
 }
 
 /// The share of good events as a percentage with three decimals, rounded down: 99.9996 % is not 100 %.

@@ -1,10 +1,53 @@
 //! Why nothing follows from the evidence, in data and in words.
 
+use serde::{Deserialize, Serialize};
+
+use super::real::{count, whole_seconds};
+use crate::Time;
+
+/// What is missing, and how long it takes as it goes at present.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Lack {
+    /// So many events more.
+    pub events: u64,
+    /// So many seconds, if that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+impl Why {
+    /// What is missing, if that is a number of events. `pace` is how many requests the candidate gets in a
+    /// second.
+    #[must_use]
+    pub fn lack(&self, pace: Option<f64>) -> Option<Lack> {
+        match self {
+            Self::TooFewRequests { have, need } => {
+                let events = need.saturating_sub(*have);
+                let takes = pace.and_then(|pace| whole_seconds(count(events) / pace));
+                let seconds = takes.and_then(|takes| u64::try_from(takes.num_seconds()).ok());
+                Some(Lack { events, seconds })
+            }
+            Self::TooFewValues { have, need, .. } => Some(Lack {
+                events: need.saturating_sub(*have),
+                seconds: None,
+            }),
+            _ => None,
+        }
+    }
+}
+
 /// Why nothing follows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Why {
     /// The source gives nothing: its error, verbatim.
     NoData(Option<String>),
+    /// The source said nothing new for too long, and no error either.
+    Stale {
+        /// Until then everything is known.
+        since: Time,
+    },
+    /// The present weight is not proven to be in force: nothing counts for it yet.
+    Unproven,
     /// The candidate got no request since its weight is in force.
     NoTraffic {
         /// Whether there was any request at all in this rollout.
@@ -71,6 +114,12 @@ impl std::fmt::Display for Why {
         match self {
             Self::NoData(Some(problem)) => write!(f, "the metrics source gives no data: {problem}"),
             Self::NoData(None) => write!(f, "the metrics source gives no data"),
+            Self::Stale { since } => write!(
+                f,
+                "the metrics source gives nothing newer than {}",
+                since.format("%H:%M:%SZ")
+            ),
+            Self::Unproven => write!(f, "the weight is not proven to be in force yet"),
             Self::NoTraffic { anywhere } => {
                 write!(
                     f,

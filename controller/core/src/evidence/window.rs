@@ -1,5 +1,6 @@
 //! The events between two scrapes.
 
+use super::real::count;
 use crate::Time;
 use crate::evidence::{Counts, Evidence, Sample};
 
@@ -59,6 +60,15 @@ impl Evidence {
         let start = self.samples.len().saturating_sub(scrapes.saturating_add(1));
         let recent = self.samples.get(start..).unwrap_or_default();
         self.from(recent.iter().find(|sample| sample.at >= since))
+    }
+
+    /// Requests of the candidate in a second, after `since`; `None` as long as there was none.
+    pub(super) fn pace_since(&self, since: Time) -> Option<f64> {
+        let base = self.samples.iter().find(|sample| sample.at >= since)?;
+        let last = self.samples.last()?;
+        let seconds = (last.at - base.at).as_seconds_f64();
+        let requests = last.after(base).candidate.requests;
+        (requests > 0 && seconds > 0.0).then(|| count(requests) / seconds)
     }
 
     /// Whether the source fell silent.

@@ -21,6 +21,7 @@ fn entries(source: Source, names: OtlpNames, body: &Value) -> Result<Entries, St
     };
     let asked = Asked {
         services: BTreeSet::from([service("web"), service("api")]),
+        revisions_too: false,
         thresholds: BTreeSet::from([250]),
         names,
     };

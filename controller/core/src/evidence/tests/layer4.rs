@@ -20,6 +20,7 @@ fn verdict(objective_ppm: Option<u32>, evidence: &Evidence) -> Verdict {
     let since = Since {
         first_weight: at(0),
         proven: Some(at(0)),
+        passed: false,
     };
     let now = evidence.samples.last().map_or(at(0), |last| last.at);
     let mut findings = judge(&plan, evidence, since, now).into_iter();

@@ -1,13 +1,10 @@
 //! Many rollouts of one kind, and what came of them.
 
-use std::thread;
+use sluice_core::simulate::figures;
 
 use super::End;
 use super::traffic::Scene;
 use super::{ours, peer};
-
-/// 97.5 % of a normal distribution is below.
-const Z: f64 = 1.96;
 
 /// What came of all rollouts of one kind.
 #[derive(Clone)]
@@ -46,21 +43,13 @@ impl Figures {
         self.promoted.len() as f64 / self.rollouts as f64
     }
 
-    /// The confidence interval of the share that failed, at 95 % (Wilson 1927).
+    /// The confidence interval of the share that failed, at 95 %.
     pub(crate) fn interval(&self) -> (f64, f64) {
-        let (n, share) = (self.rollouts as f64, self.share_failed());
-        let middle = share + Z * Z / (2.0 * n);
-        let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-        let whole = 1.0 + Z * Z / n;
-        (((middle - half) / whole).max(0.0), (middle + half) / whole)
+        figures::interval(self.share_failed(), self.rollouts)
     }
 }
 
-/// The seconds after which a part of all rollouts had got so far; `None` if fewer ever did.
-pub(crate) fn within(times: &[f64], rollouts: usize, part: f64) -> Option<f64> {
-    let last = ((part * rollouts as f64).ceil() as usize).max(1) - 1;
-    times.get(last).copied()
-}
+pub(crate) use figures::within;
 
 /// Both gates on rollouts of one kind. The gate of other tools has its usual threshold, and one more.
 pub(crate) struct Duel {
@@ -111,21 +100,7 @@ pub(crate) fn duel(scene: Scene, rollouts: usize, tuned: impl FnOnce(&Figures) -
     }
 }
 
-/// Runs every seed, on all processors, and returns the results in their order.
+/// Runs every seed.
 fn parallel<T: Send>(seeds: usize, run: impl Fn(u64) -> T + Sync) -> Vec<T> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let part = seeds.div_ceil(threads);
-    thread::scope(|scope| {
-        let parts: Vec<_> = (0..threads)
-            .map(|thread| {
-                let run = &run;
-                let seeds = (thread * part).min(seeds)..((thread + 1) * part).min(seeds);
-                scope.spawn(move || seeds.map(|seed| run(seed as u64)).collect::<Vec<T>>())
-            })
-            .collect();
-        parts
-            .into_iter()
-            .flat_map(|part| part.join().unwrap())
-            .collect()
-    })
+    figures::parallel(seeds, |seed| run(seed as u64))
 }

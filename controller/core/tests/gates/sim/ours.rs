@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta};
 use sluice_core::evidence::trial::{Terms, Trial};
-use sluice_core::evidence::{Since, judge};
+use sluice_core::evidence::{Since, Timeline, judge};
 use sluice_core::{Action, Counts, Evidence, Indicator, Plan, Sample, Slo, Tally, Time, Verdict};
 
 use super::traffic::{BASELINE, SCRAPE, Scene, Traffic};
@@ -15,12 +15,10 @@ const MIN_REQUESTS: u64 = 200;
 const PROOF: f64 = 200.0;
 /// With so much evidence nothing passes.
 const DOUBTFUL: f64 = 3.0;
-/// What the reader keeps; beyond that it drops every other sample of the older half.
-const KEPT: usize = 256;
 
 pub(crate) struct Rollout {
     plan: Plan,
-    evidence: Evidence,
+    timeline: Timeline,
     trial: Trial,
     weight_at: Time,
 }
@@ -69,6 +67,8 @@ impl Rollout {
             objective_ppm: Some(999_000),
             indicator: Indicator::Availability,
         };
+        let mut timeline = Timeline::default();
+        timeline.push(sample(0.0, Tally::default(), Tally::default()));
         Self {
             plan: Plan {
                 slos: vec![slo],
@@ -81,11 +81,7 @@ impl Rollout {
                 drain_delay: TimeDelta::minutes(1),
                 settle: TimeDelta::seconds(2),
             },
-            evidence: Evidence {
-                samples: vec![sample(0.0, Tally::default(), Tally::default())],
-                stale_after: TimeDelta::seconds(60),
-                ..Evidence::default()
-            },
+            timeline,
             trial: trial(),
             weight_at: at(0.0),
         }
@@ -93,23 +89,13 @@ impl Rollout {
 
     pub(crate) fn scrape(&mut self, now: f64, candidate: Tally, stable: Tally) {
         self.trial.scrape(candidate, stable);
-        let samples = &mut self.evidence.samples;
-        let last = samples.last().unwrap();
+        let last = self.timeline.samples().last().unwrap();
         let next = sample(
             now,
             sum(last.candidate.slo(0), candidate),
             sum(last.stable.slo(0), stable),
         );
-        let thinned = samples.len() >= KEPT;
-        if thinned {
-            let (older, mut index) = (samples.len() / 2, 0);
-            samples.retain(|_| {
-                index += 1;
-                index > older || index % 2 == 1
-            });
-        }
-        samples.push(next);
-        if thinned {
+        if self.timeline.push(next) {
             self.weigh_again();
         }
     }
@@ -117,7 +103,7 @@ impl Rollout {
     /// From then on the evidence is what the samples that are left say.
     fn weigh_again(&mut self) {
         self.trial = trial();
-        for pair in self.evidence.samples.windows(2) {
+        for pair in self.timeline.samples().windows(2) {
             let (candidate, stable) = (
                 pair[1].candidate.since(&pair[0].candidate),
                 pair[1].stable.since(&pair[0].stable),
@@ -127,7 +113,7 @@ impl Rollout {
     }
 
     fn passes(&self) -> bool {
-        let last = self.evidence.samples.last().unwrap();
+        let last = self.timeline.samples().last().unwrap();
         // The first two save nearly all of the work: `judge` says the same.
         last.candidate.requests >= MIN_REQUESTS
             && self.trial.evidence() < DOUBTFUL
@@ -141,13 +127,19 @@ impl Rollout {
             proven: Some(self.weight_at),
             passed: false,
         };
-        let now = self.evidence.samples.last().unwrap().at;
-        let findings = judge(&self.plan, &self.evidence, since, now);
+        let samples = self.timeline.samples().to_vec();
+        let now = samples.last().unwrap().at;
+        let evidence = Evidence {
+            samples,
+            stale_after: TimeDelta::seconds(60),
+            ..Evidence::default()
+        };
+        let findings = judge(&self.plan, &evidence, since, now);
         let finding = findings.into_iter().next().unwrap();
         let fails = matches!(finding.verdict, Verdict::Fail(_));
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let agrees = fails == self.trial.is_proven()
-            && finding.evidence == self.trial.evidence() as u64
+            && finding.against.evidence() == self.trial.evidence() as u64
             && finding.proof == PROOF as u64;
         (finding.verdict, agrees)
     }

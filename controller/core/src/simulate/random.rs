@@ -1,10 +1,16 @@
 //! Random numbers: seeded, so that every run gives the same figures.
 
+/// Above this variance a binomial is taken for normal.
+const MANY: f64 = 2_500.0;
+
 /// xoshiro256** by Blackman and Vigna, seeded by `SplitMix64`.
-pub(crate) struct Random([u64; 4]);
+#[derive(Clone, Debug)]
+pub struct Random([u64; 4]);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The same numbers for the same seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         let mut state = seed;
         Self([(); 4].map(|()| {
             state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -30,7 +36,7 @@ impl Random {
 
     /// Between 0 and 1, neither included.
     #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn uniform(&mut self) -> f64 {
+    pub fn uniform(&mut self) -> f64 {
         ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
@@ -39,18 +45,28 @@ impl Random {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// Of `n` events each is one with probability `p`: leaps from one to the next.
-    pub(crate) fn binomial(&mut self, n: u64, p: f64) -> u64 {
+    /// Of `n` events each is one with probability `p`: leaps from one to the next. Where these are many, by the
+    /// normal approximation.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )]
+    pub fn binomial(&mut self, n: u64, p: f64) -> u64 {
         if n == 0 || p <= 0.0 {
             return 0;
         }
         if p > 0.5 {
             return n - self.binomial(n, 1.0 - p);
         }
+        let (mean, variance) = (n as f64 * p, n as f64 * p * (1.0 - p));
+        if variance > MANY {
+            let about = mean + variance.sqrt() * self.normal();
+            return (about.round().max(0.0) as u64).min(n);
+        }
         let (log, mut at, mut count) = ((-p).ln_1p(), 0.0, 0);
         loop {
             at += (self.uniform().ln() / log).floor() + 1.0;
-            #[allow(clippy::cast_precision_loss)]
             if at > n as f64 {
                 return count;
             }
@@ -60,7 +76,7 @@ impl Random {
 
     /// How many events come if `mean` come on average; above 50 by the normal approximation.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    pub(crate) fn poisson(&mut self, mean: f64) -> u64 {
+    pub fn poisson(&mut self, mean: f64) -> u64 {
         if mean > 50.0 {
             return (mean + mean.sqrt() * self.normal()).round().max(0.0) as u64;
         }
@@ -88,7 +104,7 @@ impl Random {
     }
 
     /// A share that is `mean` on average; `together` is the correlation that it lends to events.
-    pub(crate) fn beta(&mut self, mean: f64, together: f64) -> f64 {
+    pub fn beta(&mut self, mean: f64, together: f64) -> f64 {
         let size = 1.0 / together - 1.0;
         let (one, other) = (self.gamma(mean * size), self.gamma((1.0 - mean) * size));
         if one + other > 0.0 {

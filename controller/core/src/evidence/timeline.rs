@@ -1,24 +1,25 @@
 //! The samples of one rollout, bounded.
 
-use sluice_core::Sample;
+use super::Sample;
 
 /// The most samples that are kept of one rollout.
 const MOST: usize = 256;
 
 /// Samples in order of time.
-#[derive(Debug, Default)]
-pub(super) struct Timeline {
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
     samples: Vec<Sample>,
 }
 
 impl Timeline {
     /// Adds the newest sample. When there are too many, every second one of the older half goes:
     /// totals stay right and only the times between them get coarser. The first one always stays,
-    /// it is what the whole rollout is counted from.
-    pub(super) fn push(&mut self, sample: Sample) {
+    /// it is what the whole rollout is counted from. Returns whether that was so.
+    pub fn push(&mut self, sample: Sample) -> bool {
         // Only when the clock was set back. The new totals hold all that the later samples held.
         self.samples.retain(|earlier| earlier.at < sample.at);
-        if self.samples.len() >= MOST {
+        let thinned = self.samples.len() >= MOST;
+        if thinned {
             let older = self.samples.len() / 2;
             let mut index = 0;
             self.samples.retain(|_| {
@@ -28,10 +29,12 @@ impl Timeline {
             });
         }
         self.samples.push(sample);
+        thinned
     }
 
     /// The samples, oldest first.
-    pub(super) fn samples(&self) -> &[Sample] {
+    #[must_use]
+    pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 }
@@ -41,8 +44,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
+    use crate::evidence::Counts;
     use chrono::{DateTime, TimeDelta};
-    use sluice_core::Counts;
 
     fn sample(second: i64) -> Sample {
         let requests = u64::try_from(second).unwrap();

@@ -1,0 +1,37 @@
+//! Sluice's commands, as a person calls them.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::process::Command;
+
+use super::Stage;
+
+/// No command takes longer.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+impl Stage {
+    /// Runs `sluice` with these arguments by the administrator's kubeconfig, and returns what it prints.
+    ///
+    /// # Errors
+    /// When it fails; the error quotes what it says.
+    pub async fn sluice(&self, arguments: &[&str]) -> Result<String> {
+        let command = Command::new(&self.sluice)
+            .args(arguments)
+            .env("KUBECONFIG", self.cluster.admin_kubeconfig())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(PATIENCE, command)
+            .await
+            .with_context(|| format!("sluice {arguments:?} does not end"))??;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "sluice {arguments:?}: {}: {said}",
+            output.status
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
