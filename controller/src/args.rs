@@ -4,10 +4,26 @@ use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
 
+use crate::cli::Command;
+
 /// Progressive delivery for Kubernetes: brings new images to users by SLO evidence.
+///
+/// Without a command it is the controller.
 #[derive(Clone, Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// What a person asks for.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How the controller runs.
+    #[command(flatten)]
+    pub controller: Controller,
+}
+
+/// How the controller runs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Controller {
     /// Where /metrics, /livez and /readyz are served.
     #[arg(long, env = "SLUICE_ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
     pub admin_address: SocketAddr,

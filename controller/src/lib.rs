@@ -4,11 +4,13 @@
 //! [`sluice_core::World`] of them, [`sluice_core::decide()`] decides, [`apply`] writes what was decided,
 //! [`record`] tells the user. [`mod@reconcile`] calls them in that order. [`render`] holds the shapes of
 //! the objects that we write, [`evidence`] reads the metrics, [`memory`] is what lasts between two
-//! reconciles; [`lease`] sees to it that one process acts, and [`client`] that no other can write.
+//! reconciles; [`lease`] sees to it that one process acts, and [`client`] that no other can write. [`cli`] holds the
+//! commands for people.
 
 pub mod admin;
 pub mod apply;
 pub mod args;
+pub mod cli;
 pub mod client;
 pub mod evidence;
 #[cfg(test)]

@@ -14,6 +14,14 @@ fn main() -> anyhow::Result<()> {
         anyhow::bail!("another TLS library was installed before this one");
     }
     let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no async runtime")?;
+    if let Some(command) = args.command {
+        return runtime.block_on(command.run());
+    }
+    let args = args.controller;
     let filter = EnvFilter::try_new(&args.log).context("--log is no valid filter")?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -22,9 +30,5 @@ fn main() -> anyhow::Result<()> {
         LogFormat::Json => logs.json().init(),
         LogFormat::Text => logs.init(),
     }
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("no async runtime")?
-        .block_on(sluice::run::run(args))
+    runtime.block_on(sluice::run::run(args))
 }

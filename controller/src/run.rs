@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin;
-use crate::args::Args;
+use crate::args::Controller;
 use crate::client::{self, Silence};
 use crate::evidence::{Reader, Secrets, USER_AGENT};
 use crate::lease::{self, Fence, Nomination};
@@ -36,7 +36,7 @@ type Requests = mpsc::UnboundedReceiver<ReconcileRequest<Canary>>;
 ///
 /// # Errors
 /// When it cannot start, or a part of it ends on its own.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run(args: Controller) -> anyhow::Result<()> {
     // First of all: Linux ignores a SIGTERM that the first process of a container does not catch.
     let mut told_to_stop = std::pin::pin!(told_to_stop()?);
     let (stop, stopping) = watch::channel(false);
