@@ -3,12 +3,13 @@
 use std::fmt;
 
 use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::Why;
 use crate::{Blocked, RevisionName, Time, Weight};
 
 /// What a Canary waits for. `Display` is a sentence for a person.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Waiting {
     /// `spec.suspend` is true.
     Suspended,

@@ -1,7 +1,9 @@
 //! Why nothing follows from the evidence, in data and in words.
 
+use serde::{Deserialize, Serialize};
+
 /// Why nothing follows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Why {
     /// The source gives nothing: its error, verbatim.
     NoData(Option<String>),
