@@ -1,19 +1,48 @@
 //! Commands for people, a file each: what they ask is read from the cluster, from Prometheus or from files,
 //! and nothing is ever written to a cluster.
 
+mod plot;
+pub mod rehearse;
+pub mod replay;
+mod timeline;
+
+use std::io::{ErrorKind, Write as _};
+
 use clap::Subcommand;
 
 /// What a person asks for.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Play a rollout in virtual time, by the controller's own decision, without a cluster.
+    ///
+    /// The Canary is adopted and serves; then its template changes. The cluster does at once what it is told, and the
+    /// requests are drawn at random, from a seed. What comes out is printed, and the exit code is 0 whatever it is.
+    Rehearse(rehearse::Args),
+    /// Decide every step of a recorded rollout once more, and compare.
+    ///
+    /// A controller with --record writes a bundle for each rollout. The timeline is printed; if a decision is another
+    /// one now, so is how it differs, and the exit code is 1.
+    Replay(replay::Args),
+}
 
 impl Command {
     /// Does it, and prints the answer to stdout.
     ///
     /// # Errors
     /// When something that it needs cannot be read.
-    #[allow(clippy::unused_async, reason = "there is no command yet")]
+    #[allow(clippy::unused_async, reason = "others ask over the network")]
     pub async fn run(self) -> anyhow::Result<()> {
-        match self {}
+        match self {
+            Self::Rehearse(args) => args.run(),
+            Self::Replay(args) => args.run(),
+        }
+    }
+}
+
+/// Prints to stdout; that nobody reads on is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }

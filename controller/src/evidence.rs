@@ -38,6 +38,7 @@ pub use own::{Own, Queries, Range};
 pub use reader::Reader;
 pub use server::{Secrets, Server};
 pub use source::{NoBucket, buckets_ms, check_threshold};
+pub(crate) use {book::stale_after, timeline::Timeline};
 
 /// Who asks.
 pub const USER_AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));

@@ -12,6 +12,7 @@ pub mod decision;
 mod done;
 pub mod evidence;
 pub mod plan;
+pub mod random;
 pub mod revision;
 pub mod state;
 pub mod waiting;

@@ -22,6 +22,12 @@ const SHORTEST: Duration = Duration::from_millis(500);
 /// Without a sample for so many scrape intervals, nothing passes.
 const STALE_INTERVALS: i32 = 4;
 
+/// Without a sample for so long, nothing passes.
+pub(crate) fn stale_after(interval: TimeDelta) -> TimeDelta {
+    let patience = interval.checked_mul(STALE_INTERVALS);
+    patience.unwrap_or(TimeDelta::MAX)
+}
+
 /// What is read with one query: a server and the name of a source.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct Group {
@@ -128,9 +134,7 @@ impl Book {
             candidate: Some(rollout.subscription.candidate.clone()),
             samples: rollout.timeline.samples().to_vec(),
             lag: interval,
-            stale_after: interval
-                .checked_mul(STALE_INTERVALS)
-                .unwrap_or(TimeDelta::MAX),
+            stale_after: stale_after(interval),
             problem: rollout.problem.clone(),
         }
     }

@@ -7,7 +7,7 @@ const MOST: usize = 256;
 
 /// Samples in order of time.
 #[derive(Debug, Default)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     samples: Vec<Sample>,
 }
 
@@ -15,7 +15,7 @@ impl Timeline {
     /// Adds the newest sample. When there are too many, every second one of the older half goes:
     /// totals stay right and only the times between them get coarser. The first one always stays,
     /// it is what the whole rollout is counted from.
-    pub(super) fn push(&mut self, sample: Sample) {
+    pub(crate) fn push(&mut self, sample: Sample) {
         // Only when the clock was set back. The new totals hold all that the later samples held.
         self.samples.retain(|earlier| earlier.at < sample.at);
         if self.samples.len() >= MOST {
@@ -31,7 +31,7 @@ impl Timeline {
     }
 
     /// The samples, oldest first.
-    pub(super) fn samples(&self) -> &[Sample] {
+    pub(crate) fn samples(&self) -> &[Sample] {
         &self.samples
     }
 }

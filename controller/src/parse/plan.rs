@@ -5,6 +5,8 @@ use sluice_core::{Action, Indicator, Plan, Slo, Step, Weight};
 use sluice_crds::{Duration, InconclusiveAction, Percent, PolicySpec, Source};
 
 use crate::evidence::check_threshold;
+use crate::observe::Observed;
+use crate::observe::observed::Policy;
 
 /// Why a policy is no plan: the field, what is wrong, and the fix.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -24,6 +26,16 @@ pub fn resolve(own: &PolicySpec, policy: Option<&PolicySpec>) -> PolicySpec {
         None => own.clone(),
     };
     resolved.or(PolicySpec::built_in())
+}
+
+/// The sections in force now.
+#[must_use]
+pub fn in_force(observed: &Observed) -> PolicySpec {
+    let policy = match &observed.policy {
+        Policy::Found { spec, .. } => Some(spec.as_ref()),
+        Policy::BuiltIn | Policy::Missing(_) => None,
+    };
+    resolve(&observed.canary.spec.policy, policy)
 }
 
 /// Whether the error is in a Canary's own sections: then they are wrong without their policy, too.

@@ -14,9 +14,9 @@ mod sim;
 
 use sim::figures::{Duel, duel, within};
 use sim::ours::{self, Rollout};
-use sim::random::Random;
 use sim::traffic::{BASELINE, Errors, Scene, Traffic};
 use sluice_core::Tally;
+use sluice_core::random::Random;
 
 const ROLLOUTS: usize = 2_000;
 /// What is promised of innocent candidates, for the one SLO of two trials.

@@ -3,7 +3,6 @@
 pub(crate) mod figures;
 pub(crate) mod ours;
 pub(crate) mod peer;
-pub(crate) mod random;
 pub(crate) mod traffic;
 
 /// The candidate's share of the traffic in every step.

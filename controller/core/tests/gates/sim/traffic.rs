@@ -1,8 +1,7 @@
 //! Requests of two revisions, and which of them are bad.
 
 use sluice_core::Tally;
-
-use super::random::Random;
+use sluice_core::random::Random;
 
 /// Seconds between two scrapes.
 pub(crate) const SCRAPE: f64 = 15.0;

@@ -1,10 +1,13 @@
-//! Random numbers: seeded, so that every run gives the same figures.
+//! Random numbers for simulations, seeded, so that every run gives the same. No decision uses any.
 
 /// xoshiro256** by Blackman and Vigna, seeded by `SplitMix64`.
-pub(crate) struct Random([u64; 4]);
+#[derive(Clone, Debug)]
+pub struct Random([u64; 4]);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The numbers that belong to a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         let mut state = seed;
         Self([(); 4].map(|()| {
             state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -30,7 +33,7 @@ impl Random {
 
     /// Between 0 and 1, neither included.
     #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn uniform(&mut self) -> f64 {
+    pub fn uniform(&mut self) -> f64 {
         ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
@@ -40,7 +43,7 @@ impl Random {
     }
 
     /// Of `n` events each is one with probability `p`: leaps from one to the next.
-    pub(crate) fn binomial(&mut self, n: u64, p: f64) -> u64 {
+    pub fn binomial(&mut self, n: u64, p: f64) -> u64 {
         if n == 0 || p <= 0.0 {
             return 0;
         }
@@ -60,7 +63,7 @@ impl Random {
 
     /// How many events come if `mean` come on average; above 50 by the normal approximation.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    pub(crate) fn poisson(&mut self, mean: f64) -> u64 {
+    pub fn poisson(&mut self, mean: f64) -> u64 {
         if mean > 50.0 {
             return (mean + mean.sqrt() * self.normal()).round().max(0.0) as u64;
         }
@@ -88,7 +91,7 @@ impl Random {
     }
 
     /// A share that is `mean` on average; `together` is the correlation that it lends to events.
-    pub(crate) fn beta(&mut self, mean: f64, together: f64) -> f64 {
+    pub fn beta(&mut self, mean: f64, together: f64) -> f64 {
         let size = 1.0 / together - 1.0;
         let (one, other) = (self.gamma(mean * size), self.gamma((1.0 - mean) * size));
         if one + other > 0.0 {
