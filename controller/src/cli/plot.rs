@@ -5,6 +5,8 @@ mod svg;
 
 pub(super) use svg::svg;
 
+use std::fmt::Write as _;
+
 use chart::{Chart, Series};
 
 use super::timeline::Timeline;
@@ -51,7 +53,7 @@ pub(super) fn text(timeline: &Timeline) -> String {
     let (first, last) = (chart.begin.format("%H:%M:%S"), chart.end.format("%H:%M:%S"));
     let mut text = format!("{:width$}  {first:<32}{last:>32}\n", "");
     for (name, bars, scale) in rows {
-        text += &format!("{name:<width$}  {bars}  {scale}\n");
+        _ = writeln!(text, "{name:<width$}  {bars}  {scale}");
     }
     text
 }

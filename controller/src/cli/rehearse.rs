@@ -6,6 +6,7 @@ mod play;
 mod scenario;
 mod traffic;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -93,11 +94,11 @@ impl Args {
             });
             let outcome = timeline.outcome();
             let plan = &setting.plan;
-            text += &format!("\n== {}\n\n", scenario.describe(&setting.troubles));
+            _ = write!(text, "\n== {}\n\n", scenario.describe(&setting.troubles));
             text += &timeline.text();
             text.push('\n');
             text += &plot::text(&timeline);
-            text += &format!("\n{outcome}\n");
+            _ = write!(text, "\n{outcome}\n");
             if !scenario.is_seen(plan) {
                 text += "No SLO of the plan looks at what is wrong in this scenario.\n";
             }
@@ -115,7 +116,7 @@ impl Args {
         if let [_, _, ..] = outcomes.as_slice() {
             text += "\n== outcomes\n\n";
             for (name, outcome) in outcomes {
-                text += &format!("{name:<11} {outcome}\n");
+                _ = writeln!(text, "{name:<11} {outcome}");
             }
         }
         Ok(text)
@@ -138,7 +139,7 @@ impl Args {
             suspended: specs.canary.spec.suspend,
             interval: crate::parse::plan::interval(&sections),
             is_measured: sections.metrics.is_some(),
-            windows: specs.windows(&sections),
+            windows: files::windows(&sections),
             ready_after: self.ready_after,
             limit: self.limit,
             plan,

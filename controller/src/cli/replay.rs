@@ -1,5 +1,6 @@
 //! `sluice replay`: every decision of a recorded rollout once more.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -88,10 +89,14 @@ pub(crate) fn replay(bundle: &Bundle) -> anyhow::Result<Replayed> {
     text += &timeline.text();
     text.push('\n');
     text += &plot::text(&timeline);
-    text += &format!("\n{}\n", timeline.outcome());
-    text += &format!("{same} of {} decisions are the same.\n", bundle.looks.len());
+    _ = write!(text, "\n{}\n", timeline.outcome());
+    _ = writeln!(
+        text,
+        "{same} of {} decisions are the same.",
+        bundle.looks.len()
+    );
     if bundle.missed > 0 {
-        text += &format!("{} more were not recorded.\n", bundle.missed);
+        _ = writeln!(text, "{} more were not recorded.", bundle.missed);
     }
     if bundle.torn {
         text.push_str("The last line is torn: whoever recorded was stopped.\n");

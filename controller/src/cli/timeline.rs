@@ -35,12 +35,15 @@ pub(super) struct Moment {
     notes: Vec<Note>,
 }
 
+/// What is waited for, why evidence says nothing, and whether for too long.
+type Kind = (Discriminant<Waiting>, Option<(Discriminant<Why>, bool)>);
+
 /// What a new line is worth: numbers alone are not.
 struct Gist {
     phase: Phase,
     step: Option<(usize, usize)>,
     weight: Weight,
-    waiting: Option<(Discriminant<Waiting>, Option<(Discriminant<Why>, bool)>)>,
+    waiting: Option<Kind>,
     /// Where an SLO passes or fails.
     decided: Vec<Option<Discriminant<Verdict>>>,
 }
@@ -115,7 +118,7 @@ impl Timeline {
         };
         let started = notes().find(|(_, note)| matches!(note, Note::Started { .. }));
         let started = started.map_or(first.at, |(at, _)| at);
-        let ended = notes().filter_map(|(at, note)| {
+        let mut ended = notes().filter_map(|(at, note)| {
             let what = match note {
                 Note::Promoted(revision) => format!("{revision} was promoted"),
                 Note::Rejected { revision, .. } => format!("{revision} was rejected"),
@@ -126,7 +129,7 @@ impl Timeline {
             };
             Some((at, what))
         });
-        if let Some((at, what)) = ended.last() {
+        if let Some((at, what)) = ended.next_back() {
             return format!("{what} after {}.", length(at - started));
         }
         let waiting = last.waiting.as_ref().map(ToString::to_string);

@@ -127,11 +127,12 @@ impl Cluster {
             Effect::Route(_) => {
                 self.due.insert(Change::Accepted, now + MESH);
             }
-            Effect::Remove { revision, part } => {
-                if *part == Part::Workload {
-                    let pods = Change::Pods(revision.clone());
-                    self.due.insert(pods, now + ENDING);
-                }
+            Effect::Remove {
+                revision,
+                part: Part::Workload,
+            } => {
+                let pods = Change::Pods(revision.clone());
+                self.due.insert(pods, now + ENDING);
             }
             _ => {}
         }

@@ -51,14 +51,14 @@ pub(super) fn read(files: &[PathBuf], wanted: Option<&str>) -> anyhow::Result<Sp
         for (index, document) in serde_yaml_ng::Deserializer::from_str(&text).enumerate() {
             let place = || format!("{}, document {}", path.display(), index + 1);
             let value = Value::deserialize(document).with_context(place)?;
-            objects.add(value).with_context(place)?;
+            objects.add(&value).with_context(place)?;
         }
     }
     objects.specs(wanted)
 }
 
 impl Objects {
-    fn add(&mut self, object: Value) -> anyhow::Result<()> {
+    fn add(&mut self, object: &Value) -> anyhow::Result<()> {
         if object.is_null() {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Objects {
             return items
                 .into_iter()
                 .flatten()
-                .try_for_each(|item| self.add(item.clone()));
+                .try_for_each(|item| self.add(item));
         }
         let name = object.pointer("/metadata/name").and_then(Value::as_str);
         let name = name.unwrap_or_default().to_owned();
@@ -93,10 +93,10 @@ impl Objects {
         }
         let title = format!("{kind} {name}");
         match kind {
-            "Canary" => self.canaries.push(typed(&title, &object)?),
-            "CanaryPolicy" => self.policies.push(typed(&title, &object)?),
-            "ClusterCanaryPolicy" => self.cluster_policies.push(typed(&title, &object)?),
-            "MetricTemplate" => self.templates.push(typed(&title, &object)?),
+            "Canary" => self.canaries.push(typed(&title, object)?),
+            "CanaryPolicy" => self.policies.push(typed(&title, object)?),
+            "ClusterCanaryPolicy" => self.cluster_policies.push(typed(&title, object)?),
+            "MetricTemplate" => self.templates.push(typed(&title, object)?),
             _ => bail!("{title}: {GROUP} has no such kind"),
         }
         Ok(())
@@ -203,13 +203,6 @@ impl Specs {
         own.or(target.copied()).unwrap_or(1)
     }
 
-    /// How often the SLOs have an event, where it is not at each request.
-    pub(super) fn windows(&self, sections: &PolicySpec) -> Vec<Option<TimeDelta>> {
-        let slos = sections.slos.iter().flatten();
-        slos.map(|slo| slo.value.as_ref()?.window.delta().ok())
-            .collect()
-    }
-
     /// Which Canary.
     pub(super) fn title(&self) -> String {
         let namespace = self.canary.namespace();
@@ -225,4 +218,11 @@ impl Specs {
             Policy::BuiltIn | Policy::Missing(_) => "the built-in values".to_owned(),
         }
     }
+}
+
+/// How often the SLOs have an event, where it is not at each request.
+pub(super) fn windows(sections: &PolicySpec) -> Vec<Option<TimeDelta>> {
+    let slos = sections.slos.iter().flatten();
+    slos.map(|slo| slo.value.as_ref()?.window.delta().ok())
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! The controller around the decision, in virtual time.
 
 use chrono::{DateTime, TimeDelta};
-use sluice_core::{Evidence, Plan, RevisionName, Sample, Stage, State, Time, decide};
+use sluice_core::{Evidence, Plan, RevisionName, Rollout, Sample, Stage, State, Time, decide};
 
 use super::cluster::Cluster;
 use super::scenario::{Scenario, Troubles};
@@ -211,8 +211,8 @@ impl Outage {
     /// It comes once, in the middle step.
     fn follow(&mut self, state: &State, setting: &Setting, now: Time) {
         let middle = setting.plan.steps.len() / 2;
-        let stage = state.rollout.as_ref().map(|rollout| rollout.stage);
-        if stage == Some(Stage::Step(middle)) && self.from_until.is_none() {
+        let is_there = |rollout: &Rollout| rollout.stage == Stage::Step(middle);
+        if state.rollout.as_ref().is_some_and(is_there) && self.from_until.is_none() {
             let from = now + INTO_STEP;
             self.from_until = Some((from, from + setting.troubles.outage));
         }

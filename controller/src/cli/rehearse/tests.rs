@@ -36,7 +36,7 @@ pub(crate) fn looks(scenario: Scenario) -> Vec<Look> {
     let specs = files::read(&args.files, None).unwrap();
     let mut looks = Vec::new();
     play::play(&args.setting(&specs).unwrap(), scenario, |look| {
-        looks.push(look)
+        looks.push(look);
     });
     looks
 }
