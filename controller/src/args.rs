@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
@@ -40,6 +41,11 @@ pub struct Controller {
     /// Name of that Lease.
     #[arg(long, env = "SLUICE_LEASE_NAME", default_value = "sluice")]
     pub lease_name: String,
+
+    /// Record every decision of every rollout in this directory, a file for each rollout, for
+    /// `sluice replay`. The oldest files go when there are too many.
+    #[arg(long, env = "SLUICE_RECORD", value_name = "DIR")]
+    pub record: Option<PathBuf>,
 
     /// How log lines look.
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]

@@ -2,8 +2,14 @@
 //! and nothing is ever written to a cluster.
 
 mod backtest;
+mod plot;
+pub mod rehearse;
+pub mod replay;
+mod timeline;
 mod why;
 mod words;
+
+use std::io::{ErrorKind, Write as _};
 
 use clap::{Subcommand, ValueEnum};
 
@@ -14,6 +20,16 @@ pub enum Command {
     Why(why::Args),
     /// Tells from Prometheus' history what the gates of a policy would have done.
     Backtest(Box<backtest::Args>),
+    /// Play a rollout in virtual time, by the controller's own decision, without a cluster.
+    ///
+    /// The Canary is adopted and serves; then its template changes. The cluster does at once what it is told, and the
+    /// requests are drawn at random, from a seed. What comes out is printed, and the exit code is 0 whatever it is.
+    Rehearse(rehearse::Args),
+    /// Decide every step of a recorded rollout once more, and compare.
+    ///
+    /// A controller with --record writes a bundle for each rollout. The timeline is printed; if a decision is another
+    /// one now, so is how it differs, and the exit code is 1.
+    Replay(replay::Args),
 }
 
 /// How an answer is printed.
@@ -34,6 +50,16 @@ impl Command {
         match self {
             Self::Why(args) => why::run(&args).await,
             Self::Backtest(args) => backtest::run(&args).await,
+            Self::Rehearse(args) => args.run(),
+            Self::Replay(args) => args.run(),
         }
+    }
+}
+
+/// Prints to stdout; that nobody reads on is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }

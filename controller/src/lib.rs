@@ -5,11 +5,12 @@
 //! [`record`] tells the user. [`mod@reconcile`] calls them in that order. [`render`] holds the shapes of
 //! the objects that we write, [`evidence`] reads the metrics, [`memory`] is what lasts between two
 //! reconciles; [`lease`] sees to it that one process acts, and [`client`] that no other can write. [`cli`] holds the
-//! commands for people.
+//! commands for people, and [`bundle`] keeps decisions for one of them.
 
 pub mod admin;
 pub mod apply;
 pub mod args;
+pub mod bundle;
 pub mod cli;
 pub mod client;
 pub mod evidence;

@@ -14,6 +14,7 @@ use sluice_core::{Decision, Note, Plan, Time, World, decide};
 use sluice_crds::{Canary, PolicySpec, Waiver};
 
 use crate::apply::{self, EffectError, Scene, WriteError, Writer};
+use crate::bundle::{Look, Recording};
 use crate::client::Silence;
 use crate::evidence::Reader;
 use crate::memory::{Memories, Memory};
@@ -53,6 +54,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The plan where neither a Canary nor a policy says anything.
     pub built_in: Plan,
+    /// Where every decision of a rollout is kept, if anywhere.
+    pub recording: Recording,
 }
 
 /// Why a reconcile did not come to its end. It is tried again.
@@ -130,7 +133,7 @@ async fn look(
     // Parse.
     let known = Known::of(&observed);
     let identified = parse::target::identify(&observed, &known);
-    let sections = sections(&observed);
+    let sections = parse::plan::in_force(&observed);
     let parsed = parse::plan::parse(&sections);
     let plan = plan_in_force(context, memory, &observed.policy, parsed.as_ref().ok());
     let own = &observed.canary.spec.policy;
@@ -148,7 +151,7 @@ async fn look(
         identified: identified.as_ref(),
         route: route.as_ref(),
     };
-    let world = World {
+    let mut world = World {
         refused: memory.refused.take(),
         ..world(
             context,
@@ -163,9 +166,19 @@ async fn look(
     // Decide.
     let mut decision = decide(&plan, &memory.state, &world, now);
     // Going back waits for nobody.
-    if starts(&decision) == Some(false) && !enter(context, key, &observed.policy) {
-        let blocked = Some(parse::blockers::no_place());
-        decision = decide(&plan, &memory.state, &World { blocked, ..world }, now);
+    let waits = starts(&decision) == Some(false) && !enter(context, key, &observed.policy);
+    if waits {
+        world.blocked = Some(parse::blockers::no_place());
+        decision = decide(&plan, &memory.state, &world, now);
+    }
+    context.recording.look(key, || Look {
+        plan: plan.clone(),
+        state: memory.state.clone(),
+        world,
+        now,
+        decision: decision.clone(),
+    });
+    if waits {
         decision.wake_at = Some(now + PLACE_POLL);
     }
     let pinned = if starts(&decision).is_some() || memory.pinned.is_none() {
@@ -258,7 +271,7 @@ fn world(
     let blocked = parse::blockers::find(observed, judged, plan_error.map_or(Ok(()), Err));
     let route = parse::world::live_route(observed, |read| apply::effects::rendered(scene, read));
     let mut evidence = context.reader.evidence(key);
-    if sections(observed).metrics.is_none() {
+    if parse::plan::in_force(observed).metrics.is_none() {
         evidence.problem = Some(subscription::NO_ADDRESS.to_owned());
     }
     for (slo, error) in subscription::unaskable(observed, judged) {
@@ -325,15 +338,6 @@ fn enter(context: &Context, key: &ObjectRef<Canary>, policy: &Policy) -> bool {
         } => context.memories.enter(key, reference, *max_concurrent),
         Policy::BuiltIn | Policy::Missing(_) => true,
     }
-}
-
-/// The sections in force now.
-fn sections(observed: &Observed) -> PolicySpec {
-    let policy = match &observed.policy {
-        Policy::Found { spec, .. } => Some(spec.as_ref()),
-        Policy::BuiltIn | Policy::Missing(_) => None,
-    };
-    parse::plan::resolve(&observed.canary.spec.policy, policy)
 }
 
 /// How long to sleep, unless something changes before.

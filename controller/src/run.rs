@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::admin;
 use crate::args::Controller;
+use crate::bundle::Recording;
 use crate::client::{self, Silence};
 use crate::evidence::{Reader, Secrets, USER_AGENT};
 use crate::lease::{self, Fence, Nomination};
@@ -42,6 +43,7 @@ pub async fn run(args: Controller) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let (ready, is_ready) = watch::channel(false);
     let metrics = Metrics::default();
+    let recording = Recording::start(args.record.as_deref())?;
     let config = kube::Config::infer()
         .await
         .context("no way to reach the API server")?;
@@ -99,6 +101,7 @@ pub async fn run(args: Controller) -> anyhow::Result<()> {
         http: http_client()?,
         queue,
         metrics,
+        recording: recording.clone(),
         stopping,
     };
     let mut terms = tokio::spawn(program.serve(cluster, requests));
@@ -114,6 +117,7 @@ pub async fn run(args: Controller) -> anyhow::Result<()> {
     if !terms.is_finished() {
         terms.await.context("acting failed while it ended")??;
     }
+    recording.end();
     election.end().await?;
     admin.await.context("the admin server failed")?
 }
@@ -145,6 +149,7 @@ struct Program {
     http: reqwest::Client,
     queue: Queue,
     metrics: Metrics,
+    recording: Recording,
     stopping: watch::Receiver<bool>,
 }
 
@@ -208,6 +213,7 @@ impl Program {
             memories: Memories::default(),
             metrics: self.metrics.clone(),
             built_in: parse::plan::parse(&PolicySpec::built_in())?,
+            recording: self.recording.clone(),
         });
         reconcile::resume(&context);
         let queue = self.queue.clone();

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Finding, Phase, Record, RevisionName, State, Time, Waiting, Weight};
 
 /// The outcome of one look at the world.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Decision {
     /// What to remember, once every effect is done.
     pub state: State,
@@ -24,7 +26,7 @@ pub struct Decision {
 }
 
 /// One write. Doing it twice is the same as doing it once.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Effect {
     /// Mark the Canary so that it cannot go before it was handed over.
     Claim,
@@ -95,7 +97,7 @@ impl Effect {
 }
 
 /// What the route is to say.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Routing {
     /// The share of each backend; they sum to the whole.
     pub weights: BTreeMap<RevisionName, Weight>,
@@ -110,7 +112,7 @@ pub struct Routing {
 }
 
 /// A part of a revision, in the order of removal.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Part {
     /// Its Deployment, with its pods.
     Workload,
@@ -121,7 +123,7 @@ pub enum Part {
 }
 
 /// Something that happened, told once.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Note {
     /// The first revision took over from the target.
     Adopted(RevisionName),

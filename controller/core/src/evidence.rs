@@ -38,7 +38,7 @@ use crate::{RevisionName, Time, Weight};
 pub const COMPARED_FROM: Weight = Weight::from_percent(10);
 
 /// Counters of a rollout over time. Each sample is cumulative since the reader started to count.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Evidence {
     /// Whose counters these are.
     pub candidate: Option<RevisionName>,
@@ -60,7 +60,7 @@ pub struct Evidence {
 }
 
 /// A workload that connects to pods past the waypoint.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Caller {
     /// Its name, for a person.
     pub name: String,
@@ -69,7 +69,7 @@ pub struct Caller {
 }
 
 /// The counters at one scrape.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Sample {
     /// When the source was read.
     pub at: Time,
@@ -80,7 +80,7 @@ pub struct Sample {
 }
 
 /// The counters of one revision.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Counts {
     /// All requests that the route sent to it.
     pub requests: u64,

@@ -2,12 +2,14 @@
 //!
 //! [`decide`] is a pure function of a [`Plan`], the remembered [`State`], the observed [`World`] and
 //! the time. It has no I/O and no clock, and it is total: it never panics. What it wants done it
-//! returns as [`Effect`]s; what it waits for, as a [`Waiting`].
+//! returns as [`Effect`]s; what it waits for, as a [`Waiting`]. What an effect makes of the world is told by
+//! [`World::done`], for simulations and rehearsals.
 //!
 //! Read in this order: [`plan`], [`world`], [`state`], [`decision`], then [`mod@decide`].
 
 pub mod decide;
 pub mod decision;
+mod done;
 pub mod evidence;
 pub mod plan;
 pub mod revision;

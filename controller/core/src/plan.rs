@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::Weight;
 
 /// The resolved policy of one rollout. It is pinned when the rollout starts.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Plan {
     /// The steps, in order; after the last one the candidate takes all traffic. That one may be a holdback.
     pub steps: Vec<Step>,
@@ -34,7 +34,7 @@ pub struct Plan {
 ///
 /// Header matches and mirroring are further kinds of [`Traffic`]; approvals and hooks are further
 /// kinds of [`Requirement`].
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Step {
     /// Which traffic the candidate gets.
     pub traffic: Traffic,
@@ -46,14 +46,14 @@ pub struct Step {
 }
 
 /// Which traffic the candidate gets in a step.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Traffic {
     /// A share of all requests, taken at random.
     Weight(Weight),
 }
 
 /// What must hold before a rollout leaves a step.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Requirement {
     /// So much time has passed, covered by data, since the traffic took its shape.
     Bake(TimeDelta),
@@ -62,7 +62,7 @@ pub enum Requirement {
 }
 
 /// A service level objective that the candidate is held to.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Slo {
     /// Its name in the policy.
     pub name: String,
@@ -74,7 +74,7 @@ pub struct Slo {
 }
 
 /// A service level indicator: a ratio of good events to all events.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Indicator {
     /// Good is an answer that is no server error.
     Availability,

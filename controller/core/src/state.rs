@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Plan, RevisionName, Time, Weight};
 
 /// What a Canary remembers. The default remembers nothing, and is rebuilt from the world.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct State {
     /// The revision that serves when no rollout is under way.
     pub stable: Option<RevisionName>,
@@ -32,7 +34,7 @@ pub struct State {
 }
 
 /// Somebody else writes our route, and we put it back.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Contest {
     /// The field manager that did so last, if it is known.
     pub writer: Option<String>,
@@ -43,7 +45,7 @@ pub struct Contest {
 }
 
 /// The target was scaled up by somebody else, and is put back to 0.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Restored {
     /// What they had set.
     pub replicas: u32,
@@ -54,7 +56,7 @@ pub struct Restored {
 }
 
 /// A candidate on its way.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Rollout {
     /// The revision that is judged.
     pub candidate: RevisionName,
@@ -124,7 +126,7 @@ impl Rollout {
 }
 
 /// Where a rollout is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Stage {
     /// The candidate gets its pods; it has no traffic.
     Prepare,
@@ -135,7 +137,7 @@ pub enum Stage {
 }
 
 /// Where a Canary is, in one word.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Phase {
     /// The first revision is on its way to take over from the target.
     Initializing,

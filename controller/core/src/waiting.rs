@@ -5,6 +5,7 @@ mod holdback;
 use std::fmt;
 
 use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::Why;
 use crate::{Blocked, RevisionName, Time, Weight};
@@ -12,7 +13,7 @@ use crate::{Blocked, RevisionName, Time, Weight};
 pub use holdback::Holdback;
 
 /// What a Canary waits for. `Display` is a sentence for a person.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Waiting {
     /// `spec.suspend` is true.
     Suspended,

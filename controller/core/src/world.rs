@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Evidence, Record, RevisionName, Time, Weight};
 
 /// Everything that a decision looks at. It may be older than the cluster: nothing in it is a promise.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct World {
     /// A person asked for no writes at all.
     pub suspended: bool,
@@ -42,7 +44,7 @@ pub struct World {
 }
 
 /// Why nothing may grow, in words for a person.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Blocked {
     /// `CamelCase`, for a condition's reason.
     pub reason: String,
@@ -51,7 +53,7 @@ pub struct Blocked {
 }
 
 /// The Git-managed template source.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Target {
     /// The revision that its template and configuration make.
     pub revision: RevisionName,
@@ -72,7 +74,7 @@ pub struct Target {
 }
 
 /// Who else writes `spec.replicas` of the target.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Writer {
     /// Its field manager.
     pub manager: String,
@@ -81,7 +83,7 @@ pub struct Writer {
 }
 
 /// What changes the size of something by itself.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Autoscaler {
     /// Kind and name.
     pub name: String,
@@ -90,7 +92,7 @@ pub struct Autoscaler {
 }
 
 /// What an autoscaler is pointed at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Scaled {
     /// The template source, which is at 0 once it was adopted: then it does nothing.
     Target,
@@ -99,7 +101,7 @@ pub enum Scaled {
 }
 
 /// One revision, as far as it exists.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Revision {
     /// Names its template alone; see [`Target::template`].
     pub template: String,
@@ -119,7 +121,7 @@ pub struct Revision {
 
 /// Pods of a revision by whether they carry the role that the Service that clients call selects in strict
 /// mode. Terminating ones are in neither part: no Service has them among its endpoints.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Admission {
     /// Pods with the role.
     pub admitted: u32,
@@ -130,7 +132,7 @@ pub struct Admission {
 }
 
 /// A revision's Deployment.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Workload {
     /// Pods wanted.
     pub replicas: u32,
@@ -143,7 +145,7 @@ pub struct Workload {
 }
 
 /// A revision's Service.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Service {
     /// The mesh says that it knows this Service (`istio.io/WaypointBound`).
     pub bound: bool,
@@ -156,7 +158,7 @@ pub struct Service {
 }
 
 /// The route that we wrote.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Route {
     /// The share of each backend; a backend with nothing is left out.
     pub weights: BTreeMap<RevisionName, Weight>,
@@ -194,7 +196,7 @@ impl Route {
 }
 
 /// The Service that clients call, the route's parent.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Parent {
     /// There is none: no route can be written.
     pub missing: bool,
@@ -208,7 +210,7 @@ pub struct Parent {
 
 /// Orders of a person. Each holds the annotation's value: a revision's name, and behind a `#`
 /// anything that makes it a new order.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Orders {
     /// Skip what is left of the gates.
     pub promote: Option<String>,

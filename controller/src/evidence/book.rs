@@ -23,6 +23,12 @@ const SHORTEST: Duration = Duration::from_millis(500);
 /// Without a sample for so many scrape intervals, nothing passes.
 const STALE_INTERVALS: i32 = 4;
 
+/// Without a sample for so long, nothing passes.
+pub(crate) fn stale_after(interval: TimeDelta) -> TimeDelta {
+    let patience = interval.checked_mul(STALE_INTERVALS);
+    patience.unwrap_or(TimeDelta::MAX)
+}
+
 /// What is read with one query: a server and the name of a source.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct Group {
@@ -97,12 +103,6 @@ pub(crate) fn unread(interval: TimeDelta) -> Evidence {
         stale_after: stale_after(interval),
         ..Evidence::default()
     }
-}
-
-/// Without a sample for so long, nothing passes.
-fn stale_after(interval: TimeDelta) -> TimeDelta {
-    let stale_after = interval.checked_mul(STALE_INTERVALS);
-    stale_after.unwrap_or(TimeDelta::MAX)
 }
 
 /// Until when a reading begun at `started` knows everything: a target may have been scraped as long ago as one

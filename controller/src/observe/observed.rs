@@ -12,7 +12,8 @@ use kube::api::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
 use sluice_crds::{
-    Canary, MetricTemplateSpec, PolicyKind, PolicyRef, PolicySpec, TargetKind, labels,
+    Canary, CanaryPolicySpec, ClusterCanaryPolicySpec, MetricTemplateSpec, PolicyKind, PolicyRef,
+    PolicySpec, TargetKind, labels,
 };
 
 use super::caches::{Caches, of_canary};
@@ -156,6 +157,37 @@ impl Observed {
         }
     }
 
+    /// A Canary as files have it: nothing of a cluster is known.
+    #[must_use]
+    pub fn alone(
+        canary: Canary,
+        policy: Policy,
+        templates: BTreeMap<String, MetricTemplateSpec>,
+    ) -> Self {
+        Self {
+            namespace: canary.namespace().unwrap_or_default(),
+            name: canary.name_any(),
+            canary: Arc::new(canary),
+            policy,
+            templates,
+            target: None,
+            parent: None,
+            other_services: Vec::new(),
+            snapshots: Vec::new(),
+            workloads: Vec::new(),
+            services: Vec::new(),
+            slices: Vec::new(),
+            pods: Vec::new(),
+            routes: Vec::new(),
+            others: Others::default(),
+            copies: Vec::new(),
+            namespace_labels: None,
+            config_maps: BTreeMap::new(),
+            config_copies: Vec::new(),
+            autoscalers: Vec::new(),
+        }
+    }
+
     /// The target's pod template.
     #[must_use]
     pub fn template(&self) -> Option<&Value> {
@@ -257,27 +289,43 @@ impl Policy {
     pub fn of(caches: &Caches, canary: &Canary) -> Self {
         let namespace = canary.namespace().unwrap_or_default();
         let namespaced = |name: &str| {
-            let policy = caches
+            let found = caches
                 .policies
                 .get(&ObjectRef::new(name).within(&namespace))?;
+            Some(found.spec.clone())
+        };
+        let cluster = |name: &str| {
+            let found = caches.cluster_policies.get(&ObjectRef::new(name))?;
+            Some(found.spec.clone())
+        };
+        Self::choose(canary, namespaced, cluster)
+    }
+
+    /// The policy that a Canary follows, of those of its namespace and of the cluster, by name.
+    #[must_use]
+    pub fn choose(
+        canary: &Canary,
+        namespaced: impl Fn(&str) -> Option<CanaryPolicySpec>,
+        cluster: impl Fn(&str) -> Option<ClusterCanaryPolicySpec>,
+    ) -> Self {
+        let reference = |kind, name: &str| PolicyRef {
+            kind,
+            name: name.to_owned(),
+        };
+        let namespaced = |name: &str| {
+            let policy = namespaced(name)?;
             Some(Self::Found {
-                reference: PolicyRef {
-                    kind: PolicyKind::CanaryPolicy,
-                    name: name.to_owned(),
-                },
-                spec: Box::new(policy.spec.policy.clone()),
-                max_concurrent: policy.spec.max_concurrent,
+                reference: reference(PolicyKind::CanaryPolicy, name),
+                spec: Box::new(policy.policy),
+                max_concurrent: policy.max_concurrent,
             })
         };
         let cluster = |name: &str| {
-            let policy = caches.cluster_policies.get(&ObjectRef::new(name))?;
+            let policy = cluster(name)?;
             Some(Self::Found {
-                reference: PolicyRef {
-                    kind: PolicyKind::ClusterCanaryPolicy,
-                    name: name.to_owned(),
-                },
-                spec: Box::new(policy.spec.policy.clone()),
-                max_concurrent: policy.spec.max_concurrent,
+                reference: reference(PolicyKind::ClusterCanaryPolicy, name),
+                spec: Box::new(policy.policy),
+                max_concurrent: policy.max_concurrent,
             })
         };
         match &canary.spec.policy_ref {

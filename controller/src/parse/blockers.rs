@@ -25,12 +25,22 @@ pub fn find(
     judged: &PolicySpec,
     plan: Result<(), &PlanError>,
 ) -> Option<Blocked> {
-    missing_policy(observed)
-        .or_else(|| plan.err().map(|error| invalid(observed, error)))
-        .or_else(|| template(observed, judged))
+    in_spec(observed, judged, plan)
         .or_else(|| parent(observed))
         .or_else(|| half_strict(observed))
         .or_else(|| danger(observed))
+}
+
+/// The first thing that is wrong with what a person wrote, whatever the cluster is like.
+#[must_use]
+pub fn in_spec(
+    observed: &Observed,
+    judged: &PolicySpec,
+    plan: Result<(), &PlanError>,
+) -> Option<Blocked> {
+    missing_policy(observed)
+        .or_else(|| plan.err().map(|error| invalid(observed, error)))
+        .or_else(|| template(observed, judged))
 }
 
 /// Something of others that a person may waive.

@@ -6,6 +6,8 @@ use sluice_core::{Action, Indicator, Plan, Slo, Step, Weight};
 use sluice_crds::{Duration, InconclusiveAction, Percent, PolicySpec, Source};
 
 use crate::evidence::{check_threshold, counted_by};
+use crate::observe::Observed;
+use crate::observe::observed::Policy;
 
 /// Why a policy is no plan: the field, what is wrong, and the fix.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -25,6 +27,16 @@ pub fn resolve(own: &PolicySpec, policy: Option<&PolicySpec>) -> PolicySpec {
         None => own.clone(),
     };
     resolved.or(PolicySpec::built_in())
+}
+
+/// The sections in force now.
+#[must_use]
+pub fn in_force(observed: &Observed) -> PolicySpec {
+    let policy = match &observed.policy {
+        Policy::Found { spec, .. } => Some(spec.as_ref()),
+        Policy::BuiltIn | Policy::Missing(_) => None,
+    };
+    resolve(&observed.canary.spec.policy, policy)
 }
 
 /// Whether the error is in a Canary's own sections: then they are wrong without their policy, too.

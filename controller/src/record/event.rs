@@ -31,9 +31,28 @@ fn is_refused(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code) && !matches!(status.code, 409 | 429))
 }
 
+/// What a note says: a reason, and a sentence.
+#[must_use]
+pub fn words(note: &Note) -> (&'static str, String) {
+    let (_, reason, text) = said(note);
+    (reason, text)
+}
+
 fn event(note: &Note) -> Event {
+    let (type_, reason, text) = said(note);
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(truncated(text)),
+        // The recorder takes Events of one reason and action for one, whatever their notes say.
+        action: action(note),
+        secondary: None,
+    }
+}
+
+fn said(note: &Note) -> (EventType, &'static str, String) {
     let normal = EventType::Normal;
-    let (type_, reason, text) = match note {
+    match note {
         Note::Adopted(revision) => (
             normal,
             "Adopted",
@@ -123,14 +142,6 @@ fn event(note: &Note) -> Event {
                 "the order {order} came too late: what it names serves already; to leave it, change the template in Git"
             ),
         ),
-    };
-    Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(truncated(text)),
-        // The recorder takes Events of one reason and action for one, whatever their notes say.
-        action: action(note),
-        secondary: None,
     }
 }
 

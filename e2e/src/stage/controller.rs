@@ -1,7 +1,7 @@
 //! The program under test.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -120,6 +120,11 @@ subjects:
     )
 }
 
+/// Where the stage's own records its rollouts.
+pub(super) fn recordings(cluster: &Cluster) -> PathBuf {
+    cluster.run_dir().join("recordings")
+}
+
 fn launch(cluster: &Cluster, program: &Path, name: &str, admin: SocketAddr) -> Launch {
     Launch::new(name, program, cluster.run_dir())
         .args([
@@ -140,7 +145,10 @@ impl Controller {
         let kubeconfig = cluster
             .kubeconfig_for_service_account(NAMESPACE, ACCOUNT)
             .await?;
-        let launch = launch(cluster, program, "sluice", ADMIN).env("KUBECONFIG", kubeconfig);
+        let recordings = recordings(cluster);
+        let launch = launch(cluster, program, "sluice", ADMIN)
+            .args(["--record", &recordings.to_string_lossy()])
+            .env("KUBECONFIG", kubeconfig);
         Self::launch(launch, ADMIN).await
     }
 

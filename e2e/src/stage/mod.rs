@@ -19,9 +19,11 @@ mod witness;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Output;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use tokio::process::Command;
 
 use crate::build::{Programs, Tools};
 use crate::cluster::Cluster;
@@ -87,6 +89,32 @@ impl Stage {
         let number = self.gated.fetch_add(1, Ordering::Relaxed);
         let admin = SocketAddr::new(ADMIN.ip(), ADMIN.port() + number);
         Gated::start(&self.cluster, &self.sluice, (namespace, admin)).await
+    }
+
+    /// The bundles of a Canary's rollouts that Sluice recorded, in their order.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn recordings(&self, namespace: &str, canary: &str) -> Result<Vec<PathBuf>> {
+        let of = format!("{namespace}.{canary}.");
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(controller::recordings(&self.cluster))? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(&of) {
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Runs a command of Sluice, and waits until it has ended.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn command(&self, words: &[&str]) -> Result<Output> {
+        let command = Command::new(&self.sluice).args(words).output().await;
+        command.context("sluice cannot be started")
     }
 
     /// A namespace of its own, with a waypoint.

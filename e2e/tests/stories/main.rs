@@ -38,6 +38,7 @@ mod ports;
 mod promote;
 mod quota;
 mod removal;
+mod replay;
 mod revert;
 mod rights;
 mod scale;
@@ -139,6 +140,7 @@ const STORIES: &[Story] = &[
     story!(removal::in_every_order),
     story!(removal::with_its_namespace),
     story!(revert::to_a_revision_older_than_the_window),
+    story!(replay::rollouts_are_decided_again_to_the_last_bit),
     story!(revert::under_load),
     story!(revert::without_traffic_and_without_metrics, alone: true),
     story!(scale::by_an_autoscaler),

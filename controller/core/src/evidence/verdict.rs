@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::doubt::{Comparison, Doubt};
 use super::trial::{Against, Terms, Trial};
 use super::{Evidence, Lack, Tally, Why, Window};
@@ -31,7 +33,7 @@ const TOLERATED: f64 = 0.001;
 const TOLERATED_SLOW: f64 = 0.01;
 
 /// What was found of one SLO.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Finding {
     /// The SLO's name.
     pub slo: String,
@@ -52,7 +54,7 @@ pub struct Finding {
 }
 
 /// What follows from the events.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Verdict {
     /// Enough events, and no sign of a regression.
     Pass,

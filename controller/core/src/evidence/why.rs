@@ -37,7 +37,7 @@ impl Why {
 }
 
 /// Why nothing follows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Why {
     /// The source gives nothing: its error, verbatim.
     NoData(Option<String>),

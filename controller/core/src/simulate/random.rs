@@ -1,4 +1,4 @@
-//! Random numbers: seeded, so that every run gives the same figures.
+//! Random numbers for simulations, seeded, so that every run gives the same. No decision uses any.
 
 /// Above this variance a binomial is taken for normal.
 const MANY: f64 = 2_500.0;
@@ -8,7 +8,11 @@ const MANY: f64 = 2_500.0;
 pub struct Random([u64; 4]);
 
 impl Random {
+<<<<<<<< HEAD:controller/core/src/simulate/random.rs
     /// The same numbers for the same seed.
+========
+    /// The numbers that belong to a seed.
+>>>>>>>> h/rehearse:controller/core/src/random.rs
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut state = seed;
@@ -45,6 +49,7 @@ impl Random {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
+<<<<<<<< HEAD:controller/core/src/simulate/random.rs
     /// Of `n` events each is one with probability `p`: leaps from one to the next. Where these are many, by the
     /// normal approximation.
     #[allow(
@@ -52,6 +57,9 @@ impl Random {
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss
     )]
+========
+    /// Of `n` events each is one with probability `p`: leaps from one to the next.
+>>>>>>>> h/rehearse:controller/core/src/random.rs
     pub fn binomial(&mut self, n: u64, p: f64) -> u64 {
         if n == 0 || p <= 0.0 {
             return 0;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta};
 use sluice_core::{
-    Admission, Caller, Orders, Parent, Revision, RevisionName, Target, Time, Weight, World, Writer,
+    Caller, Orders, Parent, Revision, RevisionName, Target, Time, Weight, World, Writer,
 };
 
 use crate::metrics::Meter;
@@ -223,7 +223,7 @@ impl Cluster {
                 }
                 _ => (revision.workload, revision.pods) = (None, 0),
             }
-            follow_pods(revision);
+            revision.follow_pods();
             if let Some(service) = &mut revision.service {
                 service.endpoints = revision.workload.as_ref().map_or(0, |w| w.ready);
                 service.bound |= mesh;
@@ -298,22 +298,6 @@ impl Cluster {
             evidence.problem = Some("connection refused".to_owned());
         }
     }
-}
-
-/// New pods come without the role.
-fn follow_pods(revision: &mut Revision) {
-    let workload = revision.workload.clone().unwrap_or_default();
-    let (live, ready) = if workload.going {
-        (0, 0)
-    } else {
-        (workload.replicas, workload.ready)
-    };
-    let admitted = revision.admission.admitted.min(live);
-    revision.admission = Admission {
-        admitted,
-        ready: admitted.min(ready),
-        outside: live - admitted,
-    };
 }
 
 /// A client that picks pods itself connects to the candidate's, where a Service has them as endpoints.

@@ -85,7 +85,7 @@ pub(crate) fn delete_part(cluster: &mut Cluster, index: u8, part: Part) {
             // Its slices go with it.
             revision.service = None;
         } else {
-            cluster.remove(&name, part);
+            cluster.world.remove(&name, part);
         }
     }
 }

@@ -1,12 +1,8 @@
 //! The API server: what becomes of a write.
 
-use std::collections::BTreeMap;
+use sluice_core::{Effect, Part, RevisionName};
 
-use sluice_core::{
-    Effect, Part, Record, Revision, RevisionName, Route, Routing, Service, Workload,
-};
-
-use super::{Cluster, follow_pods, template_of};
+use super::{Cluster, template_of};
 
 impl Cluster {
     /// What a write names, so that it is refused when it is about something else by the time it comes
@@ -54,135 +50,58 @@ impl Cluster {
 
     /// Does what a decision asks, as the API server would. An error is a refusal.
     pub(crate) fn apply(&mut self, effect: &Effect) -> Result<(), String> {
-        let now = self.now;
-        let existing = |revisions: &mut BTreeMap<RevisionName, Revision>, name: &RevisionName| {
-            let stored = revisions.get(name).is_some_and(|r| r.record.is_some());
-            stored.then_some(()).ok_or(format!("{name} not found"))
-        };
-        let revisions = &mut self.world.revisions;
-        let mut make = |name: &RevisionName, part: Part| {
-            *self.made.entry((name.clone(), part as u8)).or_default() += 1;
-        };
         match effect {
             Effect::Claim | Effect::Release if self.absent => {
                 return Err("Canary not found".to_owned());
             }
-            Effect::Claim => self.world.claimed = true,
+            Effect::Release if self.world.deleting => {
+                self.gone = true;
+                return Ok(());
+            }
+            _ => {}
+        }
+        let makes = match effect {
+            Effect::Snapshot(name) => Some((name, Part::Snapshot)),
+            Effect::Expose(name) => Some((name, Part::Service)),
+            Effect::Run { revision, .. } => Some((revision, Part::Workload)),
+            _ => None,
+        };
+        let makes = makes.filter(|(name, part)| !self.has(name, *part));
+        self.world.done(effect, self.now)?;
+        if let Some((name, part)) = makes {
+            *self.made.entry((name.clone(), part as u8)).or_default() += 1;
+        }
+        match effect {
+            // By now Git may ask for another one.
             Effect::Snapshot(name) => {
-                let revision = revisions.entry(name.clone()).or_default();
-                revision.template = format!("v{}", template_of(name));
-                revision.record.get_or_insert_with(|| {
-                    make(name, Part::Snapshot);
-                    Record::default()
-                });
-                revision.created.get_or_insert(now);
-            }
-            Effect::Expose(_) | Effect::Route(_) if self.world.parent.missing => {
-                return Err("the Service that clients call is gone".to_owned());
-            }
-            Effect::Expose(name) => {
-                revisions.get(name).ok_or(format!("{name} not found"))?;
-                let revision = revisions.entry(name.clone()).or_default();
-                let service = revision.service.get_or_insert_with(|| {
-                    make(name, Part::Service);
-                    Service::default()
-                });
-                service.outdated = false;
-            }
-            Effect::Run {
-                revision: name,
-                replicas,
-            } => {
-                let there = |revision: &Revision| revision.workload.is_some();
-                if !revisions.get(name).is_some_and(there) {
-                    existing(revisions, name)?;
+                if let Some(revision) = self.world.revisions.get_mut(name) {
+                    revision.template = format!("v{}", template_of(name));
                 }
-                let revision = revisions.entry(name.clone()).or_default();
-                let workload = revision.workload.get_or_insert_with(|| {
-                    make(name, Part::Workload);
-                    Workload::default()
-                });
-                workload.replicas = *replicas;
-                revision.pods = revision.pods.max(*replicas);
-                self.resized(Some(name));
             }
-            Effect::Remember { revision, record } => {
-                existing(revisions, revision)?;
+            Effect::Run { revision, .. } => self.resized(Some(revision)),
+            Effect::Remember { revision, .. } => {
                 *self.judged.entry(revision.clone()).or_default() += 1;
-                revisions.entry(revision.clone()).or_default().record = Some(record.clone());
             }
-            Effect::Route(routing) => {
-                self.world.route = Some(written(routing));
+            Effect::Route(_) => {
                 self.noted_by_others = false;
                 self.changed();
             }
             Effect::Unroute => {
-                self.world.route = None;
                 self.in_force.clear();
                 self.changed();
             }
-            Effect::ScaleTarget(replicas) => {
-                let target = self.world.target.as_mut().ok_or("target not found")?;
-                target.replicas = *replicas;
-                target.settled = target.ready == *replicas;
-                (target.owned, target.writer) = (true, None);
-                self.resized(None);
-            }
-            Effect::KeepTarget(replicas) => {
-                let target = self.world.target.as_mut().ok_or("target not found")?;
-                if target.replicas != *replicas {
-                    return Err("conflict".to_owned());
-                }
-                target.owned = true;
-                self.resized(None);
-            }
-            Effect::Remove { revision, part } => self.remove(revision, *part),
-            Effect::Release if !self.world.deleting => self.world.claimed = false,
-            Effect::Admit(name) => {
-                let revision = revisions.get_mut(name).ok_or("no pods")?;
-                revision.admission.admitted += std::mem::take(&mut revision.admission.outside);
-                follow_pods(revision);
-            }
-            Effect::Dismiss(name) => {
-                let revision = revisions.get_mut(name).ok_or("no pods")?;
-                revision.admission.outside += std::mem::take(&mut revision.admission.admitted);
-                follow_pods(revision);
-            }
-            Effect::Release => self.gone = true,
+            Effect::ScaleTarget(_) | Effect::KeepTarget(_) => self.resized(None),
+            _ => {}
         }
         Ok(())
     }
 
-    pub(crate) fn remove(&mut self, name: &RevisionName, part: Part) {
-        let Some(revision) = self.world.revisions.get_mut(name) else {
-            return;
-        };
-        match part {
-            Part::Workload => {
-                if let Some(workload) = &mut revision.workload {
-                    workload.going = true;
-                    workload.ready = 0;
-                }
-            }
-            Part::Service => revision.service = None,
-            Part::Snapshot => revision.record = None,
-        }
-        if revision.record.is_none() && revision.service.is_none() && revision.workload.is_none() {
-            self.world.revisions.remove(name);
-        }
-    }
-}
-
-fn written(routing: &Routing) -> Route {
-    Route {
-        weights: routing.weights.clone(),
-        stable: routing.stable.clone(),
-        candidate: routing.candidate.clone(),
-        step: routing.step,
-        written_at: routing.at,
-        intact: true,
-        accepted: false,
-        problem: None,
-        foreign_writer: None,
+    fn has(&self, name: &RevisionName, part: Part) -> bool {
+        let revision = self.world.revisions.get(name);
+        revision.is_some_and(|revision| match part {
+            Part::Workload => revision.workload.is_some(),
+            Part::Service => revision.service.is_some(),
+            Part::Snapshot => revision.record.is_some(),
+        })
     }
 }
