@@ -8,6 +8,8 @@ mod cilium;
 mod connections;
 mod istio;
 mod otel;
+#[cfg(test)]
+mod registry;
 
 use std::collections::BTreeMap;
 

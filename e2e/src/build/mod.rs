@@ -78,21 +78,7 @@ pub fn programs() -> Result<Programs> {
 pub fn tools() -> Result<Tools> {
     let progress = Progress::new();
     let _lock = lock()?;
-    let missing: Vec<Tool> = tool::ALL
-        .into_iter()
-        .filter(|tool| !tool.is_at_hand())
-        .collect();
-    if !missing.is_empty() {
-        let all = missing.iter().map(Tool::estimate).sum();
-        eprintln!(
-            "building {} programs of the test cluster, once: about {} on this machine",
-            missing.len(),
-            progress::spoken(all),
-        );
-    }
-    for tool in &missing {
-        go::build(tool, &progress)?;
-    }
+    build_missing(&tool::ALL, "of the test cluster", &progress)?;
     Ok(Tools {
         etcd: tool::ETCD.path()?,
         kube_apiserver: tool::KUBE_APISERVER.path()?,
@@ -103,6 +89,45 @@ pub fn tools() -> Result<Tools> {
         envoy: envoy::install(&progress)?,
         crds: crds::fetch(&progress)?,
     })
+}
+
+/// The programs that try out rules and configurations for users.
+#[derive(Clone, Debug)]
+pub struct TelemetryTools {
+    /// Runs the tests of recording rules.
+    pub promtool: PathBuf,
+    /// An OpenTelemetry Collector with the components of the example.
+    pub otelcol: PathBuf,
+}
+
+/// Finds or builds what tries out rules and configurations for users.
+///
+/// # Errors
+/// If a build fails, with its last lines; the network is needed the first time.
+pub fn telemetry() -> Result<TelemetryTools> {
+    let progress = Progress::new();
+    let _lock = lock()?;
+    build_missing(&tool::TELEMETRY, "that try out telemetry", &progress)?;
+    Ok(TelemetryTools {
+        promtool: tool::PROMTOOL.path()?,
+        otelcol: tool::OTELCOL.path()?,
+    })
+}
+
+fn build_missing(tools: &[Tool], what: &str, progress: &Progress) -> Result<()> {
+    let missing: Vec<&Tool> = tools.iter().filter(|tool| !tool.is_at_hand()).collect();
+    if !missing.is_empty() {
+        let all = missing.iter().map(|tool| tool.estimate()).sum();
+        eprintln!(
+            "building {} programs {what}, once: about {} on this machine",
+            missing.len(),
+            progress::spoken(all),
+        );
+    }
+    for tool in missing {
+        go::build(tool, progress)?;
+    }
+    Ok(())
 }
 
 /// One build at a time, whatever started it. The system frees the lock when its holder ends.

@@ -84,6 +84,27 @@ pub(super) const PILOT_DISCOVERY: Tool = Tool {
     oldest: None,
 };
 
+pub(super) const PROMTOOL: Tool = Tool {
+    name: "promtool",
+    module: "prometheus",
+    package: "github.com/prometheus/prometheus/cmd/promtool",
+    flags: &[LDFLAGS, "-tags=remove_all_sd"],
+    cpu_seconds: 85,
+    oldest: Some((3, 0)),
+};
+pub(super) const OTELCOL: Tool = Tool {
+    name: "otelcol",
+    module: "otelcol",
+    package: "sluice.dev/e2e/tools/otelcol",
+    flags: &[LDFLAGS, "-tags=remove_all_sd"],
+    cpu_seconds: 275,
+    // Another one has other components.
+    oldest: None,
+};
+
+/// What tries out the rules and configurations for users, in the order of building, after [`ALL`].
+pub(super) const TELEMETRY: [Tool; 2] = [PROMTOOL, OTELCOL];
+
 /// In the order of building: each reuses packages of those before it.
 pub(super) const ALL: [Tool; 6] = [
     KUBE_APISERVER,
@@ -112,7 +133,9 @@ impl Tool {
             .into_iter()
             .chain(self.flags.iter().copied())
             .collect();
-        stamp::digest(&[module.join("go.mod"), module.join("go.sum")], &words)
+        // Most programs come from a module of others, and have no source here.
+        let files = ["go.mod", "go.sum", "main.go"].map(|file| module.join(file));
+        stamp::digest(&files, &words)
     }
 
     /// The program to run: installed on this machine, or built before.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use e2e::stage::{App, Exporter, Scene, Stage, StandIn, condition, no_failure, says};
 use sluice_crds::{CanaryStatus, Phase};
 
@@ -72,7 +72,8 @@ async fn rejected(scene: &Scene<'_>, exporter: &Exporter, app: &App, what: &str)
     let message = &condition(&end, "Promoted")?.message;
     says(message, &["network: ", &format!(" {what} were good (")])?;
     ensure!(!message.contains("availability"), "{message}");
-    let last = end.history.first().context("no history")?;
-    ensure!(last.outcome == sluice_crds::Outcome::Rejected, "{last:?}");
-    Ok(())
+    let verdict = scene
+        .verdict(&app.name, &scene.revision_of(app).await?)
+        .await?;
+    says(&verdict.to_string(), &[r#""outcome":"Rejected""#])
 }

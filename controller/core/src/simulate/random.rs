@@ -1,4 +1,4 @@
-//! Random numbers for simulations, seeded, so that every run gives the same. No decision uses any.
+//! Random numbers: seeded, so that every run gives the same figures.
 
 /// Above this variance a binomial is taken for normal.
 const MANY: f64 = 2_500.0;
@@ -8,11 +8,7 @@ const MANY: f64 = 2_500.0;
 pub struct Random([u64; 4]);
 
 impl Random {
-<<<<<<<< HEAD:controller/core/src/simulate/random.rs
     /// The same numbers for the same seed.
-========
-    /// The numbers that belong to a seed.
->>>>>>>> h/rehearse:controller/core/src/random.rs
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut state = seed;
@@ -49,7 +45,6 @@ impl Random {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-<<<<<<<< HEAD:controller/core/src/simulate/random.rs
     /// Of `n` events each is one with probability `p`: leaps from one to the next. Where these are many, by the
     /// normal approximation.
     #[allow(
@@ -57,9 +52,6 @@ impl Random {
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss
     )]
-========
-    /// Of `n` events each is one with probability `p`: leaps from one to the next.
->>>>>>>> h/rehearse:controller/core/src/random.rs
     pub fn binomial(&mut self, n: u64, p: f64) -> u64 {
         if n == 0 || p <= 0.0 {
             return 0;

@@ -38,7 +38,7 @@ pub(in crate::evidence) struct Count {
     /// The counter.
     pub(in crate::evidence) metric: &'static str,
     /// All that the labels must say.
-    when: &'static [(&'static str, Is)],
+    pub(super) when: &'static [(&'static str, Is)],
     /// What they count then.
     pub(in crate::evidence) counted: Counted,
 }
