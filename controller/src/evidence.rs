@@ -6,9 +6,9 @@
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
 //! grow, `balance` makes the counts of one rollout of them, `timeline` keeps them, `book` knows who
 //! wants what, [`Reader`] polls. `callers` says who connects to a candidate past the waypoint: a source of its
-//! own, through the same ledger. `own` reads the queries that a user wrote.
+//! own, through the same ledger. `own` reads the queries that a user wrote, `past` how many requests there were in the last week.
 //!
-//! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
+//! `rate()` and `increase()` are not used for evidence: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
 
 mod answer;
@@ -19,6 +19,7 @@ mod counters;
 mod fetch;
 mod ledger;
 mod own;
+mod past;
 mod problem;
 mod query;
 mod reader;
@@ -35,6 +36,7 @@ use sluice_crds::{Canary, OtlpNames, Source};
 
 pub use callers::Workload;
 pub use own::{Own, Queries, Range};
+pub use past::{Known, Past};
 pub use reader::Reader;
 pub use server::{Secrets, Server};
 pub use source::{NoBucket, buckets_ms, check_threshold};

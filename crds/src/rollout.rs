@@ -51,6 +51,11 @@ pub struct Rollout {
     #[serde(default)]
     pub promoting: bool,
 
+    /// The requests that the error budget is for: as many as the past lets expect in its period. Worked out
+    /// once, when the rollout began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_requests: Option<u64>,
+
     /// What was measured when the gates were last read, one entry for each SLO.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -75,6 +80,10 @@ pub struct Evidence {
 
     /// All events of the stable revision.
     pub stable_total: u64,
+
+    /// How much of the error budget the candidate has spent, of how much it may, as in "1.2% of 5%".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_budget: Option<String>,
 
     /// Pass, Fail or Inconclusive.
     pub verdict: Verdict,

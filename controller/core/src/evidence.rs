@@ -3,12 +3,14 @@
 //! Indicators are ratios of good events to all events, read from counters. [`window`] takes the events
 //! between two scrapes out of them, [`verdict`] judges the candidate by them: [`trial`] and [`wealth`] prove a
 //! regression, `doubt` withholds a pass. [`share`] tells whether the traffic is split as the route says,
-//! and [`power`], before a rollout, whether the gates will have enough to go by.
+//! [`budget`] what the candidate costs, and [`power`], before a rollout, whether the gates will have enough to go by.
 
+pub mod budget;
 mod doubt;
 pub mod power;
 mod real;
 pub mod share;
+pub mod traffic;
 pub mod trial;
 pub mod verdict;
 pub mod wealth;
@@ -20,6 +22,8 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+pub use budget::Spending;
+pub use traffic::PastTraffic;
 pub use verdict::{Finding, Silence, Since, Verdict, judge};
 pub use why::Why;
 pub use window::Window;

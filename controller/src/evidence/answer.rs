@@ -30,7 +30,7 @@ struct Envelope {
     partial: bool,
 }
 
-/// An instant vector.
+/// An instant vector, or a matrix.
 #[derive(Deserialize)]
 struct Vector {
     result: Vec<Element>,
@@ -41,6 +41,17 @@ struct Element {
     metric: Labels,
     /// Time and value; a native histogram has none.
     value: Option<(f64, String)>,
+    /// Those of a matrix.
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+}
+
+/// A series of a matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Series {
+    pub(super) labels: Labels,
+    /// Times, in seconds, and values.
+    pub(super) points: Vec<(f64, f64)>,
 }
 
 /// What tells one row from another: the process, then the labels.
@@ -66,7 +77,7 @@ pub(super) fn rows(
     for Element { metric, .. } in elements.iter().filter(|element| is_info(element)) {
         reading.own(metric);
     }
-    for Element { metric, value } in elements {
+    for Element { metric, value, .. } in elements {
         reading.add(metric, value);
     }
     Ok(reading.rows())
@@ -83,6 +94,7 @@ pub(super) fn connections(
     for Element {
         metric: mut labels,
         value,
+        ..
     } in elements(status, body)?
     {
         let mut take = |label: &str| labels.remove(label).unwrap_or_default();
@@ -120,7 +132,21 @@ pub(super) fn connections(
 /// The series of an answer, and their values as the server wrote them; a native histogram has none.
 pub(super) fn vector(status: u16, body: &[u8]) -> Result<Vec<(Labels, Option<String>)>, Problem> {
     let series = elements(status, body)?.into_iter();
-    let series = series.map(|Element { metric, value }| (metric, value.map(|(_, value)| value)));
+    let series =
+        series.map(|Element { metric, value, .. }| (metric, value.map(|(_, value)| value)));
+    Ok(series.collect())
+}
+
+/// The series of a matrix. A point that is no number is none.
+pub(super) fn matrix(status: u16, body: &[u8]) -> Result<Vec<Series>, Problem> {
+    let point = |(at, value): (f64, String)| {
+        let value = value.parse().ok().filter(|value: &f64| value.is_finite());
+        Some((at, value?))
+    };
+    let series = elements(status, body)?.into_iter().map(|element| Series {
+        labels: element.metric,
+        points: element.values.into_iter().filter_map(point).collect(),
+    });
     Ok(series.collect())
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prometheus_http_query::Client;
 
+use super::past::Range;
 use super::problem::{Problem, short};
 
 /// The longest answer that is read, in bytes. A series takes some 300.
@@ -25,7 +26,27 @@ pub(super) async fn fetch(
     query: &str,
     limit: Duration,
 ) -> Result<Answer, Problem> {
-    let reply = tokio::time::timeout(limit, send(http, address, query, limit));
+    within(limit, address, send(http, address, query, None, limit)).await
+}
+
+/// Sends a range query, likewise. By our clock: a week more or less a minute is a week.
+pub(super) async fn fetch_range(
+    http: &reqwest::Client,
+    address: &str,
+    query: &str,
+    range: Range,
+    limit: Duration,
+) -> Result<Answer, Problem> {
+    let answer = send(http, address, query, Some(range), limit);
+    within(limit, address, answer).await
+}
+
+async fn within(
+    limit: Duration,
+    address: &str,
+    answer: impl Future<Output = Result<Answer, Problem>>,
+) -> Result<Answer, Problem> {
+    let reply = tokio::time::timeout(limit, answer);
     reply.await.unwrap_or_else(|_| {
         Err(Problem::Slow {
             address: address.to_owned(),
@@ -38,6 +59,7 @@ async fn send(
     http: &reqwest::Client,
     address: &str,
     query: &str,
+    range: Option<Range>,
     limit: Duration,
 ) -> Result<Answer, Problem> {
     let unreachable = |error: &dyn Error| Problem::Unreachable {
@@ -49,7 +71,14 @@ async fn send(
         cause: cause(&error),
     })?;
     let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-    let reply = client.query(query).timeout(limit).post_raw().await;
+    let reply = match range {
+        None => client.query(query).timeout(limit).post_raw().await,
+        Some(Range { start, end, step }) => {
+            let step = step.as_seconds_f64();
+            let asked = client.query_range(query, start.timestamp(), end.timestamp(), step);
+            asked.timeout(limit).post_raw().await
+        }
+    };
     let mut reply = reply.map_err(|error| unreachable(&error))?;
     let mut body = Vec::new();
     while let Some(chunk) = reply.chunk().await.map_err(|error| unreachable(&error))? {

@@ -186,7 +186,7 @@ fn revisions(services: &BTreeSet<Service>, namespace: &str, name: &str) -> Strin
 }
 
 /// A label's name as `PromQL` takes it.
-fn quoted(label: &str) -> String {
+pub(super) fn quoted(label: &str) -> String {
     if label.contains('.') {
         format!("\"{label}\"")
     } else {
@@ -195,13 +195,13 @@ fn quoted(label: &str) -> String {
 }
 
 /// A matcher for any of these values.
-fn one_of<'a>(label: &str, values: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn one_of<'a>(label: &str, values: impl Iterator<Item = &'a str>) -> String {
     let values: Vec<String> = values.map(literal).collect();
     format!("{label}=~\"{}\"", values.join("|"))
 }
 
 /// A text as a regular expression for just itself, inside a string of `PromQL`.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

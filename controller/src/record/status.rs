@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sluice_core::{Decision, Note, Phase, Stage, Time, Verdict, Waiting};
-use sluice_crds::{CanaryStatus, Evidence, HistoryEntry, Outcome, labels};
+use sluice_core::{Decision, Note, PastTraffic, Phase, Stage, Time, Verdict, Waiting};
+use sluice_crds::{CanaryStatus, Evidence, HistoryEntry, Outcome, Traffic, labels};
 
-use super::conditions;
+use super::conditions::{self, Claim};
 use crate::observe::Observed;
 use crate::parse::{Pinned, state};
 
@@ -24,6 +24,10 @@ pub struct Told<'a> {
     pub refused: Option<String>,
     /// Rollouts that ended and are in no status yet, oldest first.
     pub ended: &'a [HistoryEntry],
+    /// What the gates will be able to do; `None` where nothing new is known of it.
+    pub foresight: Option<&'a Claim>,
+    /// The requests of the past, as far as they are known.
+    pub traffic: Option<PastTraffic>,
 }
 
 /// The status of a decision.
@@ -41,6 +45,7 @@ pub fn of(
     status.observed_generation = generation;
     status.phase = Some(phase(decision.phase));
     status.conditions = conditions::of(told, generation, &before.conditions, now);
+    status.traffic = told.traffic.map(traffic);
     status.replicas = Some(replicas(observed));
     status.selector = Some(format!("{}={}", labels::CANARY, observed.name));
     if let Some(Waiting::Rejected { revision, .. }) = &decision.waiting {
@@ -168,6 +173,13 @@ fn replicas(observed: &Observed) -> i32 {
     i32::try_from(wanted.sum::<i64>()).unwrap_or(i32::MAX)
 }
 
+fn traffic(traffic: PastTraffic) -> Traffic {
+    Traffic {
+        requests_per_day: traffic.per_day,
+        measured_seconds: u64::try_from(traffic.over.num_seconds()).unwrap_or_default(),
+    }
+}
+
 fn evidence(finding: &sluice_core::Finding) -> Evidence {
     Evidence {
         slo: finding.slo.clone(),
@@ -175,6 +187,7 @@ fn evidence(finding: &sluice_core::Finding) -> Evidence {
         total: finding.candidate.total,
         stable_good: finding.stable.good,
         stable_total: finding.stable.total,
+        error_budget: finding.spending.map(|spending| spending.to_string()),
         verdict: match finding.verdict {
             Verdict::Pass => sluice_crds::Verdict::Pass,
             Verdict::Fail(_) => sluice_crds::Verdict::Fail,

@@ -8,6 +8,7 @@ use crate::state::{Rollout, Stage};
 use crate::waiting::Waiting;
 
 use super::around;
+use super::budget;
 use super::end;
 use super::prove::{is_measured, is_proven, stable_unready, unbound, unsettle};
 use super::turn::Turn;
@@ -23,6 +24,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         turn.wait(creating(turn, &rollout));
     }
     unsettle(turn, &mut rollout);
+    budget::pin(turn, &mut rollout);
     if let Some((reason, order)) = failure(turn, &rollout) {
         if may_reject(turn, &rollout) {
             end::reject(turn, &rollout, reason, order.as_deref());
@@ -108,7 +110,8 @@ fn failure(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<(String, Option<Str
     if !rollout.gated || evidence.candidate.as_ref() != Some(&rollout.candidate) {
         return None;
     }
-    turn.findings = judge(&rollout.plan, evidence, since, turn.now);
+    let expected = rollout.expected_requests;
+    turn.findings = judge(&rollout.plan, evidence, since, expected, turn.now);
     first_fail(&turn.findings)
 }
 

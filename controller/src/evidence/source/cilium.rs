@@ -1,6 +1,6 @@
 //! Cilium's metrics: <https://docs.cilium.io/en/stable/observability/metrics/#hubble-exported-metrics>.
 
-use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, Unit};
+use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, ToldBy, Unit};
 
 /// Hubble's `httpV2`, with `labelsContext=destination_namespace,destination_workload`. Each request is counted
 /// where it leaves and where it arrives; the durations have no status.
@@ -14,6 +14,7 @@ pub(super) const HUBBLE: Dialect = Dialect {
     only: &[("reporter", "server")],
     namespace: "destination_namespace",
     service: "destination_workload",
+    told_by: ToldBy::Workload,
     // Of the node's agent.
     origin: &["instance", "pod"],
     counted_by: CountedBy::Proxies,

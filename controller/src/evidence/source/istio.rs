@@ -1,6 +1,6 @@
 //! Istio's metrics: <https://istio.io/latest/docs/reference/config/metrics/>.
 
-use super::{Connections, CountedBy, Dialect, Family, Is, Outcome, Rule, Unit};
+use super::{Connections, CountedBy, Dialect, Family, Is, Outcome, Rule, ToldBy, Unit};
 
 /// Envoy's flags for an answer of its own because it knows no endpoint that is healthy, could not connect to the
 /// one that it knew, or knows no cluster.
@@ -50,6 +50,7 @@ pub(super) const WAYPOINT: Dialect = Dialect {
     only: &[("reporter", "waypoint")],
     namespace: "destination_service_namespace",
     service: "destination_service_name",
+    told_by: ToldBy::Service,
     origin: &["instance", "pod"],
     counted_by: CountedBy::Proxies,
     connections: Some(&ZTUNNEL),
@@ -85,6 +86,7 @@ pub(super) const SIDECAR: Dialect = Dialect {
     only: &[("reporter", "destination")],
     namespace: "destination_workload_namespace",
     service: "destination_workload",
+    told_by: ToldBy::Workload,
     origin: &["instance", "pod"],
     counted_by: CountedBy::Pods { target_info: false },
     connections: None,

@@ -80,6 +80,7 @@ impl Rollout {
                 rollback_window: 3,
                 drain_delay: TimeDelta::minutes(1),
                 settle: TimeDelta::seconds(2),
+                error_budget: None,
             },
             evidence: Evidence {
                 samples: vec![sample(0.0, Tally::default(), Tally::default())],
@@ -141,7 +142,7 @@ impl Rollout {
             proven: Some(self.weight_at),
         };
         let now = self.evidence.samples.last().unwrap().at;
-        let findings = judge(&self.plan, &self.evidence, since, now);
+        let findings = judge(&self.plan, &self.evidence, since, None, now);
         let finding = findings.into_iter().next().unwrap();
         let fails = matches!(finding.verdict, Verdict::Fail(_));
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
