@@ -9,7 +9,6 @@
 mod query;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
 use chrono::TimeDelta;
 use sluice_core::{PastTraffic, Time};
@@ -77,7 +76,7 @@ struct Group {
 struct Member {
     past: Past,
     due_at: Time,
-    /// How long until it is asked for again.
+    /// How long it is, or was, until then.
     pause: TimeDelta,
     known: Known,
 }
@@ -94,8 +93,6 @@ pub(super) struct Survey {
     pub(super) server: Server,
     pub(super) query: String,
     pub(super) range: Range,
-    /// How long the server may take, unless it says so itself.
-    pub(super) interval: Duration,
     dialect: &'static Dialect,
     names: OtlpNames,
     window: TimeDelta,
@@ -123,7 +120,7 @@ impl Register {
         let member = Member {
             past,
             due_at: now + GATHER,
-            pause: SOON,
+            pause: GATHER,
             known: Known::NotYet,
         };
         self.members.insert(key, member);
@@ -190,15 +187,12 @@ impl Register {
                     .map_or(Known::Nothing, Known::Traffic),
                 Err(problem) => Known::Problem(problem.clone()),
             };
-            let pause = match known {
-                Known::Traffic(_) => HOUR,
-                _ => member.pause,
+            member.pause = match (&known, &member.known) {
+                (Known::Traffic(_), _) => HOUR,
+                (_, Known::NotYet | Known::Traffic(_)) => SOON,
+                _ => (member.pause * 2).min(HOUR),
             };
-            member.due_at = now + pause;
-            member.pause = match known {
-                Known::Traffic(_) => SOON,
-                _ => (pause * 2).min(HOUR),
-            };
+            member.due_at = now + member.pause;
             if known != member.known {
                 member.known = known;
                 news.push(key.clone());
@@ -260,7 +254,6 @@ impl Survey {
             server,
             query,
             range,
-            interval: interval.to_std().unwrap_or_default(),
             dialect,
             names,
             window,

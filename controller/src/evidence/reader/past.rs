@@ -7,7 +7,7 @@ use chrono::Utc;
 use futures::future::join_all;
 use tokio::time::sleep;
 
-use super::{Door, LEAST_PATIENCE, MOST_PATIENCE, Reader};
+use super::{Door, MOST_PATIENCE, Reader};
 use crate::evidence::Key;
 use crate::evidence::answer::{self, Series};
 use crate::evidence::fetch::fetch_range;
@@ -68,8 +68,7 @@ impl Reader {
 
     async fn series(&self, survey: &Survey) -> Result<Vec<Series>, Problem> {
         let http = Door::default().open(&survey.server, &self.shared).await?;
-        let limit = survey.interval.clamp(LEAST_PATIENCE, MOST_PATIENCE);
-        let limit = survey.server.timeout.unwrap_or(limit);
+        let limit = survey.server.timeout.unwrap_or(MOST_PATIENCE);
         self.shared.queries.fetch_add(1, Ordering::Relaxed);
         let (address, query) = (&survey.server.address, &survey.query);
         let (status, body) = fetch_range(&http, address, query, survey.range, limit).await?;
