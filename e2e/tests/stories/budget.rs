@@ -49,7 +49,7 @@ pub(crate) async fn a_release_stops_when_its_budget_is_spent(stage: &Stage) -> R
         .rollout
         .and_then(|rollout| rollout.expected_requests);
     ensure!(expected == Some(traffic.requests_per_day), "{expected:?}");
-    let end = scene.outcome(&v2, Duration::from_secs(60)).await?;
+    let end = scene.outcome(&v2, Duration::from_mins(1)).await?;
     ensure!(
         end.phase == Some(Phase::Failed),
         "{v2_name} was not stopped: {end:?}"

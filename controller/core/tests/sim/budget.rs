@@ -23,13 +23,15 @@ fn under_way(past: Option<f64>) -> History {
         history.cluster.world.traffic = None;
     }
     let events = [Event::Wait(120), Event::Push(1), Event::Wait(20)];
-    events.map(|event| history.happen(event).unwrap());
+    for event in events {
+        history.happen(event).unwrap();
+    }
     history
 }
 
 fn expected(history: &History) -> Option<u64> {
-    let rollout = history.controller.memory.rollout.as_ref().unwrap();
-    rollout.expected_requests
+    let rollout = history.controller.memory.rollout.as_ref();
+    rollout?.expected_requests
 }
 
 fn learn(history: &mut History, per_second: f64) {
