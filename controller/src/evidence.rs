@@ -6,10 +6,10 @@
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
 //! grow, `balance` makes the counts of one rollout of them, `book` keeps them and knows who wants what, [`Reader`]
 //! polls. `callers` says who connects to a candidate past the waypoint, and `layer4` how connections fare: sources of
-//! their own, through the same ledger. `own` reads the queries that a user wrote. `history` reads the past, for
-//! whoever asks what the gates would have done.
+//! their own, through the same ledger. `own` reads the queries that a user wrote. `past` says how many requests there
+//! were in the last week, and `history` reads the past scrape by scrape, for whoever asks what the gates would have done.
 //!
-//! `rate()` and `increase()` are not used: they extrapolate, and they lose the first sample of a
+//! `rate()` and `increase()` are not used for evidence: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
 
 mod answer;
@@ -22,6 +22,7 @@ mod history;
 mod layer4;
 mod ledger;
 mod own;
+mod past;
 mod problem;
 mod query;
 mod reader;
@@ -40,6 +41,7 @@ pub(crate) use book::{covered, unread};
 pub use callers::Workload;
 pub use history::{History, HistoryError, Reading, Wanted};
 pub use own::{Own, Queries, Range};
+pub use past::{Known, Past};
 pub use reader::Reader;
 pub use server::{Secrets, Server};
 pub use source::{NoBucket, buckets_ms, check_threshold, counted_by};

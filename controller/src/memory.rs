@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use kube::runtime::reflector::ObjectRef;
-use sluice_core::{Decision, Note, Plan, State, Time};
+use sluice_core::{Decision, Note, PastTraffic, Plan, State, Time};
 use sluice_crds::{Canary, CanaryStatus, HistoryEntry, PolicyRef};
 
+use crate::evidence::Known;
 use crate::observe::caches::Caches;
 use crate::observe::kinds;
 use crate::observe::written::{Expected, Sight, Trace, Written, look};
 use crate::parse::{self, Pinned};
+use crate::record::foresight::Foresight;
 use crate::record::status::{self, Due};
 use crate::render::kind::Optional;
 
@@ -126,6 +128,10 @@ pub struct Memory {
     pub words: Words,
     /// What happened and is not told yet.
     pub news: News,
+    /// The requests that the Service had in the past, as they are told.
+    pub traffic: Option<PastTraffic>,
+    /// What follows from them for the gates.
+    pub foresight: Foresight,
     /// Why the API server did not take what was to be written last.
     pub refused: Option<String>,
     /// The UID of the Canary that all of this is about.
@@ -146,6 +152,16 @@ impl Memory {
             };
             self.state = parse::state::read(status, now);
             self.pinned = Pinned::read(status);
+            self.traffic = parse::state::read_traffic(status);
+        }
+    }
+
+    /// Takes over what the source says of the past, unless it says about the same. What was known once is not
+    /// forgotten because nobody answers.
+    pub fn learn(&mut self, known: &Known) {
+        if let Known::Traffic(newer) = known {
+            let told = self.traffic.map(|told| told.followed_by(*newer));
+            self.traffic = told.or(Some(*newer));
         }
     }
 

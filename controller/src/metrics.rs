@@ -58,6 +58,23 @@ struct SloLabels {
     revision: String,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct BudgetLabels {
+    namespace: String,
+    canary: String,
+    slo: String,
+}
+
+impl SloLabels {
+    fn budget(&self) -> BudgetLabels {
+        BudgetLabels {
+            namespace: self.namespace.clone(),
+            canary: self.canary.clone(),
+            slo: self.slo.clone(),
+        }
+    }
+}
+
 /// The metric families. Cloning is cheap.
 #[derive(Clone)]
 pub struct Metrics {
@@ -68,6 +85,7 @@ pub struct Metrics {
     weight: Family<CanaryLabels, Gauge<f64, AtomicU64>>,
     good: Family<SloLabels, Gauge<i64, AtomicI64>>,
     total: Family<SloLabels, Gauge<i64, AtomicI64>>,
+    spent: Family<BudgetLabels, Gauge<f64, AtomicU64>>,
     /// The SLOs of each Canary: a family cannot tell what it holds.
     shown: Arc<Mutex<HashMap<CanaryLabels, HashSet<SloLabels>>>>,
 }
@@ -104,6 +122,12 @@ impl Default for Metrics {
             "All events of a rollout, since the candidate first got traffic",
             Family::clone(&total),
         );
+        let spent = Family::default();
+        registry.register(
+            "slo_error_budget_spent_ratio",
+            "Share of the error budget that a release has spent, where the policy limits it",
+            Family::clone(&spent),
+        );
         Self {
             registry: Arc::new(registry),
             reconciles,
@@ -112,6 +136,7 @@ impl Default for Metrics {
             weight,
             good,
             total,
+            spent,
             shown: Arc::default(),
         }
     }
@@ -145,6 +170,7 @@ impl Metrics {
         self.weight.clear();
         self.good.clear();
         self.total.clear();
+        self.spent.clear();
     }
 
     /// Shows what was decided for a Canary.
@@ -171,6 +197,7 @@ impl Metrics {
         for labels in self.shown.lock().remove(&labels).unwrap_or_default() {
             self.good.remove(&labels);
             self.total.remove(&labels);
+            self.spent.remove(&labels.budget());
         }
     }
 
@@ -203,5 +230,13 @@ impl Metrics {
         };
         show("stable", finding.stable);
         show("candidate", finding.candidate);
+        if let Some(spending) = finding.spending {
+            let labels = BudgetLabels {
+                namespace: namespace.to_owned(),
+                canary: canary.to_owned(),
+                slo: finding.slo.clone(),
+            };
+            self.spent.get_or_create(&labels).set(spending.ratio());
+        }
     }
 }

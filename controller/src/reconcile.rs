@@ -1,6 +1,7 @@
 //! One look at one Canary: observe → parse → decide → apply → record.
 
 mod report;
+mod want;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,6 +130,8 @@ async fn look(
     let observed = Observed::collect(&context.caches, canary, &context.home);
     let uid = observed.canary.metadata.uid.as_deref();
     memory.recall(uid, &stored, now);
+    let past = context.reader.past(key);
+    memory.learn(&past);
 
     // Parse.
     let known = Known::of(&observed);
@@ -153,11 +156,12 @@ async fn look(
     };
     let mut world = World {
         refused: memory.refused.take(),
+        traffic: memory.traffic,
         ..world(
             context,
             key,
             &scene,
-            judged(memory, &sections),
+            want::judged(memory, &sections),
             parsed.as_ref().map(|_| ()).err(),
             identified.as_ref(),
         )
@@ -209,7 +213,7 @@ async fn look(
         }
     };
     memory.refused = refused.iter().find_map(EffectError::refusal);
-    memory.adopt(&decision, pinned.clone(), plan, now);
+    memory.adopt(&decision, pinned.clone(), plan.clone(), now);
     match (&decision.state.rollout, &observed.policy) {
         (Some(_), Policy::Found { reference, .. }) => context.memories.hold(key, reference),
         (Some(_), Policy::BuiltIn | Policy::Missing(_)) => {}
@@ -224,11 +228,10 @@ async fn look(
     context
         .metrics
         .decided(&observed.namespace, &observed.name, &decision);
-    let judged = judged(memory, &sections);
-    let wanted = subscription::of(&observed, &memory.state, &sections, judged, &context.home);
-    context.reader.subscribe(key.clone(), wanted);
-    let told = memory.refused.clone();
-    let wait = report::progress(&writer, &observed, &decision, memory, &stored, told, now).await?;
+    want::say(context, key, &observed, memory, &sections);
+    let premise = want::premise(&decision, plan, memory, &sections, past);
+    let told = report::progress(&writer, &observed, &decision, memory, &stored, premise, now);
+    let wait = told.await?;
     let wake = wake(&decision, wait, now);
     outcome(refused, decision.effects.is_empty(), wake)
 }
@@ -309,15 +312,6 @@ fn plan_in_force(
             .last_plan()
             .unwrap_or_else(|| context.built_in.clone()),
     }
-}
-
-/// The sections that a rollout is held to: those that it started with, else those that the next one would.
-fn judged<'a>(memory: &'a Memory, sections: &'a PolicySpec) -> &'a PolicySpec {
-    let pinned = memory
-        .pinned
-        .as_ref()
-        .filter(|_| memory.state.rollout.is_some());
-    pinned.map_or(sections, |pinned| &pinned.sections)
 }
 
 /// Whether a rollout starts, and if so, whether it goes back.
@@ -401,6 +395,7 @@ pub fn retry(canary: &Canary, error: &Error, context: &Context) -> Action {
 pub fn forget(context: &Context, key: &ObjectRef<Canary>) {
     context.memories.forget(key);
     context.reader.subscribe(key.clone(), None);
+    context.reader.remember(key.clone(), None);
     if let Some(namespace) = &key.namespace {
         context.metrics.forget(namespace, &key.name);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sluice_core::{RevisionName, State};
 use sluice_crds::{PolicyKind, PolicySpec, Source, Waiver};
 
-use crate::evidence::{Server, Subscription, Workload};
+use crate::evidence::{Past, Server, Subscription, Workload};
 use crate::observe::Observed;
 use crate::observe::observed::{Policy, parent_name};
 use crate::parse::plan;
@@ -52,6 +52,28 @@ pub fn of(
         own: queries.collect(),
         layer4: layer4.collect(),
         waypoints: waypoints(observed),
+    })
+}
+
+/// Whose past traffic the Canary wants to know: by it is told what the gates can do.
+#[must_use]
+pub fn past(observed: &Observed, sections: &PolicySpec, own: &str) -> Option<Past> {
+    let metrics = sections.metrics.as_ref()?;
+    let canary = &observed.canary;
+    let secrets = secrets_of(
+        &observed.policy,
+        &canary.spec.policy,
+        &observed.namespace,
+        own,
+    );
+    Some(Past {
+        server: Server::new(metrics, secrets),
+        interval: plan::interval(sections),
+        source: sections.source.unwrap_or(Source::IstioWaypoint),
+        names: metrics.otlp_names.unwrap_or_default(),
+        namespace: observed.namespace.clone(),
+        service: parent_name(canary).to_owned(),
+        target: canary.spec.target_ref.name.clone(),
     })
 }
 

@@ -43,6 +43,9 @@ names! {
         /// True when the newest template was promoted, False when it was rejected, Unknown while
         /// it is being judged.
         Promoted,
+        /// True when the requests of the past are enough for the gates to pass a good candidate and fail a
+        /// broken one before a person is called, False when they are not, Unknown when they are not known.
+        GatesEffective,
     }
 }
 
@@ -98,7 +101,7 @@ names! {
         TooManyRollouts,
         /// The candidate got no request since its weight is in force.
         NoTraffic,
-        /// The candidate got fewer requests than `minRequests` asks.
+        /// The candidate got fewer requests than `minRequests` asks, or is going to.
         TooFewRequests,
         /// Without an objective, and with too little traffic on the stable revision to compare.
         NothingToCompare,
@@ -110,6 +113,13 @@ names! {
         MetricsUnavailable,
         /// No policy says where measurements are read.
         MetricsNotConfigured,
+
+        // Whether the gates can decide.
+
+        /// There are requests enough for the gates.
+        GatesDecide,
+        /// No requests of the past are known.
+        TrafficUnknown,
 
         // What a person must mend.
 

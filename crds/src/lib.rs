@@ -36,14 +36,16 @@ pub use metrics::{
     BasicAuth, BearerToken, ConnectionSource, Credentials, Header, Metrics, OtlpNames, Source,
 };
 pub use policy::{
-    CanaryPolicy, CanaryPolicySpec, ClusterCanaryPolicy, ClusterCanaryPolicySpec, Inconclusive,
-    InconclusiveAction, PolicySpec,
+    CanaryPolicy, CanaryPolicySpec, ClusterCanaryPolicy, ClusterCanaryPolicySpec, ErrorBudget,
+    Inconclusive, InconclusiveAction, PolicySpec,
 };
-pub use quantity::{Duration, DurationError, Percent, PercentError};
+pub use quantity::{Days, DaysError, Duration, DurationError, Percent, PercentError};
 pub use rollout::{Evidence, Rollout, Verdict};
 pub use route::{RouteRule, RouteTemplate};
 pub use slo::{Availability, Connections, Events, Latency, Slo, ValueRange};
-pub use status::{Adoption, CanaryStatus, Draining, HistoryEntry, Outcome, Phase, Restored};
+pub use status::{
+    Adoption, CanaryStatus, Draining, HistoryEntry, Outcome, Phase, Restored, Traffic,
+};
 pub use step::Step;
 
 /// The API group of every kind here.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::holdback::{Holdback, above_the_last_step};
 use crate::metrics::{Metrics, Source};
-use crate::quantity::{Duration, Percent, positive};
+use crate::quantity::{Days, Duration, Percent, between_0_and_100, positive};
 use crate::route::RouteTemplate;
 use crate::slo::Slo;
 use crate::step::{Step, rising_weights};
@@ -53,6 +53,12 @@ pub struct PolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<Inconclusive>,
 
+    /// How much of the error budget one release may spend. A candidate whose bad requests, less what the
+    /// stable revision would have had in its place, spend as much is rolled back, proven or not. It holds for
+    /// each SLO of availability or latency with an objective. Without it: no such limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_budget: Option<ErrorBudget>,
+
     /// How long a rollout may go without progress before it is rolled back. Time in which something
     /// must be mended that no revision is to blame for, such as a missing waypoint or another route
     /// on the Service, does not count. Without it: 1h.
@@ -85,8 +91,9 @@ pub struct PolicySpec {
 impl PolicySpec {
     /// What holds where neither a Canary nor a policy says anything.
     ///
-    /// `metrics`, `holdback`, `slos` and `route` stay empty: no address can be guessed, a holdback is asked
-    /// for, no SLO is a gate relative to the stable revision, and no route is one rule for all requests.
+    /// `metrics`, `holdback`, `slos`, `errorBudget` and `route` stay empty: no address can be guessed, a holdback is
+    /// asked for, no SLO is a gate relative to the stable revision, no budget is no limit, and no route is one rule
+    /// for all requests.
     #[must_use]
     pub fn built_in() -> Self {
         let step = |percent: u32| Step {
@@ -104,6 +111,7 @@ impl PolicySpec {
                 after: Duration::new("10m"),
                 action: InconclusiveAction::Hold,
             }),
+            error_budget: None,
             progress_deadline: Some(Duration::new("1h")),
             rollback_window: Some(3),
             drain_delay: Some(Duration::new("60s")),
@@ -123,6 +131,7 @@ impl PolicySpec {
             slos: self.slos.or(fallback.slos),
             min_requests: self.min_requests.or(fallback.min_requests),
             inconclusive: self.inconclusive.or(fallback.inconclusive),
+            error_budget: self.error_budget.or(fallback.error_budget),
             progress_deadline: self.progress_deadline.or(fallback.progress_deadline),
             rollback_window: self.rollback_window.or(fallback.rollback_window),
             drain_delay: self.drain_delay.or(fallback.drain_delay),
@@ -143,6 +152,22 @@ pub struct Inconclusive {
     /// Hold: keep the weight, raise an alert and wait for a person or for evidence.
     /// Rollback: give all weight back to the stable revision.
     pub action: InconclusiveAction,
+}
+
+/// How much of the error budget one release may spend. The budget of an SLO is what its objective allows to be
+/// bad, of all requests in the period: at 99.9% one in a thousand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBudget {
+    /// The time that the budget is for, in days, as in "30d". How many requests there are in it is told from
+    /// those of the last week.
+    pub period: Days,
+
+    /// The share of the budget that one release may spend, as in "5%".
+    #[x_kube(validation = between_0_and_100(
+        "perRelease must be above 0% and below 100%: leave errorBudget out to have no limit"
+    ))]
+    pub per_release: Percent,
 }
 
 /// What to do without evidence.

@@ -51,6 +51,11 @@ pub struct Rollout {
     #[serde(default)]
     pub promoting: bool,
 
+    /// The requests that the error budget is for: as many as the past lets expect in its period. Worked out
+    /// once, when the rollout began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_requests: Option<u64>,
+
     /// Since when evidence is waited for at the present step: the end of its bake.
     #[serde(
         default,
@@ -105,6 +110,10 @@ pub struct Evidence {
     /// The evidence that is proof, of both.
     #[serde(default)]
     pub proof: u64,
+
+    /// How much of the error budget the candidate has spent, of how much it may, as in "1.2% of 5%".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_budget: Option<String>,
 
     /// Pass, Fail or Inconclusive.
     pub verdict: Verdict,

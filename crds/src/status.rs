@@ -48,7 +48,7 @@ pub struct CanaryStatus {
     #[schemars(with = "Option<String>")]
     pub weight: Option<Percent>,
 
-    /// What holds: Ready, Reconciling, Stalled and Promoted, with reasons and messages.
+    /// What holds: Ready, Reconciling, Stalled, Promoted and `GatesEffective`, with reasons and messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -84,6 +84,10 @@ pub struct CanaryStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<HistoryEntry>,
+
+    /// The requests that the Service had in the last week, or as much of it as was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
 
     /// How the target was taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,6 +173,17 @@ pub enum Outcome {
     Superseded,
     /// A person ordered it.
     Aborted,
+}
+
+/// How many requests a Service had, of all revisions together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// In a day, on average, rounded to two digits.
+    pub requests_per_day: u64,
+
+    /// The seconds over which that was measured: a week's, if there is so much.
+    pub measured_seconds: u64,
 }
 
 /// How the target was taken over.

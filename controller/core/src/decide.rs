@@ -8,6 +8,7 @@ mod admit;
 mod adopt;
 mod advance;
 mod around;
+mod budget;
 mod choose;
 mod contest;
 mod drain;

@@ -3,8 +3,9 @@
 //! Indicators are ratios of good events to all events, read from counters. [`window`] takes the events
 //! between two scrapes out of them, [`verdict`] judges the candidate by them: [`trial`] and [`wealth`] prove a
 //! regression, `doubt` withholds a pass. [`share`] tells whether the traffic is split as the route says,
-//! and [`power`], before a rollout, whether the gates will have enough to go by.
+//! [`budget`] what the candidate costs, and [`power`], before a rollout, whether the gates will have enough to go by.
 
+pub mod budget;
 mod doubt;
 mod exhibit;
 pub mod power;
@@ -12,6 +13,7 @@ mod real;
 pub mod share;
 mod takes;
 mod timeline;
+pub mod traffic;
 pub mod trial;
 pub mod verdict;
 pub mod wealth;
@@ -23,9 +25,11 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+pub use budget::Spending;
 pub use exhibit::{Exhibit, Grounds, Opinion};
 pub use takes::Takes;
 pub use timeline::Timeline;
+pub use traffic::PastTraffic;
 pub use trial::Against;
 pub use verdict::{Finding, Silence, Since, Verdict, judge};
 pub use why::{Lack, Why};

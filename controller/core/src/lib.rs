@@ -21,8 +21,8 @@ pub mod world;
 
 pub use decide::decide;
 pub use decision::{Decision, Effect, Note, Part, Routing};
-pub use evidence::{Caller, Counts, Evidence, Finding, Sample, Tally, Verdict};
-pub use plan::{Action, Indicator, Plan, Requirement, Slo, Step, Traffic};
+pub use evidence::{Caller, Counts, Evidence, Finding, PastTraffic, Sample, Tally, Verdict};
+pub use plan::{Action, ErrorBudget, Indicator, Plan, Requirement, Slo, Step, Traffic};
 pub use revision::{Outcome, Record, RevisionName};
 pub use state::{Contest, Phase, Restored, Rollout, Stage, State};
 pub use waiting::Waiting;

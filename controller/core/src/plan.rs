@@ -28,6 +28,18 @@ pub struct Plan {
     pub drain_delay: TimeDelta,
     /// How long the mesh gets to follow a change before it is relied upon.
     pub settle: TimeDelta,
+    /// How much of the error budget one release may spend, if that is limited.
+    pub error_budget: Option<ErrorBudget>,
+}
+
+/// A limit on what one release may cost. The budget of an SLO is what its objective allows to be bad, of all
+/// requests in a period.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ErrorBudget {
+    /// The time that the budget is for.
+    pub period: TimeDelta,
+    /// The share of it that one release may spend, in parts per million.
+    pub per_release_ppm: u32,
 }
 
 /// One stage of a rollout: a shape of the traffic, and what must hold before the next stage.

@@ -83,6 +83,10 @@ pub struct Rollout {
     /// Since when the present step has passed and only the next one's pods are missing; while somebody
     /// else is waited for, now. Not kept in the status either.
     pub passed_at: Option<Time>,
+    /// The requests that the service is expected to have in the period of its error budget. Worked out
+    /// once, so that the budget is the same to the end; `None` where there is no such limit, or the past
+    /// traffic is not known yet.
+    pub expected_requests: Option<u64>,
     /// Since when the candidate is ready. Not kept in the status: losing it costs one settle time.
     pub ready_since: Option<Time>,
 }
@@ -103,6 +107,7 @@ impl Rollout {
             proven_at: None,
             progressed_at: now,
             passed_at: None,
+            expected_requests: None,
             ready_since: None,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Evidence, Record, RevisionName, Time, Weight};
+use crate::{Evidence, PastTraffic, Record, RevisionName, Time, Weight};
 
 /// Everything that a decision looks at. It may be older than the cluster: nothing in it is a promise.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -35,6 +35,8 @@ pub struct World {
     pub mesh_behind_until: Option<Time>,
     /// What the metrics say of the rollout under way.
     pub evidence: Evidence,
+    /// The requests that the Service had in the past, if that is known.
+    pub traffic: Option<PastTraffic>,
     /// What a person ordered.
     pub orders: Orders,
     /// Why the API server did not take what was to be written last, verbatim.

@@ -49,12 +49,23 @@ pub(super) struct Element {
 /// One series over time.
 #[derive(Deserialize)]
 pub(super) struct Series {
-    metric: Labels,
+    #[serde(rename = "metric")]
+    pub(super) labels: Labels,
     #[serde(default)]
     values: Vec<(f64, String)>,
     /// Of a native histogram, of which only the times matter.
     #[serde(default)]
     histograms: Vec<(f64, IgnoredAny)>,
+}
+
+impl Series {
+    /// Times, in seconds, and values. A point that is no number is none.
+    pub(super) fn points(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.values.iter().filter_map(|(at, value)| {
+            let value = value.parse().ok().filter(|value: &f64| value.is_finite());
+            Some((*at, value?))
+        })
+    }
 }
 
 /// What an instant vector has at one time.
@@ -120,7 +131,7 @@ pub(super) fn instants(
             let histograms = histograms.map(|(at, _)| (index(at), None));
             let mut points: Vec<_> = floats.chain(histograms).collect();
             points.sort_by_key(|(index, _)| *index);
-            (one.metric, points.into_iter().peekable())
+            (one.labels, points.into_iter().peekable())
         })
         .collect();
     (0..i64::try_from(count).unwrap_or(i64::MAX)).map(move |now| {

@@ -33,15 +33,15 @@ pub(super) async fn fetch(
     .await
 }
 
-/// Which time a range query is about.
-#[derive(Clone, Copy, Debug)]
+/// When to look: from the oldest to the newest, and so far apart.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Span {
     pub(super) start: Time,
     pub(super) end: Time,
     pub(super) step: TimeDelta,
 }
 
-/// Sends a range query, likewise.
+/// Sends a range query, likewise. By our clock: in hours or a week, a minute more or less makes no difference.
 pub(super) async fn fetch_range(
     http: &reqwest::Client,
     address: &str,

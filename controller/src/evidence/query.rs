@@ -6,7 +6,7 @@ use sluice_crds::OtlpNames;
 
 use super::Service;
 use super::source::{Connections, Counted, Dialect, Unit, WorkloadLabels, spell};
-use crate::render::name::{hashed, is_revision_of};
+use crate::render::name::{hash_pattern, is_revision_of};
 
 /// What a query asks for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -72,6 +72,7 @@ pub(super) fn promql(dialect: &Dialect, asked: &Asked) -> String {
         matchers.push(one_of(LE, [""].into_iter().chain(bounds)));
     }
     let (namespace, service) = (spelled(dialect.namespace), spelled(dialect.service));
+    let hashed = || format!("-{}", hash_pattern());
     let suffix = asked.revisions_too.then(hashed);
     let revisions = revisions(&asked.services, &namespace, &service, suffix.as_deref());
     let metrics = matchers.join(", ");
@@ -233,7 +234,7 @@ fn revisions(
 }
 
 /// A label's name as `PromQL` takes it.
-fn quoted(label: &str) -> String {
+pub(super) fn quoted(label: &str) -> String {
     if label.contains('.') {
         format!("\"{label}\"")
     } else {
@@ -242,13 +243,13 @@ fn quoted(label: &str) -> String {
 }
 
 /// A matcher for any of these values.
-fn one_of<'a>(label: &str, values: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn one_of<'a>(label: &str, values: impl Iterator<Item = &'a str>) -> String {
     let values: Vec<String> = values.map(literal).collect();
     format!("{label}=~\"{}\"", values.join("|"))
 }
 
 /// A text as a regular expression for just itself, inside a string of `PromQL`.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

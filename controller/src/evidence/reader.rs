@@ -1,5 +1,7 @@
 //! Polling: one task per server and source, so that a hanging server delays only its own.
 
+mod past;
+
 use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use super::book::{Book, Group, Wanted};
 use super::fetch::{Answer, fetch};
 use super::ledger::Ledger;
 use super::own::{Numbers, Own, numbers};
+use super::past::Register;
 use super::problem::Problem;
 use super::query::{self, promql};
 use super::{Key, Secrets, Server, Subscription};
@@ -47,6 +50,10 @@ struct Shared {
     book: Mutex<Book>,
     /// Marked whenever the book's subscriptions change.
     news: watch::Sender<()>,
+    /// Who wants to know of the past. Never held across an await either.
+    register: Mutex<Register>,
+    /// Marked whenever there is somebody new in it.
+    newcomers: watch::Sender<()>,
     queries: AtomicU64,
     failures: AtomicU64,
 }
@@ -63,6 +70,8 @@ impl Reader {
                 absence,
                 book: Mutex::default(),
                 news: watch::Sender::new(()),
+                register: Mutex::default(),
+                newcomers: watch::Sender::new(()),
                 queries: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
             }),
@@ -113,6 +122,7 @@ impl Reader {
         let mut news = self.shared.news.subscribe();
         let mut tasks = JoinSet::new();
         let mut running = HashMap::new();
+        tasks.spawn(self.clone().look_back(Arc::clone(&changed)));
         loop {
             news.mark_unchanged();
             for group in self.shared.book.lock().groups() {

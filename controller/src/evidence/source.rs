@@ -35,6 +35,8 @@ pub(super) struct Dialect {
     pub(super) namespace: &'static str,
     /// The label with the revision's name, which is that of its Service and of its Deployment.
     pub(super) service: &'static str,
+    /// What that label named before there was a revision.
+    pub(super) told_by: ToldBy,
     /// The labels that tell one process from another: the counters of a process restart together.
     pub(super) origin: &'static [&'static str],
     /// Whose process counts.
@@ -76,6 +78,15 @@ impl Family {
 pub(super) enum Unit {
     Milliseconds,
     Seconds,
+}
+
+/// What a source knows requests by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ToldBy {
+    /// The Service that they were sent to.
+    Service,
+    /// The Deployment of the pods that got them.
+    Workload,
 }
 
 /// Whose process counts a revision's requests.

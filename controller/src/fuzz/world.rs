@@ -117,6 +117,8 @@ fn a_reconcile_without_its_cluster() {
             decision: &decision,
             refused: None,
             ended: &[],
+            foresight: None,
+            traffic: None,
         };
         let next = status::of(&observed, &told, pinned.as_ref(), &stored, now);
         _ = status::due(&decision, &stored, &next);

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use sluice_core::evidence::COMPARED_FROM;
-use sluice_core::{Action, Indicator, Plan, Slo, Step, Weight};
+use sluice_core::{Action, ErrorBudget, Indicator, Plan, Slo, Step, Weight};
 use sluice_crds::{Duration, InconclusiveAction, Percent, PolicySpec, Source};
 
 use crate::evidence::{check_threshold, counted_by};
@@ -78,6 +78,7 @@ pub fn parse(sections: &PolicySpec) -> Result<Plan, PlanError> {
             .unwrap_or_default(),
         drain_delay: duration("spec.drainDelay", sections.drain_delay.as_ref())?,
         settle: duration("spec.settle", sections.settle.as_ref())?,
+        error_budget: error_budget(sections)?,
     })
 }
 
@@ -193,6 +194,21 @@ fn threshold(source: Source, field: &str, threshold: &Duration) -> Result<u64, P
     Ok(ms)
 }
 
+fn error_budget(sections: &PolicySpec) -> Result<Option<ErrorBudget>, PlanError> {
+    let Some(budget) = &sections.error_budget else {
+        return Ok(None);
+    };
+    let period = budget.period.delta().map_err(|error| PlanError {
+        field: "spec.errorBudget.period".to_owned(),
+        problem: error.to_string(),
+    })?;
+    let per_release_ppm = percent("spec.errorBudget.perRelease", &budget.per_release)?;
+    Ok(Some(ErrorBudget {
+        period,
+        per_release_ppm,
+    }))
+}
+
 fn percent(field: &str, percent: &Percent) -> Result<u32, PlanError> {
     percent.ppm().map_err(|error| PlanError {
         field: field.to_owned(),
@@ -297,6 +313,25 @@ mod tests {
             ..holdback("1%")
         };
         assert!(parse(&resolve(&own, None)).is_ok());
+    }
+
+    #[test]
+    fn a_budget_is_of_days_and_a_share() {
+        let with = |period: &str, share: &str| {
+            parse(&PolicySpec {
+                error_budget: Some(sluice_crds::ErrorBudget {
+                    period: sluice_crds::Days::new(period),
+                    per_release: Percent::new(share),
+                }),
+                ..resolve(&PolicySpec::default(), None)
+            })
+        };
+        let budget = with("30d", "5%").unwrap().error_budget.unwrap();
+        assert_eq!(budget.period, TimeDelta::days(30));
+        assert_eq!(budget.per_release_ppm, 50_000);
+        let field = |period, share| with(period, share).unwrap_err().field;
+        assert_eq!(field("720h", "5%"), "spec.errorBudget.period");
+        assert_eq!(field("30d", "5"), "spec.errorBudget.perRelease");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The Canary's status becomes a [`State`], and a state the part of the status that is read back.
 
-use sluice_core::{Restored, RevisionName, Rollout, Stage, State, Time, Weight};
+use chrono::TimeDelta;
+use sluice_core::{PastTraffic, Restored, RevisionName, Rollout, Stage, State, Time, Weight};
 use sluice_crds::{Adoption, CanaryStatus, Draining, Rollout as RolloutStatus};
 
 use super::{Pinned, plan};
@@ -38,6 +39,16 @@ pub fn read(status: &CanaryStatus, now: Time) -> State {
     }
 }
 
+/// The traffic of the past, as it was told last.
+#[must_use]
+pub fn read_traffic(status: &CanaryStatus) -> Option<PastTraffic> {
+    let traffic = status.traffic?;
+    Some(PastTraffic {
+        per_day: traffic.requests_per_day,
+        over: TimeDelta::try_seconds(i64::try_from(traffic.measured_seconds).ok()?)?,
+    })
+}
+
 /// A rollout whose plan cannot be read any more is rebuilt as if the status were lost.
 fn read_rollout(status: &CanaryStatus, rollout: &RolloutStatus, now: Time) -> Option<Rollout> {
     let plan = plan::parse(status.plan.as_ref()?).ok()?;
@@ -66,6 +77,7 @@ fn read_rollout(status: &CanaryStatus, rollout: &RolloutStatus, now: Time) -> Op
         proven_at: rollout.step_since,
         passed_at: None,
         progressed_at: rollout.progressed_at,
+        expected_requests: rollout.expected_requests,
         ready_since: None,
     })
 }
@@ -104,6 +116,7 @@ pub fn write(state: &State, pinned: Option<&Pinned>, before: &CanaryStatus) -> C
             progressed_at: rollout.progressed_at,
             gated: rollout.gated,
             promoting: rollout.stage == Stage::Promote,
+            expected_requests: rollout.expected_requests,
             inconclusive_since: None,
             evidence: evidence.map(|old| old.evidence.clone()).unwrap_or_default(),
             evidence_at: evidence.and_then(|old| old.evidence_at),
@@ -180,6 +193,7 @@ mod tests {
             weight_at: time(9),
             proven_at: (stage != Stage::Prepare).then(|| time(3)),
             passed_at: None,
+            expected_requests: Some(7_000_000),
             progressed_at: time(4),
             ready_since: None,
         }

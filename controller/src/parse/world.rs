@@ -61,6 +61,7 @@ pub fn parse(
         },
         mesh_behind_until,
         evidence,
+        traffic: None,
         orders: orders(observed),
         refused: None,
         autoscaler: autoscaler::parse(observed),

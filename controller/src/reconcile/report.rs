@@ -10,6 +10,7 @@ use sluice_crds::{Canary, CanaryStatus};
 use crate::apply::{WriteError, Writer};
 use crate::memory::Memory;
 use crate::observe::Observed;
+use crate::record::foresight::Premise;
 use crate::record::{conditions, status};
 
 /// How soon to try again to publish an Event that was not taken.
@@ -22,13 +23,17 @@ pub(super) async fn progress(
     decision: &Decision,
     memory: &mut Memory,
     stored: &CanaryStatus,
-    refused: Option<String>,
+    premise: Premise,
     now: Time,
 ) -> Result<Option<TimeDelta>, WriteError> {
+    let traffic = premise.traffic;
+    let foresight = memory.foresight.claim(premise);
     let told = status::Told {
         decision,
-        refused,
+        refused: memory.refused.clone(),
         ended: &memory.news.ended,
+        foresight: foresight.as_ref(),
+        traffic,
     };
     let next = status::of(observed, &told, memory.pinned.as_ref(), stored, now);
     let suspended = observed.canary.spec.suspend;

@@ -13,11 +13,16 @@ use super::status::Told;
 const LONGEST_MESSAGE: usize = 1024;
 
 /// What a condition says, before it has a time.
-struct Claim {
-    kind: ConditionType,
-    status: &'static str,
-    reason: String,
-    message: String,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// Which one it is.
+    pub kind: ConditionType,
+    /// True, False or Unknown.
+    pub status: &'static str,
+    /// Why, in one word.
+    pub reason: String,
+    /// The same for a person.
+    pub message: String,
 }
 
 /// The conditions of a decision. `before` are those so far: a condition keeps the time of its last
@@ -30,7 +35,17 @@ pub fn of(
     now: sluice_core::Time,
 ) -> Vec<Condition> {
     let now = Timestamp::from_second(now.timestamp()).unwrap_or_default();
-    let claims = claims(told);
+    let mut claims = claims(told);
+    claims.extend(told.foresight.cloned());
+    let gates = ConditionType::GatesEffective.as_str();
+    // After a start nothing is known anew at first: it stays as it was told.
+    let kept = before
+        .iter()
+        .filter(|old| old.type_ == gates && told.foresight.is_none())
+        .map(|old| Condition {
+            observed_generation: generation,
+            ..old.clone()
+        });
     let conditions = claims.into_iter().map(|claim| {
         let kind = claim.kind.as_str();
         let known = before
@@ -45,7 +60,7 @@ pub fn of(
             last_transition_time: known.map_or(Time(now), |old| old.last_transition_time.clone()),
         }
     });
-    conditions.collect()
+    conditions.chain(kept).collect()
 }
 
 /// The conditions so far, with the API server's words where it refused a write after which nothing was

@@ -16,6 +16,7 @@ pub fn write(exhibit: &Exhibit) -> Evidence {
         against_objective: exhibit.against.objective,
         against_stable: exhibit.against.stable,
         proof: exhibit.proof,
+        error_budget: exhibit.spending.clone(),
         verdict: match exhibit.verdict {
             Opinion::Pass => Verdict::Pass,
             Opinion::Fail => Verdict::Fail,
@@ -56,5 +57,6 @@ pub fn read(evidence: &Evidence, objective_ppm: Option<u32>) -> Exhibit {
             events,
             seconds: evidence.missing_seconds,
         }),
+        spending: evidence.error_budget.clone(),
     }
 }

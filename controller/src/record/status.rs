@@ -3,10 +3,11 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sluice_core::evidence::Exhibit;
-use sluice_core::{Decision, Note, Phase, Stage, Time, Waiting};
-use sluice_crds::{CanaryStatus, HistoryEntry, Outcome, labels};
+use sluice_core::{Decision, Note, PastTraffic, Phase, Stage, Time, Waiting};
+use sluice_crds::{CanaryStatus, HistoryEntry, Outcome, Traffic, labels};
 
-use super::{conditions, evidence};
+use super::conditions::{self, Claim};
+use super::evidence;
 use crate::observe::Observed;
 use crate::parse::{Pinned, state};
 
@@ -25,6 +26,10 @@ pub struct Told<'a> {
     pub refused: Option<String>,
     /// Rollouts that ended and are in no status yet, oldest first.
     pub ended: &'a [HistoryEntry],
+    /// What the gates will be able to do; `None` where nothing new is known of it.
+    pub foresight: Option<&'a Claim>,
+    /// The requests of the past, as far as they are known.
+    pub traffic: Option<PastTraffic>,
 }
 
 /// The status of a decision.
@@ -42,6 +47,7 @@ pub fn of(
     status.observed_generation = generation;
     status.phase = Some(phase(decision.phase));
     status.conditions = conditions::of(told, generation, &before.conditions, now);
+    status.traffic = told.traffic.map(traffic);
     status.replicas = Some(replicas(observed));
     status.selector = Some(format!("{}={}", labels::CANARY, observed.name));
     if let Some(Waiting::Rejected { revision, .. }) = &decision.waiting {
@@ -176,6 +182,13 @@ fn replicas(observed: &Observed) -> i32 {
             .unwrap_or_default()
     });
     i32::try_from(wanted.sum::<i64>()).unwrap_or(i32::MAX)
+}
+
+fn traffic(traffic: PastTraffic) -> Traffic {
+    Traffic {
+        requests_per_day: traffic.per_day,
+        measured_seconds: u64::try_from(traffic.over.num_seconds()).unwrap_or_default(),
+    }
 }
 
 /// What the history keeps of a note.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// No vowels and no look-alikes, as Kubernetes' `SafeEncodeString` has it: no hash spells a word.
-const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+pub(super) const ALPHABET: &str = "bcdfghjklmnpqrstvwxz2456789";
 
 /// Characters of a short hash; 27^8 is 38 bits, enough for names and too little for secrets.
 pub(super) const LENGTH: usize = 8;
@@ -25,7 +25,7 @@ pub(super) fn short(parts: &[&str]) -> String {
     for _ in 0..LENGTH {
         let base = ALPHABET.len() as u64;
         let digit = usize::try_from(number % base).unwrap_or_default();
-        text.extend(ALPHABET.get(digit).map(|byte| char::from(*byte)));
+        text.extend(ALPHABET.as_bytes().get(digit).map(|byte| char::from(*byte)));
         number /= base;
     }
     text
@@ -33,7 +33,7 @@ pub(super) fn short(parts: &[&str]) -> String {
 
 /// Whether a text looks like a short hash.
 pub(super) fn is_short(text: &str) -> bool {
-    text.len() == LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte))
+    text.len() == LENGTH && text.bytes().all(|byte| ALPHABET.as_bytes().contains(&byte))
 }
 
 /// JSON with sorted keys and no spaces, whatever order the map type keeps.
@@ -71,12 +71,6 @@ fn write(value: &Value, text: &mut String) {
         }
         scalar => text.push_str(&scalar.to_string()),
     }
-}
-
-/// All of [`short`], as a regular expression.
-pub(super) fn pattern() -> String {
-    let letters: String = ALPHABET.iter().copied().map(char::from).collect();
-    format!("[{letters}]{{{LENGTH}}}")
 }
 
 #[cfg(test)]

@@ -24,29 +24,20 @@ pub fn revision_name(target: &str, hash: &str) -> RevisionName {
         return format!("{base}-{hash}").into();
     }
     let hash = hash::short(&[target, hash]);
-    format!("{}-{hash}", base.trim_end_matches('-')).into()
+    format!("{base}-{hash}").into()
 }
 
 /// Whether [`revision_name`] makes such names of this target.
 #[must_use]
 pub fn is_revision_of(target: &str, name: &str) -> bool {
     let parts = name.rsplit_once('-');
-    parts.is_some_and(|(own, hash)| own == revisions_begin(target) && hash::is_short(hash))
+    parts.is_some_and(|(own, hash)| own == base(target) && is_hash(hash))
 }
 
-/// What the names of all revisions of a target begin with, but for the hyphen.
+/// What the names of all revisions of a target begin with, before the last dash. Two targets whose names are
+/// long and differ late share it.
 #[must_use]
-pub fn revisions_begin(target: &str) -> String {
-    base(target).trim_end_matches('-').to_owned()
-}
-
-/// What is behind that, as a regular expression.
-#[must_use]
-pub fn hashed() -> String {
-    format!("-{}", hash::pattern())
-}
-
-fn base(target: &str) -> String {
+pub fn base(target: &str) -> String {
     let mut base: String = target
         .to_ascii_lowercase()
         .chars()
@@ -56,7 +47,22 @@ fn base(target: &str) -> String {
         base.insert(0, 'r');
     }
     base.truncate(LABEL - 1 - hash::LENGTH);
+    if base != target {
+        base.truncate(base.trim_end_matches('-').len());
+    }
     base
+}
+
+/// What follows the last dash, as a regular expression.
+#[must_use]
+pub fn hash_pattern() -> String {
+    format!("[{}]{{{}}}", hash::ALPHABET, hash::LENGTH)
+}
+
+/// Whether a text could be that.
+#[must_use]
+pub fn is_hash(text: &str) -> bool {
+    hash::is_short(text)
 }
 
 /// The name of our copy of a `ConfigMap` with this content. Revisions with equal content
@@ -121,6 +127,17 @@ mod tests {
         for name in names {
             assert!(is_rfc_1035_label(&name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_revision_is_told_by_its_targets_base_and_a_hash() {
+        let long = "a.".repeat(100);
+        for target in ["podinfo", "a.b", "2048", "-", &long] {
+            let name = String::from(revision_name(target, "bcdfghjk"));
+            let (base, hash) = name.rsplit_once('-').unwrap_or_default();
+            assert_eq!((base, is_hash(hash)), (super::base(target).as_str(), true));
+        }
+        assert!(!is_hash("production") && !is_hash("bcdfghj") && !is_hash("bcdfghja"));
     }
 
     #[test]

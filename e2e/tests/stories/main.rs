@@ -9,6 +9,7 @@ mod api_outage;
 mod around_waypoint;
 mod backtest;
 mod bad_input;
+mod budget;
 mod configuration;
 mod conversation;
 mod crash;
@@ -106,6 +107,8 @@ const STORIES: &[Story] = &[
     story!(backtest::a_steady_past_has_no_false_alarm_and_shows_a_regression),
     story!(bad_input::the_api_server_says_what_is_wrong),
     story!(bad_input::the_condition_says_what_is_wrong),
+    story!(budget::a_release_stops_when_its_budget_is_spent, alone: true),
+    story!(budget::of_a_service_that_nobody_calls_nothing_is_expected),
     story!(configuration::a_new_text_passes_the_gates_and_goes_back_at_once),
     story!(configuration::a_stable_pod_that_restarts_keeps_its_text),
     story!(configuration::alone_it_waits_for_the_rollout_under_way),

@@ -8,6 +8,7 @@ use crate::state::{Rollout, Stage};
 use crate::waiting::Waiting;
 
 use super::around;
+use super::budget;
 use super::end;
 use super::holdback;
 use super::prove::{is_measured, is_proven, stable_unready, unbound, unsettle};
@@ -24,6 +25,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         turn.wait(creating(turn, &rollout));
     }
     unsettle(turn, &mut rollout);
+    budget::pin(turn, &mut rollout);
     if let Some((reason, order)) = failure(turn, &rollout) {
         if may_reject(turn, &rollout) {
             end::reject(turn, &rollout, reason, order.as_deref());
@@ -113,8 +115,9 @@ fn findings(turn: &Turn<'_>, rollout: &Rollout) -> Option<Vec<Finding>> {
         passed: rollout.is_holding_back(),
     };
     let evidence = &turn.world.evidence;
+    let expected = rollout.expected_requests;
     let judged = rollout.gated && evidence.candidate.as_ref() == Some(&rollout.candidate);
-    judged.then(|| judge(&rollout.plan, evidence, since, turn.now))
+    judged.then(|| judge(&rollout.plan, evidence, since, expected, turn.now))
 }
 
 fn first_fail(findings: &[Finding]) -> Option<(String, Option<String>)> {

@@ -34,6 +34,9 @@ pub struct Exhibit {
     /// What is missing to a Pass, where that can be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Lack>,
+    /// What it cost of the error budget, of how much it may, as in "1.2% of 5%", where that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spending: Option<String>,
 }
 
 /// A verdict in one word.
@@ -77,6 +80,7 @@ impl From<&Finding> for Exhibit {
             verdict,
             why: why.chars().take(LONGEST).collect(),
             missing: finding.lack,
+            spending: finding.spending.map(|spending| spending.to_string()),
         }
     }
 }

@@ -11,27 +11,16 @@ use chrono::TimeDelta;
 
 use super::real::{count, whole_seconds};
 use super::verdict::trials;
-use super::{Takes, Tally};
+use super::{PastTraffic, Takes, Tally};
 use crate::{Plan, Step, Weight};
 
 /// No trial is followed for longer.
 const MOST_SCRAPES: u32 = 2_000;
 
-/// The requests that a Service had, of all revisions together.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Traffic {
-    /// So many...
-    pub requests: u64,
-    /// ...in this time.
-    pub over: TimeDelta,
-    /// How often they are counted.
-    pub scrape: TimeDelta,
-}
-
 /// What the gates of a plan can do with some traffic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Power {
-    per_second: f64,
+    traffic: PastTraffic,
     min_requests: u64,
     /// How long the first step waits for evidence before a person is called.
     patience: TimeDelta,
@@ -50,29 +39,24 @@ struct StepPower {
 }
 
 impl Power {
-    /// `None` where no step is gated.
+    /// With requests like those of the past, counted once in `scrape`. `None` where no step is gated.
     #[must_use]
-    pub fn of(plan: &Plan, traffic: Traffic) -> Option<Self> {
+    pub fn of(plan: &Plan, traffic: PastTraffic, scrape: TimeDelta) -> Option<Self> {
         // In a holdback nobody is called, and the candidate has long been used.
         let judges = |step: &&Step| step.is_gated() && !step.holdback;
         let gated = || plan.steps.iter().filter(judges);
         let first = gated().next()?;
-        let seconds = traffic.over.as_seconds_f64();
-        let per_second = if seconds > 0.0 {
-            count(traffic.requests) / seconds
-        } else {
-            0.0
-        };
+        let per_second = traffic.per_second();
         let of_step = |step: &Step| {
             let weight = step.weight();
             StepPower {
                 weight,
                 enough: enough(plan.min_requests, per_second * weight.fraction()),
-                found: found(plan, per_second, weight.fraction(), traffic.scrape),
+                found: found(plan, per_second, weight.fraction(), scrape),
             }
         };
         Some(Self {
-            per_second,
+            traffic,
             min_requests: plan.min_requests,
             patience: first.bake() + plan.inconclusive_after,
             steps: gated().map(of_step).collect(),
@@ -141,10 +125,10 @@ impl fmt::Display for Power {
         let (Some(first), min) = (self.steps.first(), self.min_requests) else {
             return Ok(());
         };
-        if self.per_second == 0.0 {
+        if self.traffic.per_day == 0 {
             return write!(f, "there were no requests, without which no gate decides");
         }
-        let (rate, weight) = (Rate(self.per_second), first.weight);
+        let (rate, weight) = (self.traffic, first.weight);
         write!(
             f,
             "at {rate}, {weight} needs {} to reach minRequests ({min}), and {} to fail a candidate of whose \
@@ -162,20 +146,6 @@ impl fmt::Display for Power {
             write!(f, ". At {} it takes {enough} and {found}", step.weight)?;
         }
         Ok(())
-    }
-}
-
-/// Requests a second, or in longer time where they are fewer.
-struct Rate(f64);
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            rate if rate >= 10.0 => write!(f, "{rate:.0} requests/s"),
-            rate if rate >= 1.0 => write!(f, "{rate:.1} requests/s"),
-            rate if rate * 60.0 >= 1.0 => write!(f, "{:.1} requests/min", rate * 60.0),
-            rate => write!(f, "{:.1} requests/h", rate * 3600.0),
-        }
     }
 }
 

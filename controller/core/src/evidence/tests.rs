@@ -49,6 +49,7 @@ fn plan(objective_ppm: Option<u32>) -> Plan {
         rollback_window: 3,
         drain_delay: TimeDelta::minutes(1),
         settle: TimeDelta::seconds(2),
+        error_budget: None,
     }
 }
 
@@ -88,7 +89,7 @@ fn verdict_on(objective_ppm: Option<u32>, evidence: &Evidence) -> Verdict {
         passed: false,
     };
     let now = evidence.samples.last().map_or(at(0), |last| last.at);
-    let findings = judge(&plan(objective_ppm), evidence, since, now);
+    let findings = judge(&plan(objective_ppm), evidence, since, None, now);
     findings.into_iter().next().map_or(
         Verdict::Inconclusive(Why::NoTraffic { anywhere: false }),
         |f| f.verdict,
@@ -228,7 +229,7 @@ fn nothing_is_proven_without_data() {
             proven,
             passed: false,
         };
-        let findings = judge(&plan(None), evidence, since, at(now));
+        let findings = judge(&plan(None), evidence, since, None, at(now));
         findings
             .iter()
             .all(|finding| finding.verdict == Verdict::Pass)
@@ -253,7 +254,7 @@ fn silence_does_not_hide_a_regression() {
         proven: None,
         passed: false,
     };
-    let findings = judge(&plan(None), &bad, since, at(3_600));
+    let findings = judge(&plan(None), &bad, since, None, at(3_600));
     assert!(findings.iter().all(|finding| fails(&finding.verdict)));
 }
 
@@ -266,7 +267,7 @@ fn the_evidence_is_told_and_so_is_what_would_be_proof() {
             proven: Some(at(0)),
             passed: false,
         };
-        let finding = judge(&plan(Some(999_000)), &evidence, since, at(30));
+        let finding = judge(&plan(Some(999_000)), &evidence, since, None, at(30));
         finding
             .first()
             .map(|finding| (finding.against.evidence(), finding.proof))
@@ -366,7 +367,7 @@ fn a_candidate_that_hangs_fails_though_no_answer_was_bad() {
             proven: Some(at(0)),
             passed: false,
         };
-        let findings = judge(&plan(Some(990_000)), &evidence, since, at(150));
+        let findings = judge(&plan(Some(990_000)), &evidence, since, None, at(150));
         findings
             .into_iter()
             .map(|finding| finding.verdict)

@@ -34,12 +34,12 @@ use super::real::{count, ratio};
 use super::wealth::Wealth;
 
 /// Fewer bad events than this never fail a revision.
-const FEWEST_BAD: u64 = 3;
+pub(super) const FEWEST_BAD: u64 = 3;
 /// The stable revision takes part in the traffic if it gets this fraction of the candidate's events.
-const TAKES_PART: f64 = 0.05;
+pub(super) const TAKES_PART: f64 = 0.05;
 /// In telling that, an earlier scrape counts so much of the one after it: two scrapes after the candidate
 /// got all traffic there is nothing to compare with.
-const FADES: f64 = 0.25;
+pub(super) const FADES: f64 = 0.25;
 /// The candidate is at a new stage if its share of the events is so many times that of the scrapes before...
 const GROWN: f64 = 1.5;
 /// ...and there are enough of them to tell.

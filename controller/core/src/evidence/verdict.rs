@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{Bill, Spending};
 use super::doubt::{Comparison, Doubt};
 use super::trial::{Against, Terms, Trial};
-use super::{Evidence, Lack, Tally, Why, Window};
+use super::{Evidence, Lack, Takes, Tally, Why, Window};
 use crate::{Indicator, Plan, Slo, Time};
 
 /// Of so many rollouts of innocent candidates at most one is failed.
@@ -49,6 +50,8 @@ pub struct Finding {
     pub proof: u64,
     /// What is missing to a Pass, where that can be counted.
     pub lack: Option<Lack>,
+    /// What the candidate cost of the error budget, where that is limited and the traffic of the past is known.
+    pub spending: Option<Spending>,
     /// What follows.
     pub verdict: Verdict,
 }
@@ -76,9 +79,15 @@ pub struct Since {
     pub passed: bool,
 }
 
-/// Judges every SLO of a plan.
+/// Judges every SLO of a plan. `expected` are the requests that its error budget is for.
 #[must_use]
-pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<Finding> {
+pub fn judge(
+    plan: &Plan,
+    evidence: &Evidence,
+    since: Since,
+    expected: Option<u64>,
+    now: Time,
+) -> Vec<Finding> {
     let case = Case {
         plan,
         all: evidence.at_least_since(since.first_weight),
@@ -95,6 +104,11 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
     };
     let proof = proof(plan);
     let mut trials = trials(plan);
+    let mut bills: Vec<_> = plan
+        .slos
+        .iter()
+        .map(|slo| Bill::of(plan, slo, expected))
+        .collect();
     let mut answers = Trial::new(Terms {
         allowed: TOLERATED_SLOW,
         stated: false,
@@ -110,10 +124,18 @@ pub fn judge(plan: &Plan, evidence: &Evidence, since: Since, now: Time) -> Vec<F
                 trial.scrape(candidate, stable);
             }
         }
+        for (index, bill) in bills.iter_mut().enumerate() {
+            if let Some(bill) = bill {
+                bill.scrape(scrape.candidate.slo(index), scrape.stable.slo(index));
+            }
+        }
         answers.scrape(scrape.candidate.answers(), scrape.stable.answers());
     }
-    let slos = plan.slos.iter().zip(&trials).enumerate();
-    let findings = slos.map(|(index, (slo, trial))| case.finding(index, slo, trial, proof));
+    let slos = plan.slos.iter().zip(trials.iter().zip(&bills)).enumerate();
+    let findings = slos.map(|(index, (slo, (trial, bill)))| {
+        let finding = case.finding(index, slo, trial, proof);
+        case.charge(finding, bill.as_ref())
+    });
     findings.chain(case.unanswered(&answers, proof)).collect()
 }
 
@@ -204,7 +226,35 @@ impl Case<'_> {
                 Verdict::Inconclusive(why) => why.lack(self.pace),
                 Verdict::Pass | Verdict::Fail(_) => None,
             },
+            spending: None,
             verdict,
+        }
+    }
+
+    /// Adds what the candidate cost. Too much is a Fail, whatever is proven.
+    fn charge(&self, finding: Finding, bill: Option<&Bill>) -> Finding {
+        let Some((bill, limit)) = bill.zip(self.plan.error_budget) else {
+            return finding;
+        };
+        let spending = bill.spending();
+        let (candidate, stable) = (finding.candidate, finding.stable);
+        let verdict = match finding.verdict {
+            Verdict::Pass | Verdict::Inconclusive(_) if bill.is_spent() => {
+                let stable = Some(stable).filter(|stable| stable.total > 0);
+                let events = explain("requests", finding.objective_ppm, candidate, stable);
+                let (spent, allowed) = (spending.spent(), spending.allowed());
+                let period = Takes(Some(limit.period));
+                Verdict::Fail(format!(
+                    "{events}; what was bad spent {spent} of the error budget of {period}, of which a release \
+                     may spend {allowed}"
+                ))
+            }
+            verdict => verdict,
+        };
+        Finding {
+            spending: Some(spending),
+            verdict,
+            ..finding
         }
     }
 
@@ -238,11 +288,11 @@ impl Case<'_> {
             return Some(Why::TooFewValues { slo, have, need });
         }
         if layer4 && counted.total < FEWEST_CONNECTIONS {
-            let (slo, what) = (slo.name.clone(), slo.indicator.noun());
+            let (slo, indicator) = (slo.name.clone(), slo.indicator);
             let requests = all.candidate.requests;
             return Some(Why::NoConnection {
                 slo,
-                what,
+                indicator,
                 requests,
             });
         }
@@ -276,6 +326,7 @@ impl Case<'_> {
             against: trial.against(),
             proof: proof.into(),
             lack: None,
+            spending: None,
             verdict: Verdict::Fail(explain("requests", None, candidate, Some(stable))),
         })
     }

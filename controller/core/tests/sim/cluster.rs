@@ -60,8 +60,9 @@ impl Default for Surroundings {
 
 /// What is wrong with a template, by its number: 4 answers with errors, 5 never gets ready.
 pub(crate) const BAD: u8 = 4;
-/// The template that fails half of its requests. Scenarios alone have it.
+/// The template that fails half of its requests, and the one that fails a few. Scenarios alone have them.
 const HALF_BAD: u8 = 6;
+const A_LITTLE_BAD: u8 = 7;
 pub(crate) const CRASHING: u8 = 5;
 
 #[expect(
@@ -279,6 +280,7 @@ impl Cluster {
                 _ if self.surroundings.incident => 0.3,
                 BAD => 0.3,
                 HALF_BAD => 0.5,
+                A_LITTLE_BAD => 0.006,
                 template if self.surroundings.broken == Some(template) => 0.3,
                 _ => 0.001,
             };

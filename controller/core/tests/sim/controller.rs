@@ -87,6 +87,11 @@ impl Controller {
         }
     }
 
+    /// The policy, which is edited.
+    pub(crate) fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
     /// The write after the next `writes` goes wrong. The status counts as one.
     pub(crate) fn arm(&mut self, fault: Fault, writes: u8) {
         self.fault = Some((fault, writes));

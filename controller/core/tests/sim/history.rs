@@ -1,7 +1,9 @@
 //! One history: events, then peace; and what must be true at its end.
 
 use chrono::TimeDelta;
-use sluice_core::{Action, Indicator, Plan, RevisionName, Slo, Step, Weight};
+use sluice_core::{
+    Action, ErrorBudget, Indicator, PastTraffic, Plan, RevisionName, Slo, Step, Weight,
+};
 
 use crate::audit::{Audit, Breach};
 use crate::cache::Cache;
@@ -51,6 +53,7 @@ impl Setting {
             }],
             drain_delay: TimeDelta::minutes(1),
             settle: TimeDelta::seconds(2),
+            error_budget: None,
         }
     }
 }
@@ -71,6 +74,17 @@ impl History {
             cache: Cache::default(),
             audit: Audit::new(plan, only),
         }
+    }
+
+    /// The policy limits what a release may spend: of 99.9 %, by a past of so many requests a second.
+    pub(crate) fn limit(&mut self, budget: ErrorBudget, past: f64) {
+        let plan = self.controller.plan_mut();
+        plan.error_budget = Some(budget);
+        for slo in &mut plan.slos {
+            slo.objective_ppm = Some(999_000);
+        }
+        let week = TimeDelta::days(7);
+        self.cluster.world.traffic = Some(PastTraffic::measured(past, week));
     }
 
     /// Lets everything happen, then waits for rest. The first breach ends it.

@@ -12,6 +12,7 @@
 )]
 
 mod audit;
+mod budget;
 mod cache;
 mod cluster;
 mod controller;

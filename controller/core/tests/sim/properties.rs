@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sluice_core::{Action, decide};
+use sluice_core::{Action, ErrorBudget, decide};
 
 use crate::event::Event;
 use crate::history::{History, Holdback, Setting};
@@ -28,7 +29,16 @@ pub(crate) fn events(decode: fn((u8, u8)) -> Event) -> impl Strategy<Value = Vec
     bytes.prop_map(move |bytes| bytes.into_iter().map(decode).collect())
 }
 
-fn hold(setting: Setting) {
+/// Five percent of 30 days' may be spent by one release, of a service that has as many requests as ever.
+fn limit(history: &mut History) {
+    let budget = ErrorBudget {
+        period: TimeDelta::days(30),
+        per_release_ppm: 50_000,
+    };
+    history.limit(budget, 100.0);
+}
+
+fn hold(setting: Setting, prepare: fn(&mut History)) {
     let given = std::env::var("SLUICE_HISTORIES").ok();
     let histories = given.map_or(HISTORIES, |text| text.parse().unwrap());
     let config = Config {
@@ -50,6 +60,7 @@ fn hold(setting: Setting) {
     };
     let outcome = runner.run(&any, |(holdback, events)| {
         let mut history = History::new(with(holdback), decide, None);
+        prepare(&mut history);
         let breach = history.run(&events).err();
         breach.map_or(Ok(()), |breach| {
             Err(TestCaseError::fail(breach.to_string()))
@@ -57,6 +68,7 @@ fn hold(setting: Setting) {
     });
     if let Err(proptest::test_runner::TestError::Fail(reason, (holdback, events))) = &outcome {
         let mut history = History::new(with(*holdback), decide, None);
+        prepare(&mut history);
         history.audit.journal = Some(Journal::default());
         _ = history.run(events);
         let text = history
@@ -102,7 +114,7 @@ fn the_invariants_hold_when_an_open_verdict_holds() {
         inconclusive: Action::Hold,
         holdback: None,
     };
-    hold(setting);
+    hold(setting, |_| {});
 }
 
 #[test]
@@ -112,7 +124,7 @@ fn the_invariants_hold_when_an_open_verdict_rolls_back() {
         inconclusive: Action::Rollback,
         holdback: None,
     };
-    hold(setting);
+    hold(setting, limit);
 }
 
 #[test]
@@ -134,6 +146,7 @@ fn a_healthy_history_ends_promoted() {
             ..setting
         };
         let mut history = History::new(setting, decide, None);
+        limit(&mut history);
         if let Err(breach) = history.run(&events) {
             return Err(TestCaseError::fail(breach.to_string()));
         }

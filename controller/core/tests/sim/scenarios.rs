@@ -2,14 +2,14 @@
 //!
 //! `tests/scenarios/*.txt` say what happens, one event a line; the snapshot beside each says what the
 //! Canary made of it. Templates 0 to 3 are good, 4 answers three of ten requests with an error, 5 never
-//! gets ready, 6 answers half with an error. There are 100 requests a second and 4 pods; the steps are 5 %, 25 % and 50 %, each with a
+//! gets ready, 6 answers half with an error, and 7 six in a thousand. There are 100 requests a second and 4 pods; the steps are 5 %, 25 % and 50 %, each with a
 //! bake of 30 s. `holdback 1% 5m` adds a holdback to them.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use insta::{Settings, assert_snapshot};
-use sluice_core::{Action, Part, Scaled, decide};
+use sluice_core::{Action, ErrorBudget, Part, Scaled, decide};
 
 use crate::cluster::Pods;
 use crate::controller::{Fault, Outage};
@@ -100,6 +100,10 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
                 .push(template.parse().ok()?, config.parse().ok()?);
             Event::CatchUp
         }
+        ["budget", percent, days, past] => {
+            history.limit(budget(percent, days)?, past.parse().ok()?);
+            Event::CatchUp
+        }
         ["break", template] => {
             let template = template.strip_prefix('v')?.parse().ok()?;
             history.cluster.surroundings.broken = Some(template);
@@ -177,6 +181,15 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
     };
     let result = history.happen(event);
     Some(result.map_err(|breach| breach.to_string()))
+}
+
+/// The share that a release may spend, and the days of the budget.
+fn budget(percent: &str, days: &str) -> Option<ErrorBudget> {
+    let percent: u32 = percent.strip_suffix('%')?.parse().ok()?;
+    Some(ErrorBudget {
+        period: chrono::TimeDelta::days(days.strip_suffix('d')?.parse().ok()?),
+        per_release_ppm: percent * 10_000,
+    })
 }
 
 /// Where a revision is among all.

@@ -14,7 +14,7 @@ use sluice_crds::{
 use super::Args;
 use crate::observe::observed::parent_name;
 use crate::parse::plan;
-use crate::render::name::revisions_begin;
+use crate::render::name::base;
 
 /// The name of the policy that is followed where a Canary names none.
 const DEFAULT: &str = "default";
@@ -134,7 +134,7 @@ impl Found {
         let names = [Some(service), target].into_iter().flatten();
         Ok(Chosen {
             bases: names
-                .flat_map(|name| [name.to_owned(), revisions_begin(name)])
+                .flat_map(|name| [name.to_owned(), base(name)])
                 .collect(),
             service: service.to_owned(),
             secrets: if of_cluster {

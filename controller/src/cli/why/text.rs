@@ -140,7 +140,7 @@ fn exposed(decided: &Decided, grounds: &Grounds) -> Option<Takes> {
     Some(Takes(Some(takes)))
 }
 
-/// The evidence as a table, and behind it in words what does not pass.
+/// The evidence as a table, and behind it in words what does not pass, and what was spent of the error budget.
 fn exhibits(text: &mut String, exhibits: &[Exhibit]) -> std::fmt::Result {
     if exhibits.is_empty() {
         return Ok(());
@@ -167,6 +167,15 @@ fn exhibits(text: &mut String, exhibits: &[Exhibit]) -> std::fmt::Result {
             write!(text, ": {}", missing(lack))?;
         }
         writeln!(text)?;
+    }
+    for exhibit in exhibits {
+        if let Some(spending) = &exhibit.spending {
+            writeln!(
+                text,
+                "  {}: error budget spent: {spending}",
+                exhibit.slo
+            )?;
+        }
     }
     Ok(())
 }

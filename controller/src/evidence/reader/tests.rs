@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::{Router, http::StatusCode, routing::post};
 use chrono::TimeDelta;
 use serde_json::json;
-use sluice_core::{Indicator, Slo};
+use sluice_core::{Indicator, PastTraffic, Slo};
 use sluice_crds::{OtlpNames, Source};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::evidence::server::tests as secrets;
-use crate::evidence::{Own, Queries, Server};
+use crate::evidence::{Known, Own, Past, Queries, Server};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -397,4 +397,42 @@ async fn series_that_go_stale_are_no_evidence() {
         "{problem}"
     );
     assert_eq!(running.samples("one"), [0], "the first reading's alone");
+}
+
+/// A week of one request a second, at most.
+#[tokio::test]
+async fn the_past_is_asked_for_once_for_all() {
+    let hits = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&hits);
+    let answer = post(move |query: String| async move {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let has = |part: &str| query.contains(part);
+        assert!(has("start=") && has("end=") && has("step=3540"), "{query}");
+        let metric = json!({"destination_service_namespace": "shop", "sluice": "web-"});
+        let result = json!([{"metric": metric, "values": [[3540, "0.5"], [7080, "1.5"]]}]);
+        json!({"status": "success", "data": {"resultType": "matrix", "result": result}}).to_string()
+    });
+    let server = serve(Router::new().route("/api/v1/query_range", answer)).await;
+    let mut running = Running::start(&[]);
+    for (name, target) in [("one", "web"), ("two", "web"), ("three", "api")] {
+        let past = Past {
+            server: Server::at(&server),
+            interval: TimeDelta::seconds(15),
+            source: Source::IstioWaypoint,
+            names: OtlpNames::Underscores,
+            namespace: "shop".to_owned(),
+            service: target.to_owned(),
+            target: target.to_owned(),
+        };
+        running.reader.remember(key(name), Some(past));
+    }
+    assert_eq!(running.reader.past(&key("one")), Known::NotYet);
+    for _ in 0..3 {
+        running.next().await;
+    }
+    assert_eq!(hits.load(Ordering::Relaxed), 1);
+    assert_eq!(running.reader.queries(), 1);
+    let hour = PastTraffic::measured(1.0, TimeDelta::hours(1));
+    assert_eq!(running.reader.past(&key("one")), Known::Traffic(hour));
+    assert_eq!(running.reader.past(&key("three")), Known::Nothing);
 }

@@ -3,7 +3,7 @@
 use sluice_core::Indicator;
 
 use super::connections::{Connections, Count, Counted, WorkloadLabels};
-use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, Unit};
+use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, ToldBy, Unit};
 
 /// Hubble's `httpV2`, with `labelsContext=destination_namespace,destination_workload`. Each request is counted
 /// where it leaves and where it arrives; the durations have no status.
@@ -17,6 +17,7 @@ pub(super) const HUBBLE: Dialect = Dialect {
     only: &[("reporter", "server")],
     namespace: "destination_namespace",
     service: "destination_workload",
+    told_by: ToldBy::Workload,
     // Of the node's agent.
     origin: &["instance", "pod"],
     counted_by: CountedBy::Proxies,

@@ -3,7 +3,7 @@
 use sluice_core::Indicator;
 
 use super::connections::{Connections, Count, Counted, PeerLabels, WorkloadLabels};
-use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, Unit};
+use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, ToldBy, Unit};
 
 /// Envoy's flags for an answer of its own because it knows no endpoint that is healthy, could not connect to the
 /// one that it knew, or knows no cluster.
@@ -53,6 +53,7 @@ pub(super) const WAYPOINT: Dialect = Dialect {
     only: &[("reporter", "waypoint")],
     namespace: "destination_service_namespace",
     service: "destination_service_name",
+    told_by: ToldBy::Service,
     origin: &["instance", "pod"],
     counted_by: CountedBy::Proxies,
     connections: Some(&ZTUNNEL),
@@ -88,6 +89,7 @@ pub(super) const SIDECAR: Dialect = Dialect {
     only: &[("reporter", "destination")],
     namespace: "destination_workload_namespace",
     service: "destination_workload",
+    told_by: ToldBy::Workload,
     origin: &["instance", "pod"],
     counted_by: CountedBy::Pods { target_info: false },
     connections: None,

@@ -5,7 +5,7 @@
 //! processor or the operator sets it, and so can the pod itself, from its label `sluice.dev/revision`.
 
 use super::istio::ZTUNNEL;
-use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, Unit};
+use super::{CountedBy, Dialect, Family, Is, Outcome, Rule, ToldBy, Unit};
 
 const NAMESPACE: &str = "k8s.namespace.name";
 const DEPLOYMENT: &str = "k8s.deployment.name";
@@ -32,6 +32,7 @@ pub(super) const HTTP: Dialect = Dialect {
     only: &[],
     namespace: NAMESPACE,
     service: DEPLOYMENT,
+    told_by: ToldBy::Workload,
     origin: ORIGIN,
     counted_by: CountedBy::Pods { target_info: true },
     connections: Some(&ZTUNNEL),
@@ -76,6 +77,7 @@ pub(super) const RPC: Dialect = Dialect {
     only: &[],
     namespace: NAMESPACE,
     service: DEPLOYMENT,
+    told_by: ToldBy::Workload,
     origin: ORIGIN,
     counted_by: CountedBy::Pods { target_info: true },
     connections: Some(&ZTUNNEL),

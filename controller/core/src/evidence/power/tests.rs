@@ -1,6 +1,8 @@
 use super::*;
 use crate::{Action, Indicator, Slo};
 
+const SCRAPE: TimeDelta = TimeDelta::seconds(15);
+
 fn plan(weights: &[u32]) -> Plan {
     let steps = weights.iter().map(|weight| {
         let bake = TimeDelta::minutes(2);
@@ -20,17 +22,17 @@ fn plan(weights: &[u32]) -> Plan {
         rollback_window: 3,
         drain_delay: TimeDelta::minutes(1),
         settle: TimeDelta::seconds(2),
+        error_budget: None,
     }
 }
 
 /// Of a week.
 fn power(weights: &[u32], requests_per_hour: u64) -> Power {
-    let traffic = Traffic {
-        requests: requests_per_hour * 24 * 7,
+    let traffic = PastTraffic {
+        per_day: requests_per_hour * 24,
         over: TimeDelta::days(7),
-        scrape: TimeDelta::seconds(15),
     };
-    Power::of(&plan(weights), traffic).unwrap()
+    Power::of(&plan(weights), traffic, SCRAPE).unwrap()
 }
 
 #[test]
@@ -75,18 +77,15 @@ fn without_requests_nothing_decides() {
 
 #[test]
 fn odd_traffic_is_no_power() {
-    let traffic = Traffic {
-        requests: u64::MAX,
+    let traffic = PastTraffic {
+        per_day: u64::MAX,
         over: TimeDelta::zero(),
-        scrape: TimeDelta::MAX,
     };
-    assert!(!Power::of(&plan(&[5]), traffic).unwrap().is_effective());
-    let endless = Traffic {
-        over: TimeDelta::nanoseconds(1),
-        ..traffic
-    };
-    Power::of(&plan(&[5]), endless).unwrap().to_string();
-    assert_eq!(Power::of(&plan(&[]), traffic), None);
+    for scrape in [TimeDelta::zero(), TimeDelta::MAX] {
+        let power = Power::of(&plan(&[5]), traffic, scrape).unwrap();
+        assert!(power.to_string().starts_with("at "), "{power}");
+    }
+    assert_eq!(Power::of(&plan(&[]), traffic, SCRAPE), None);
 }
 
 /// An objective that allows more takes longer to be missed for sure.
@@ -94,11 +93,11 @@ fn odd_traffic_is_no_power() {
 fn a_lenient_objective_takes_longer_to_fail() {
     let (strict, mut lenient) = (plan(&[5]), plan(&[5]));
     lenient.slos[0].objective_ppm = Some(900_000);
-    let traffic = Traffic {
-        requests: 100,
-        over: TimeDelta::seconds(1),
-        scrape: TimeDelta::seconds(15),
+    let traffic = PastTraffic::measured(100.0, TimeDelta::days(7));
+    let found = |plan: &Plan| {
+        Power::of(plan, traffic, SCRAPE).unwrap().steps[0]
+            .found
+            .unwrap()
     };
-    let found = |plan: &Plan| Power::of(plan, traffic).unwrap().steps[0].found.unwrap();
     assert!(found(&strict) < found(&lenient));
 }

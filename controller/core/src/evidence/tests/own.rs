@@ -17,7 +17,7 @@ fn verdict_of(indicator: Indicator, gap: Option<&str>, evidence: &Evidence) -> V
         passed: false,
     };
     let now = evidence.samples.last().map_or(at(0), |last| last.at);
-    let findings = judge(&plan, &evidence, since, now).into_iter();
+    let findings = judge(&plan, &evidence, since, None, now).into_iter();
     findings
         .map(|finding| finding.verdict)
         .next()

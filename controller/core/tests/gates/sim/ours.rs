@@ -80,6 +80,7 @@ impl Rollout {
                 rollback_window: 3,
                 drain_delay: TimeDelta::minutes(1),
                 settle: TimeDelta::seconds(2),
+                error_budget: None,
             },
             timeline,
             trial: trial(),
@@ -134,7 +135,7 @@ impl Rollout {
             stale_after: TimeDelta::seconds(60),
             ..Evidence::default()
         };
-        let findings = judge(&self.plan, &evidence, since, now);
+        let findings = judge(&self.plan, &evidence, since, None, now);
         let finding = findings.into_iter().next().unwrap();
         let fails = matches!(finding.verdict, Verdict::Fail(_));
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
