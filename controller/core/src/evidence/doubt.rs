@@ -46,14 +46,14 @@ pub(super) enum Doubt {
 
 impl Doubt {
     pub(super) fn why(&self, slo: &Slo, candidate: Tally) -> Why {
-        let what = slo.indicator.noun();
+        let indicator = slo.indicator;
         let slo = slo.name.clone();
         match self {
             Self::NoComparison => Why::NoComparison { slo },
             Self::Incident => Why::Incident { slo },
             Self::Worse => Why::Unclear {
                 slo,
-                what,
+                indicator,
                 bad: candidate.bad(),
                 total: candidate.total,
             },

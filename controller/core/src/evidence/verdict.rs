@@ -238,11 +238,11 @@ impl Case<'_> {
             return Some(Why::TooFewValues { slo, have, need });
         }
         if layer4 && counted.total < FEWEST_CONNECTIONS {
-            let (slo, what) = (slo.name.clone(), slo.indicator.noun());
+            let (slo, indicator) = (slo.name.clone(), slo.indicator);
             let requests = all.candidate.requests;
             return Some(Why::NoConnection {
                 slo,
-                what,
+                indicator,
                 requests,
             });
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::real::{count, whole_seconds};
-use crate::Time;
+use crate::{Indicator, Time};
 
 /// What is missing, and how long it takes as it goes at present.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -66,7 +66,7 @@ pub enum Why {
         /// The SLO.
         slo: String,
         /// What its source counts.
-        what: &'static str,
+        indicator: Indicator,
         /// Requests of the candidate, over the rollout.
         requests: u64,
     },
@@ -96,7 +96,7 @@ pub enum Why {
         /// The SLO.
         slo: String,
         /// What it counts.
-        what: &'static str,
+        indicator: Indicator,
         /// Bad events of the candidate.
         bad: u64,
         /// All its events.
@@ -136,11 +136,12 @@ impl std::fmt::Display for Why {
             ),
             Self::NoConnection {
                 slo,
-                what,
+                indicator,
                 requests,
             } => write!(
                 f,
-                "{slo}: the candidate got {requests} requests, and its source counts no {what}: is it scraped?"
+                "{slo}: the candidate got {requests} requests, and its source counts no {}: is it scraped?",
+                indicator.noun()
             ),
             Self::TooFewRequests { have, need } => {
                 write!(
@@ -158,10 +159,11 @@ impl std::fmt::Display for Why {
             ),
             Self::Unclear {
                 slo,
-                what,
+                indicator,
                 bad,
                 total,
             } => {
+                let what = indicator.noun();
                 write!(
                     f,
                     "{slo}: {bad} of {total} {what} were bad, which chance may explain"

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::clock;
 use crate::evidence::Why;
 use crate::{RevisionName, Time, Weight};
 
 /// A candidate that passed every step, and the share that stays on the stable revision for a while.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Holdback {
     /// The stable revision.
     pub stable: RevisionName,
