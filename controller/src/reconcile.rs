@@ -185,11 +185,7 @@ async fn look(
     if waits {
         decision.wake_at = Some(now + PLACE_POLL);
     }
-    let pinned = if starts(&decision).is_some() || memory.pinned.is_none() {
-        Some(Pinned::new(own, sections.clone()))
-    } else {
-        memory.pinned.clone()
-    };
+    let pinned = pinned_by(&decision, memory, own, &sections);
 
     // Apply.
     let writer = Writer::new(
@@ -320,6 +316,18 @@ fn starts(decision: &Decision) -> Option<bool> {
         Note::Started { going_back, .. } => Some(*going_back),
         _ => None,
     })
+}
+
+/// The sections that are pinned from now on.
+fn pinned_by(
+    decision: &Decision,
+    memory: &Memory,
+    own: &PolicySpec,
+    sections: &PolicySpec,
+) -> Option<Pinned> {
+    let pinned = memory.pinned.clone();
+    let kept = pinned.filter(|_| starts(decision).is_none());
+    kept.or_else(|| Some(Pinned::new(own, sections.clone())))
 }
 
 /// Takes a place among the rollouts of the policy, if its `maxConcurrent` leaves one.

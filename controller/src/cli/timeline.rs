@@ -230,8 +230,11 @@ fn numbers(finding: &Finding) -> String {
         Verdict::Inconclusive(_) => "Inconclusive",
     };
     let (candidate, stable) = (finding.candidate, finding.stable);
+    let spent = finding.spending.map_or_else(String::new, |spending| {
+        format!("; error budget spent: {spending}")
+    });
     format!(
-        "{verdict}: {} of {} bad, stable {} of {}; evidence {} of {}",
+        "{verdict}: {} of {} bad, stable {} of {}; evidence {} of {}{spent}",
         candidate.bad(),
         candidate.total,
         stable.bad(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sluice_core::evidence::{Against, Spending};
 use sluice_core::{Finding, Tally, Verdict};
 use sluice_telemetry::registry::{Group, Registry};
 
@@ -98,8 +99,13 @@ fn filled() -> Metrics {
             objective_ppm: None,
             candidate: tally,
             stable: tally,
-            evidence: 0,
+            against: Against::default(),
             proof: 200,
+            lack: None,
+            spending: Some(Spending {
+                spent_ppm: 12_000,
+                allowed_ppm: 50_000,
+            }),
             verdict: Verdict::Pass,
         },
     );

@@ -104,10 +104,9 @@ impl Bill {
         let limit = plan.error_budget?;
         match slo.indicator {
             Indicator::Availability | Indicator::Latency { .. } => {}
-            Indicator::Events
-            | Indicator::Value
-            | Indicator::Connections
-            | Indicator::Flows => return None,
+            Indicator::Events | Indicator::Value | Indicator::Connections | Indicator::Flows => {
+                return None;
+            }
         }
         let allowed = f64::from(1_000_000_u32.saturating_sub(slo.objective_ppm?)) / MILLION;
         Some(Self {

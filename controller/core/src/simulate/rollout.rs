@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use crate::decision::{Effect, Note};
 use crate::evidence::{Timeline, Verdict};
 use crate::{
-    Counts, Decision, Evidence, Outcome, Parent, Plan, Record, Revision, RevisionName, Route,
-    Sample, Service, State, Target, Time, Waiting, Weight, Workload, World, decide,
+    Counts, Decision, Evidence, Outcome, Parent, PastTraffic, Plan, Record, Revision, RevisionName,
+    Route, Sample, Service, State, Target, Time, Waiting, Weight, Workload, World, decide,
 };
 
 const STABLE: &str = "stable";
@@ -46,12 +46,16 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// A rollout by `plan` that starts now. `unread` is the evidence of a source that was not read yet.
+    /// A rollout by `plan` that starts now. `unread` is the evidence of a source that was not read yet; the error
+    /// budget is for the `traffic` of the past.
     #[must_use]
-    pub fn start(plan: &Plan, unread: Evidence, now: Time) -> Self {
+    pub fn start(plan: &Plan, unread: Evidence, traffic: Option<PastTraffic>, now: Time) -> Self {
         let mut rollout = Self {
             plan: plan.clone(),
-            world: world(unread, now),
+            world: World {
+                traffic,
+                ..world(unread, now)
+            },
             state: State {
                 stable: Some(STABLE.into()),
                 released: true,

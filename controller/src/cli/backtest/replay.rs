@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use sluice_core::simulate::{End, Random, Rollout};
-use sluice_core::{Counts, Indicator, Plan, Tally, Time};
+use sluice_core::{Counts, Indicator, PastTraffic, Plan, Tally, Time};
 
 use crate::evidence::{Reading, covered, unread};
 use crate::record::conditions;
@@ -70,9 +70,26 @@ pub(super) struct Replay<'a> {
     plan: &'a Plan,
     readings: &'a [Reading],
     interval: TimeDelta,
+    /// What the error budget is for: the requests of all of it.
+    traffic: Option<PastTraffic>,
     /// In readings.
     longest: usize,
     seed: u64,
+}
+
+/// How many requests there were, where there is data.
+fn traffic(readings: &[Reading], interval: TimeDelta) -> Option<PastTraffic> {
+    let growths = readings
+        .iter()
+        .filter_map(|reading| reading.growth.as_ref());
+    let number = i32::try_from(growths.clone().count()).ok()?;
+    let over = interval
+        .checked_mul(number)
+        .filter(|over| !over.is_zero())?;
+    let requests = growths.fold(0_u64, |sum, growth| sum.saturating_add(growth.requests));
+    #[allow(clippy::cast_precision_loss, reason = "two digits are kept")]
+    let per_second = requests as f64 / over.as_seconds_f64();
+    Some(PastTraffic::measured(per_second, over))
 }
 
 impl<'a> Replay<'a> {
@@ -90,6 +107,7 @@ impl<'a> Replay<'a> {
             plan,
             readings,
             interval,
+            traffic: traffic(readings, interval),
             longest: wanted.min(readings.len() / 2),
             seed,
         }
@@ -129,7 +147,7 @@ impl<'a> Replay<'a> {
             .next()
             .map(|reading| reading.at)
             .unwrap_or_default();
-        let mut rollout = Rollout::start(self.plan, unread(self.interval), first);
+        let mut rollout = Rollout::start(self.plan, unread(self.interval), self.traffic, first);
         // From here on is counted.
         rollout.read(covered(first, self.interval), &self.none(), &self.none());
         let mut ended = first;

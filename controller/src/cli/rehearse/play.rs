@@ -1,14 +1,15 @@
 //! The controller around the decision, in virtual time.
 
 use chrono::{DateTime, TimeDelta};
-use sluice_core::{Evidence, Plan, RevisionName, Rollout, Sample, Stage, State, Time, decide};
+use sluice_core::evidence::{Timeline, traffic};
+use sluice_core::{
+    Evidence, PastTraffic, Plan, RevisionName, Rollout, Sample, Stage, State, Time, decide,
+};
 
 use super::cluster::Cluster;
 use super::scenario::{Scenario, Troubles};
 use super::traffic::{Source, Traffic};
 use crate::bundle::Look;
-use sluice_core::evidence::Timeline;
-
 use crate::evidence::stale_after;
 use crate::subscription::NO_ADDRESS;
 
@@ -53,6 +54,7 @@ pub(super) fn play(setting: &Setting, scenario: Scenario, mut see: impl FnMut(Lo
     let mut state = Cluster::remembered(stable, setting.size, now);
     let mut cluster = Cluster::new((stable, candidate), setting.size, setting.ready_after, now);
     cluster.world.suspended = setting.suspended;
+    cluster.world.traffic = Some(setting.past());
     let mut traffic = setting.traffic(scenario);
     let mut reader = Reader::new(setting);
     let mut outage = Outage::default();
@@ -101,6 +103,11 @@ pub(super) fn play(setting: &Setting, scenario: Scenario, mut see: impl FnMut(Lo
 }
 
 impl Setting {
+    /// The last week, also of a Service that nobody calls now.
+    fn past(&self) -> PastTraffic {
+        PastTraffic::measured(self.per_second, traffic::LONGEST)
+    }
+
     fn traffic(&self, scenario: Scenario) -> Traffic {
         let sources = self.plan.slos.iter().enumerate().map(|(index, slo)| {
             let (others, candidate) = scenario.shares(slo, &self.troubles);

@@ -36,6 +36,7 @@ fn exhibit(slo: &str, candidate: (u64, u64), against: (u64, u64), verdict: Opini
         verdict,
         why: String::new(),
         missing: None,
+        spending: None,
     }
 }
 
@@ -162,6 +163,18 @@ fn a_rejection_keeps_its_evidence_without_a_status() {
     let (_, evidence) = text.split_once("\n\n").unwrap();
     let (evidence, _) = evidence.split_once("\n\n").unwrap();
     assert!(lost.contains(evidence), "{lost}");
+}
+
+#[test]
+fn what_is_spent_of_the_error_budget_is_told() {
+    let mut status = serde_json::to_value(&holding().canary.status).unwrap();
+    status["rollout"]["evidence"][0]["errorBudget"] = json!("1.2% of 5%");
+    let text = text::of(&Account::of(&stored(&status, Vec::new()), at(230)));
+    assert!(
+        text.contains("\n  availability: error budget spent: 1.2% of 5%\n"),
+        "{text}"
+    );
+    assert_eq!(text.matches("error budget").count(), 1, "{text}");
 }
 
 #[test]

@@ -170,11 +170,7 @@ fn exhibits(text: &mut String, exhibits: &[Exhibit]) -> std::fmt::Result {
     }
     for exhibit in exhibits {
         if let Some(spending) = &exhibit.spending {
-            writeln!(
-                text,
-                "  {}: error budget spent: {spending}",
-                exhibit.slo
-            )?;
+            writeln!(text, "  {}: error budget spent: {spending}", exhibit.slo)?;
         }
     }
     Ok(())

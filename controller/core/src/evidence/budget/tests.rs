@@ -135,6 +135,10 @@ fn there_is_a_limit_only_where_it_can_be_told() {
     assert!(!with(|plan| plan.slos[0].objective_ppm = None, Some(1)));
     let events = |plan: &mut Plan| plan.slos[0].indicator = Indicator::Events;
     assert!(!with(events, Some(1)), "counted in other things");
+    let connections = |plan: &mut Plan| plan.slos[0].indicator = Indicator::Connections;
+    assert!(!with(connections, Some(1)), "one carries many requests");
+    let flows = |plan: &mut Plan| plan.slos[0].indicator = Indicator::Flows;
+    assert!(!with(flows, Some(1)), "nor are these requests");
 }
 
 #[test]

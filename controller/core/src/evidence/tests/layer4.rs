@@ -23,7 +23,7 @@ fn verdict(objective_ppm: Option<u32>, evidence: &Evidence) -> Verdict {
         passed: false,
     };
     let now = evidence.samples.last().map_or(at(0), |last| last.at);
-    let mut findings = judge(&plan, evidence, since, now).into_iter();
+    let mut findings = judge(&plan, evidence, since, None, now).into_iter();
     findings.next().unwrap().verdict
 }
 

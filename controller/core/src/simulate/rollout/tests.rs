@@ -27,6 +27,7 @@ fn plan(action: Action) -> Plan {
         rollback_window: 3,
         drain_delay: TimeDelta::minutes(1),
         settle: TimeDelta::seconds(10),
+        error_budget: None,
     }
 }
 
@@ -37,7 +38,7 @@ fn run(action: Action, requests: u64, bad: u64) -> (Rollout, i64) {
         stale_after: TimeDelta::seconds(4 * SCRAPE),
         ..Evidence::default()
     };
-    let mut rollout = Rollout::start(&plan(action), unread, at(0));
+    let mut rollout = Rollout::start(&plan(action), unread, None, at(0));
     let mut second = 0;
     while rollout.end().is_none() && second < 7_200 {
         rollout.pass(at(second));
