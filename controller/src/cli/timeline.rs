@@ -236,7 +236,7 @@ fn numbers(finding: &Finding) -> String {
         candidate.total,
         stable.bad(),
         stable.total,
-        finding.evidence,
+        finding.against.evidence(),
         finding.proof,
     )
 }

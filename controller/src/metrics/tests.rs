@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sluice_core::evidence::Against;
 use sluice_core::{Finding, Tally, Verdict};
 use sluice_telemetry::registry::{Group, Registry};
 
@@ -98,7 +99,8 @@ fn filled() -> Metrics {
             objective_ppm: None,
             candidate: tally,
             stable: tally,
-            evidence: 0,
+            against: Against::default(),
+            lack: None,
             proof: 200,
             verdict: Verdict::Pass,
         },

@@ -183,10 +183,10 @@ fn takes(seconds: i64) -> String {
 /// With as many digits as tell something: 0.05 %, 1.9 %, 50 %.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    let digits = if !(1.0..=99.0).contains(&percent) {
-        2
-    } else {
+    let digits = if (1.0..=99.0).contains(&percent) {
         1
+    } else {
+        2
     };
     let text = format!("{percent:.digits$}");
     let text = text.trim_end_matches('0').trim_end_matches('.');

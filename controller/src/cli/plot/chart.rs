@@ -49,7 +49,7 @@ impl Chart {
                 });
                 if let Some(slo) = slos.get_mut(index) {
                     let at = since(moment);
-                    slo.evidence.push((at, real(finding.evidence)));
+                    slo.evidence.push((at, real(finding.against.evidence())));
                     slo.candidate.push((at, bad(finding.candidate)));
                     slo.stable.push((at, bad(finding.stable)));
                 }
