@@ -8,7 +8,7 @@ use e2e::stage::{App, Stage, says};
 use serde_json::Value;
 
 /// Scrapes are a second apart: so much is as many of them as ten minutes at 5 s.
-const HISTORY: Duration = Duration::from_secs(120);
+const HISTORY: Duration = Duration::from_mins(2);
 
 /// A service of which one in a hundred requests fails all the time, by an objective that allows it: no candidate like
 /// it is failed, and one that fails half of its requests always.
