@@ -16,6 +16,7 @@ fn under_way(past: Option<f64>) -> History {
     let setting = Setting {
         replicas: Some(4),
         inconclusive: Action::Hold,
+        holdback: None,
     };
     let mut history = History::new(setting, decide, None);
     history.limit(BUDGET, past.unwrap_or_default());
