@@ -85,6 +85,8 @@ pub(crate) async fn promotion_and_abort_bind_to_a_revision(stage: &Stage) -> Res
     let v2 = v1.tagged("v2");
     let (old, new) = first_step(&scene, &v1, &v2).await?;
 
+    // New words of the step itself reach the status after three seconds.
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let mark = stage.cluster.audit().mark()?;
     let before = scene.status("shop").await?;
     scene.order("shop", annotations::PROMOTE, &old).await?;
