@@ -120,6 +120,7 @@ impl Timeline {
         let started = started.map_or(first.at, |(at, _)| at);
         let mut ended = notes().filter_map(|(at, note)| {
             let what = match note {
+                Note::Adopted(revision) => format!("{revision} was adopted"),
                 Note::Promoted(revision) => format!("{revision} was promoted"),
                 Note::Rejected { revision, .. } => format!("{revision} was rejected"),
                 Note::Superseded(revision) => {

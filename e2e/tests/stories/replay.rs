@@ -37,7 +37,7 @@ pub(crate) async fn rollouts_are_decided_again_to_the_last_bit(stage: &Stage) ->
 
     let first = scene.revision_of(&v1).await?;
     let bundles = stage.recordings("replay", "shop")?;
-    let wanted = [(first, "promoted"), (good, "promoted"), (bad, "rejected")];
+    let wanted = [(first, "adopted"), (good, "promoted"), (bad, "rejected")];
     ensure!(bundles.len() == wanted.len(), "recorded: {bundles:?}");
     for (bundle, (revision, outcome)) in bundles.iter().zip(&wanted) {
         let told = same(stage, bundle).await?;
