@@ -25,6 +25,9 @@ pub(crate) async fn a_release_stops_when_its_budget_is_spent(stage: &Stage) -> R
     let v1 = App::new("shop", "v1");
     scene.deploy(&v1).await?;
     let load = scene.load("shop", 8080, RATE).await?;
+    // Prometheus takes some seconds to scrape a new waypoint, and where nothing was counted yet it is asked again
+    // after minutes.
+    tokio::time::sleep(Duration::from_secs(10)).await;
     scene.adopt(&v1, SPEC).await?;
     let told = gates(&scene, "shop", "True").await?;
     let numbers = [
