@@ -7,7 +7,7 @@ use e2e::stage::app::{canary, merged, quick_policy};
 use e2e::stage::{App, Stage, says};
 use serde_json::Value;
 
-/// Scrapes are a second apart: so much is as many of them as ten minutes at 5 s.
+/// Scrapes are a second apart: this is as many of them as half an hour at 15 s.
 const HISTORY: Duration = Duration::from_mins(2);
 
 /// A service of which one in a hundred requests fails all the time, by an objective that allows it: no candidate like
