@@ -152,17 +152,33 @@ pub fn query(
     revisions: &[&str],
     slos: &[Slo],
 ) -> String {
-    let service = |name: &&str| Service {
-        namespace: namespace.to_owned(),
-        name: (*name).to_owned(),
-    };
     let asked = query::Asked {
-        services: revisions.iter().map(service).collect(),
+        services: services(namespace, revisions),
         thresholds: thresholds(slos).collect(),
         names,
         ..query::Asked::default()
     };
     query::promql(source::Dialect::of(source), &asked)
+}
+
+/// The query by which connections of these revisions, or flows, are read, likewise.
+#[must_use]
+pub fn connections_query(
+    source: ConnectionSource,
+    namespace: &str,
+    revisions: &[&str],
+) -> (&'static str, String) {
+    let source = source::Connections::of(source);
+    let workloads = services(namespace, revisions);
+    (source.name, query::connections(source, &workloads, true))
+}
+
+fn services(namespace: &str, names: &[&str]) -> BTreeSet<Service> {
+    let service = |name: &&str| Service {
+        namespace: namespace.to_owned(),
+        name: (*name).to_owned(),
+    };
+    names.iter().map(service).collect()
 }
 
 /// What users call a source.

@@ -126,16 +126,19 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The plan, less the SLOs that queries of the user's own count, and their names.
+/// The plan, less the SLOs whose events are no requests of the source, and their names.
 fn judged(chosen: &Chosen) -> anyhow::Result<(Plan, Vec<String>)> {
     let mut plan = plan::parse(&chosen.sections)?;
-    let own = |slo: &Slo| matches!(slo.indicator, Indicator::Events | Indicator::Value);
-    let left_out = plan.slos.iter().filter(|slo| own(slo));
+    let other = |slo: &Slo| match slo.indicator {
+        Indicator::Availability | Indicator::Latency { .. } => false,
+        Indicator::Events | Indicator::Value | Indicator::Connections | Indicator::Flows => true,
+    };
+    let left_out = plan.slos.iter().filter(|slo| other(slo));
     let left_out: Vec<_> = left_out.map(|slo| slo.name.clone()).collect();
-    plan.slos.retain(|slo| !own(slo));
+    plan.slos.retain(|slo| !other(slo));
     ensure!(
         !plan.slos.is_empty(),
-        "all SLOs have queries of their own, whose events cannot be split between two revisions"
+        "no SLO is of availability or latency: other events than requests cannot be split between two revisions"
     );
     Ok((plan, left_out))
 }

@@ -33,7 +33,7 @@ pub(super) struct Report {
     pub(super) counted_under: BTreeSet<String>,
     pub(super) requests: u64,
     pub(super) slos: Vec<Slo>,
-    /// Those whose own queries cannot be split.
+    /// Those whose events are no requests, and cannot be split.
     pub(super) slos_left_out: Vec<String>,
     pub(super) starts: Starts,
     pub(super) innocent: Innocent,

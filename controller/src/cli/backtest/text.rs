@@ -63,7 +63,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     for slo in &report.slos_left_out {
         writeln!(
             text,
-            "  {slo}: left out, since the events of a query of its own cannot be split"
+            "  {slo}: left out, since its events are no requests, which alone can be split"
         )?;
     }
     innocent(text, report)?;

@@ -98,9 +98,12 @@ impl Scenario {
     pub(super) fn is_seen(self, plan: &Plan) -> bool {
         let mut indicators = plan.slos.iter().map(|slo| slo.indicator);
         match self {
-            Self::Errors => {
-                indicators.any(|indicator| !matches!(indicator, Indicator::Latency { .. }))
-            }
+            Self::Errors => indicators.any(|indicator| {
+                matches!(
+                    indicator,
+                    Indicator::Availability | Indicator::Events | Indicator::Value
+                )
+            }),
             Self::Slow => indicators
                 .any(|indicator| matches!(indicator, Indicator::Latency { .. } | Indicator::Value)),
             Self::Healthy | Self::NoTraffic | Self::Outage => true,

@@ -194,7 +194,7 @@ fn under_way(
     }
 }
 
-/// Where the SLOs of a rollout are read: those of the source by one query, the others by one each.
+/// Where the SLOs of a rollout are read: those of requests by one query, the others by one each.
 fn queries_of(
     stored: &Stored,
     status: &CanaryStatus,
@@ -211,7 +211,12 @@ fn queries_of(
         .into_iter()
         .chain([rollout.candidate.as_str()])
         .collect();
-    let of_source = |indicator| !matches!(indicator, Indicator::Events | Indicator::Value);
+    let of_source = |indicator| {
+        matches!(
+            indicator,
+            Indicator::Availability | Indicator::Latency { .. }
+        )
+    };
     let counted = plan.slos.iter().filter(|slo| of_source(slo.indicator));
     let counted: Vec<_> = counted.map(|slo| slo.name.clone()).collect();
     let text = evidence::query(
@@ -250,7 +255,17 @@ fn queries_of(
             problem,
         })
     });
-    [first].into_iter().chain(own).collect()
+    let below = sections.slos.iter().flatten().filter_map(|slo| {
+        let source = slo.connections.as_ref()?.source;
+        let (from, text) = evidence::connections_query(source, namespace, &revisions);
+        Some(Query {
+            slos: vec![slo.name.clone()],
+            from: from.to_owned(),
+            promql: Some(text),
+            problem: None,
+        })
+    });
+    [first].into_iter().chain(below).chain(own).collect()
 }
 
 /// The verdicts on the snapshots, newest first.

@@ -166,6 +166,23 @@ fn a_rejection_keeps_its_evidence_without_a_status() {
 }
 
 #[test]
+fn connections_are_told_by_the_query_of_their_own_source() {
+    let mut status = serde_json::to_value(&holding().canary.status).unwrap();
+    let slo = json!({"name": "reached", "connections": {"source": "ztunnel"}});
+    status["plan"]["slos"].as_array_mut().unwrap().push(slo);
+    let text = text::of(&Account::of(&stored(&status, Vec::new()), at(230)));
+    let (_, query) = text.split_once("\n  reached (ztunnel)\n").unwrap();
+    let query = query.lines().next().unwrap();
+    for part in ["istio_tcp_connections_closed_total", "web-new|web-old"] {
+        assert!(query.contains(part), "{query}");
+    }
+    assert!(
+        text.contains("\n  availability, latency (istio-waypoint)\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_is_spent_of_the_error_budget_is_told() {
     let mut status = serde_json::to_value(&holding().canary.status).unwrap();
     status["rollout"]["evidence"][0]["errorBudget"] = json!("1.2% of 5%");
