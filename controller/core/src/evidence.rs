@@ -8,6 +8,7 @@
 pub mod budget;
 mod doubt;
 mod exhibit;
+pub mod explain;
 pub mod power;
 mod real;
 pub mod share;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::TimeDelta;
 use sluice_core::Tally;
-use sluice_core::evidence::{Takes, verdict};
+use sluice_core::evidence::{Takes, explain};
 use sluice_core::simulate::figures;
 use sluice_crds::Percent;
 
@@ -57,7 +57,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
             text,
             "  {}: {} good, {objective}",
             slo.name,
-            verdict::percent(tally)
+            explain::percent(tally)
         )?;
     }
     for slo in &report.slos_left_out {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use chrono::TimeDelta;
-use sluice_core::evidence::{Exhibit, Grounds, Lack, Opinion, Takes, verdict};
+use sluice_core::evidence::{Exhibit, Grounds, Lack, Opinion, Takes, explain};
 use sluice_core::{Action, Outcome, Tally, Time};
 use sluice_crds::Percent;
 
@@ -197,7 +197,7 @@ fn good(tally: Tally) -> String {
         return "no events".to_owned();
     }
     let (good, total) = (grouped(tally.good), grouped(tally.total));
-    format!("{good} of {total} ({})", verdict::percent(tally))
+    format!("{good} of {total} ({})", explain::percent(tally))
 }
 
 fn missing(lack: Lack) -> String {
