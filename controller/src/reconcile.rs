@@ -404,6 +404,7 @@ pub fn forget(context: &Context, key: &ObjectRef<Canary>) {
     context.memories.forget(key);
     context.reader.subscribe(key.clone(), None);
     context.reader.remember(key.clone(), None);
+    context.recording.forget(key);
     if let Some(namespace) = &key.namespace {
         context.metrics.forget(namespace, &key.name);
     }

@@ -56,7 +56,10 @@ impl Folder {
             if count < MOST && bytes < MOST_BYTES {
                 break;
             }
-            fs::remove_file(path)?;
+            // Somebody may have removed it, or nobody can: another one goes instead.
+            if fs::remove_file(path).is_err() {
+                continue;
+            }
             bytes = bytes.saturating_sub(size);
             count -= 1;
         }
@@ -68,7 +71,9 @@ impl Folder {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().ends_with(SUFFIX) {
-                let metadata = entry.metadata()?;
+                let Ok(metadata) = entry.metadata() else {
+                    continue;
+                };
                 bundles.push((metadata.modified()?, entry.path(), metadata.len()));
             }
         }

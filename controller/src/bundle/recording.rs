@@ -43,6 +43,8 @@ struct Thread {
 enum Message {
     /// A decision on a Canary, and how many were lost before it, of any.
     Look(Key, Box<Look>, u64),
+    /// A Canary is gone, and with it what its bundle waits for.
+    Forget(Key),
     /// To be answered when all before it is written.
     End(SyncSender<()>),
 }
@@ -96,6 +98,15 @@ impl Recording {
         let message = Message::Look(key.clone(), Box::new(look), missed);
         if thread.queue.try_send(message).is_err() {
             thread.missed.fetch_add(missed + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the bundle of a Canary that is gone.
+    pub fn forget(&self, key: &Key) {
+        if let Some(thread) = &self.thread {
+            thread.busy.lock().remove(key);
+            // With a full queue the bundle stays open until a namesake's begins.
+            let _ = thread.queue.try_send(Message::Forget(key.clone()));
         }
     }
 
@@ -153,6 +164,9 @@ impl Desk {
                             open.file = None;
                         }
                     }
+                }
+                Message::Forget(key) => {
+                    self.open.remove(&key);
                 }
                 Message::End(done) => {
                     // Whoever waits may have given up.

@@ -10,7 +10,6 @@ mod report;
 mod text;
 mod when;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
@@ -122,8 +121,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
         super::Output::Text => text::of(&report),
         super::Output::Json => serde_json::to_string_pretty(&report)? + "\n",
     };
-    std::io::stdout().write_all(answer.as_bytes())?;
-    Ok(())
+    super::print(&answer)
 }
 
 /// The plan, less the SLOs whose events are no requests of the source, and their names.

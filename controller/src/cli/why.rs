@@ -7,8 +7,6 @@ mod account;
 mod text;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
 use chrono::Utc;
@@ -66,10 +64,9 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
         Output::Json => serde_json::to_string_pretty(&account)?,
     };
     if !answer.ends_with('\n') {
-        writeln!(answer)?;
+        answer.push('\n');
     }
-    std::io::stdout().write_all(answer.as_bytes())?;
-    Ok(())
+    super::print(&answer)
 }
 
 async fn listed(

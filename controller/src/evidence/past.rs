@@ -278,23 +278,25 @@ impl Survey {
                     *looks.entry(at.to_bits()).or_default() += rate;
                 }
             }
-            if let Some(traffic) = self.average(looks.values().copied()) {
+            if let Some(traffic) = self.average(&looks) {
                 found.insert(key.clone(), traffic);
             }
         }
         found
     }
 
-    /// Each look stands for the time up to the next one, and the oldest for what it saw itself.
-    fn average(&self, looks: impl Iterator<Item = f64>) -> Option<PastTraffic> {
-        let (mut sum, mut number) = (0.0, 0_u32);
-        for look in looks {
-            sum += look;
-            number += 1;
-        }
-        let between = i32::try_from(number.checked_sub(1)?).ok()?;
-        let over = STEP * between + self.window;
-        Some(PastTraffic::measured(sum / f64::from(number), over))
+    /// Each look stands for the time up to the next one, and the oldest for what it saw itself. One between
+    /// others that saw no series saw no requests: pods that count themselves may have been away.
+    fn average(&self, looks: &BTreeMap<u64, f64>) -> Option<PastTraffic> {
+        let (first, _) = looks.first_key_value()?;
+        let (last, _) = looks.last_key_value()?;
+        let seconds = f64::from_bits(*last) - f64::from_bits(*first);
+        #[allow(clippy::cast_possible_truncation, reason = "a week at most")]
+        let between = (seconds / STEP.as_seconds_f64()).round() as i32;
+        let number = f64::from(between.max(0)) + 1.0;
+        let over = STEP * between.max(0) + self.window;
+        let sum: f64 = looks.values().sum();
+        Some(PastTraffic::measured(sum / number, over))
     }
 }
 

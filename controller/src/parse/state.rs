@@ -1,6 +1,7 @@
 //! The Canary's status becomes a [`State`], and a state the part of the status that is read back.
 
 use chrono::TimeDelta;
+use sluice_core::evidence::traffic::LONGEST;
 use sluice_core::{PastTraffic, Restored, RevisionName, Rollout, Stage, State, Time, Weight};
 use sluice_crds::{Adoption, CanaryStatus, Draining, Rollout as RolloutStatus};
 
@@ -43,9 +44,10 @@ pub fn read(status: &CanaryStatus, now: Time) -> State {
 #[must_use]
 pub fn read_traffic(status: &CanaryStatus) -> Option<PastTraffic> {
     let traffic = status.traffic?;
+    let over = TimeDelta::try_seconds(i64::try_from(traffic.measured_seconds).ok()?)?;
     Some(PastTraffic {
         per_day: traffic.requests_per_day,
-        over: TimeDelta::try_seconds(i64::try_from(traffic.measured_seconds).ok()?)?,
+        over: over.min(LONGEST),
     })
 }
 
@@ -60,6 +62,10 @@ fn read_rollout(status: &CanaryStatus, rollout: &RolloutStatus, now: Time) -> Op
     let step = status
         .step
         .and_then(|step| usize::try_from(step).ok()?.checked_sub(1));
+    if step.is_some_and(|step| step >= plan.steps.len()) {
+        // Of another plan: what is behind the last step would count as passed.
+        return None;
+    }
     let stage = match (step, rollout.first_weight_at) {
         _ if rollout.promoting => Stage::Promote,
         (Some(step), Some(_)) => Stage::Step(step),

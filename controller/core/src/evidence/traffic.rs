@@ -53,7 +53,8 @@ impl PastTraffic {
     pub fn followed_by(self, newer: Self) -> Self {
         let near = newer.per_day.abs_diff(self.per_day).saturating_mul(NEAR) <= self.per_day;
         let longer = newer.over >= self.over * 2 || (newer.over == LONGEST && self.over < LONGEST);
-        let far_shorter = newer.over * 2 < self.over;
+        // A day is enough to be told, or a server that keeps less than another one did would never be heard.
+        let far_shorter = newer.over * 2 < self.over && newer.over < TimeDelta::days(1);
         if far_shorter || (near && !longer) {
             self
         } else {

@@ -165,3 +165,17 @@ fn pods_are_counted_by_their_deployments() {
     let survey = one(&mut register, at(GATHER));
     assert!(survey.query.contains("\"(?:shop)(?:-"), "{}", survey.query);
 }
+
+#[test]
+fn a_time_without_series_had_no_requests() {
+    let mut register = Register::default();
+    register.note(key("web"), Some(past("web", "web")), NOW);
+    let survey = one(&mut register, at(GATHER));
+    let look = STEP.num_seconds();
+    // Pods that count themselves, there twice in ten looks.
+    let rates = [series("web-", &[(0, 100.0), (9 * look, 100.0)])];
+    register.answered(&survey, Ok(&rates), at(GATHER));
+    let known = traffic(&register, "web");
+    assert_eq!(known.per_day, 1_700_000, "20 a second");
+    assert_eq!(known.over, STEP * 9 + TimeDelta::minutes(1));
+}

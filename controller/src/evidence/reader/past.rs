@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use chrono::Utc;
 use futures::future::join_all;
@@ -13,6 +14,9 @@ use crate::evidence::answer::{self, Series};
 use crate::evidence::fetch::fetch_range;
 use crate::evidence::past::{Known, Past, Survey};
 use crate::evidence::problem::Problem;
+
+/// The next surveys wait until the last of these is over.
+const LONGEST_PATIENCE: Duration = Duration::from_mins(1);
 
 impl Reader {
     /// Says that a Canary wants to know its past traffic; `None` for no more. To say the same again changes
@@ -69,6 +73,7 @@ impl Reader {
     async fn series(&self, survey: &Survey) -> Result<Vec<Series>, Problem> {
         let http = Door::default().open(&survey.server, &self.shared).await?;
         let limit = survey.server.timeout.unwrap_or(MOST_PATIENCE);
+        let limit = limit.min(LONGEST_PATIENCE);
         self.shared.queries.fetch_add(1, Ordering::Relaxed);
         let (address, query) = (&survey.server.address, &survey.query);
         let (status, body) = fetch_range(&http, address, query, survey.range, limit).await?;
@@ -76,4 +81,4 @@ impl Reader {
     }
 }
 
-const YEAR: std::time::Duration = std::time::Duration::from_hours(366 * 24);
+const YEAR: Duration = Duration::from_hours(366 * 24);
