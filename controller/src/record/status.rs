@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sluice_core::evidence::Exhibit;
 use sluice_core::{Decision, Note, PastTraffic, Phase, Stage, Time, Waiting};
-use sluice_crds::{CanaryStatus, HistoryEntry, Outcome, Traffic, labels};
+use sluice_crds::{CanaryStatus, ConditionType, HistoryEntry, Outcome, Traffic, labels};
 
 use super::conditions::{self, Claim};
 use super::evidence;
@@ -89,6 +89,12 @@ pub enum Due {
 /// words: the route carries it already, and the proof writes it a moment later.
 #[must_use]
 pub fn due(decision: &Decision, stored: &CanaryStatus, next: &CanaryStatus) -> Due {
+    // What is foretold is about the next rollout: from the one under way it goes along with whatever else is told.
+    let (stored, next) = if next.rollout.is_some() {
+        (&without_foresight(stored), &without_foresight(next))
+    } else {
+        (stored, next)
+    };
     if comparable(stored) == comparable(next) {
         return Due::Never;
     }
@@ -113,6 +119,16 @@ pub fn due(decision: &Decision, stored: &CanaryStatus, next: &CanaryStatus) -> D
             rollout.proven_at.is_none() && !matches!(rollout.stage, Stage::Prepare)
         });
     Due::Within(proving.map_or(PATIENCE, |rollout| rollout.plan.settle + PATIENCE))
+}
+
+fn without_foresight(status: &CanaryStatus) -> CanaryStatus {
+    let mut status = status.clone();
+    status.traffic = None;
+    let foretold = ConditionType::GatesEffective.as_str();
+    status
+        .conditions
+        .retain(|condition| condition.type_ != foretold);
+    status
 }
 
 /// What is compared: all but the evidence, which is new at every scrape.
