@@ -18,7 +18,8 @@ use tokio::time::Instant;
 /// Room for the pods, the words and a busy machine; a story waits for it five times.
 const DEADLINE: Duration = Duration::from_secs(15);
 const SPEC: &str = "replicas: 2\nsteps: [{weight: 20%, bake: 1s}]\n";
-const SOON: Duration = Duration::from_secs(30);
+/// Kubernetes looks every 30 s for kinds that quotas may count.
+const SOON: Duration = Duration::from_secs(45);
 
 /// Pods that no node takes, that a quota forbids, that a limit forbids: the words of scheduler and API
 /// server are in the condition while it waits, and in the verdict.
