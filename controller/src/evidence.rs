@@ -36,7 +36,6 @@ use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Indicator, RevisionName, Slo};
 use sluice_crds::{Canary, ConnectionSource, OtlpNames, Source};
 
-pub(crate) use book::stale_after;
 pub(crate) use book::{covered, unread};
 pub use callers::Workload;
 pub use history::{History, HistoryError, Reading, Wanted};

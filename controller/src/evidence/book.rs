@@ -24,7 +24,7 @@ const SHORTEST: Duration = Duration::from_millis(500);
 const STALE_INTERVALS: i32 = 4;
 
 /// Without a sample for so long, nothing passes.
-pub(crate) fn stale_after(interval: TimeDelta) -> TimeDelta {
+fn stale_after(interval: TimeDelta) -> TimeDelta {
     let patience = interval.checked_mul(STALE_INTERVALS);
     patience.unwrap_or(TimeDelta::MAX)
 }

@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::scenario::{Scenario, Troubles};
 use super::traffic::{Source, Traffic};
 use crate::bundle::Look;
-use crate::evidence::stale_after;
+use crate::evidence::unread;
 use crate::subscription::NO_ADDRESS;
 
 /// Decisions in a row at one moment, each after all effects of the one before.
@@ -202,10 +202,8 @@ impl Reader {
         Evidence {
             candidate: Some(reading.candidate.clone()),
             samples: reading.timeline.samples().to_vec(),
-            lag: self.interval,
-            stale_after: stale_after(self.interval),
             problem: reading.problem.clone(),
-            ..Evidence::default()
+            ..unread(self.interval)
         }
     }
 }
