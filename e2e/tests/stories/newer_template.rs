@@ -14,6 +14,8 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// Envoy closes the connections of an old route with their next answer. By then each of the clients'
 /// has had one more request.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// About 20 requests at a tenth of the rate, well within the bake: what is to be taken back must have been there.
+const A_FEW_REQUESTS: Duration = Duration::from_millis(700);
 
 /// The stable version gets everything back before the newest starts, at the first step; the one that
 /// was judged never had more than its weight, and never serves again.
@@ -34,6 +36,14 @@ pub(crate) async fn the_newest_starts_anew(stage: &Stage) -> Result<()> {
     let (v2, v3) = (v1.tagged("v2"), v1.tagged("v3"));
     scene.deploy(&v2).await?;
     let skipped = scene.at_step(&v2, 1, Duration::from_secs(20)).await?;
+    scene
+        .envoy_sends(
+            "shop",
+            8080,
+            &Shares::from([(old.clone(), 90.0), (skipped.clone(), 10.0)]),
+        )
+        .await?;
+    tokio::time::sleep(A_FEW_REQUESTS).await;
     scene.deploy(&v3).await?;
     scene
         .envoy_sends("shop", 8080, &Shares::from([(old.clone(), 100.0)]))
