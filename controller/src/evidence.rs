@@ -5,7 +5,7 @@
 //! its way: `source` says what a source calls things, `query` asks for them, `server` knows whom, `fetch` sends that,
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
 //! grow, `balance` makes the counts of one rollout of them, `book` keeps them and knows who wants what, [`Reader`]
-//! polls. `callers` says who connects to a candidate past the waypoint, and `layer4` how connections fare: sources of
+//! polls, soon after each scrape (`beat`). `callers` says who connects to a candidate past the waypoint, and `layer4` how connections fare: sources of
 //! their own, through the same ledger. `own` reads the queries that a user wrote. `past` says how many requests there
 //! were in the last week, and `history` reads the past scrape by scrape, for whoever asks what the gates would have done.
 //!
@@ -14,6 +14,7 @@
 
 mod answer;
 mod balance;
+mod beat;
 mod book;
 mod callers;
 mod counters;

@@ -1,12 +1,10 @@
 //! Parsing what a server answers. What it says of a Service is used whole or not at all: half of it would look
 //! like fewer errors. One app that writes nonsense spoils no other's.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod envelope;
 
-use chrono::TimeDelta;
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use sluice_core::Time;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::Service;
 use super::callers::{Caller, Workload};
@@ -16,60 +14,11 @@ use super::problem::{Problem, short};
 use super::query::{Asked, LE, Meaning, NAME, PROCESS, Part, TARGET_INFO, bounds, metrics};
 use super::source::{Connections, Counted, Dialect, Labels, Outcome, Unit, WorkloadLabels, spell};
 
+use envelope::Element;
+pub(super) use envelope::{Instant, Series, elements, instants, matrix, vector};
+
 /// From here on a float has lost digits: no counter of events gets there.
 const MOST: f64 = 9_007_199_254_740_992.0;
-
-/// The envelope of Prometheus' HTTP API, v1.
-#[derive(Deserialize)]
-struct Envelope<T> {
-    status: Option<String>,
-    data: Option<Data<T>>,
-    error: Option<String>,
-    /// Prometheus and Thanos: the answer may lack something.
-    #[serde(default)]
-    warnings: Vec<String>,
-    /// `VictoriaMetrics` says the same in this way.
-    #[serde(default, rename = "isPartial")]
-    partial: bool,
-}
-
-/// An instant vector, or a matrix.
-#[derive(Deserialize)]
-struct Data<T> {
-    result: Vec<T>,
-}
-
-#[derive(Clone, Deserialize)]
-pub(super) struct Element {
-    metric: Labels,
-    /// Time and value; a native histogram has none.
-    value: Option<(f64, String)>,
-}
-
-/// One series over time.
-#[derive(Deserialize)]
-pub(super) struct Series {
-    #[serde(rename = "metric")]
-    pub(super) labels: Labels,
-    #[serde(default)]
-    values: Vec<(f64, String)>,
-    /// Of a native histogram, of which only the times matter.
-    #[serde(default)]
-    histograms: Vec<(f64, IgnoredAny)>,
-}
-
-impl Series {
-    /// Times, in seconds, and values. A point that is no number is none.
-    pub(super) fn points(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.values.iter().filter_map(|(at, value)| {
-            let value = value.parse().ok().filter(|value: &f64| value.is_finite());
-            Some((*at, value?))
-        })
-    }
-}
-
-/// What an instant vector has at one time.
-pub(super) type Instant = Vec<Element>;
 
 /// What tells one row from another: the process, then the labels.
 type Id = (Service, Vec<String>, Labels);
@@ -82,16 +31,6 @@ struct Histogram {
 }
 
 /// The counters in an answer, and of which Services it says what no counter can.
-pub(super) fn rows(
-    dialect: &Dialect,
-    asked: &Asked,
-    status: u16,
-    body: &[u8],
-) -> Result<Entries, Problem> {
-    Ok(entries(dialect, asked, elements(status, body)?))
-}
-
-/// The same of what was taken apart already.
 pub(super) fn entries(dialect: &Dialect, asked: &Asked, elements: Instant) -> Entries {
     let mut reading = Reading::new(dialect, asked);
     let is_info = |element: &Element| element.metric.get(NAME).is_some_and(|n| n == TARGET_INFO);
@@ -104,47 +43,17 @@ pub(super) fn entries(dialect: &Dialect, asked: &Asked, elements: Instant) -> En
     reading.rows()
 }
 
-/// The series of the answer to a range query.
-pub(super) fn matrix(status: u16, body: &[u8]) -> Result<Vec<Series>, Problem> {
-    results(status, body)
-}
-
-/// What instant queries would have answered at `count` times, `step` apart: a series is there where it has a value.
-pub(super) fn instants(
-    series: Vec<Series>,
-    start: Time,
-    step: TimeDelta,
-    count: usize,
-) -> impl Iterator<Item = Instant> {
-    let (start, step) = (start.timestamp_millis(), step.num_milliseconds().max(1));
-    let index = move |seconds: f64| {
-        #[allow(clippy::cast_possible_truncation, reason = "saturates")]
-        let after = (seconds * 1e3).round() as i64 - start;
-        after.saturating_add(step / 2).div_euclid(step)
-    };
-    let mut series: Vec<_> = series
-        .into_iter()
-        .map(|one| {
-            let floats = one.values.into_iter();
-            let floats = floats.map(|(at, value)| (index(at), Some((at, value))));
-            let histograms = one.histograms.into_iter();
-            let histograms = histograms.map(|(at, _)| (index(at), None));
-            let mut points: Vec<_> = floats.chain(histograms).collect();
-            points.sort_by_key(|(index, _)| *index);
-            (one.labels, points.into_iter().peekable())
-        })
-        .collect();
-    (0..i64::try_from(count).unwrap_or(i64::MAX)).map(move |now| {
-        let present = series.iter_mut().filter_map(|(metric, points)| {
-            while points.next_if(|(index, _)| *index < now).is_some() {}
-            let (_, value) = points.next_if(|(index, _)| *index == now)?;
-            Some(Element {
-                metric: metric.clone(),
-                value,
-            })
-        });
-        present.collect()
-    })
+/// How old the newest samples of each target were when the server answered, by what [`super::query::scrapes`] asks.
+pub(super) fn ages(elements: &Instant) -> Vec<Duration> {
+    let times = elements
+        .iter()
+        .filter(|element| !element.metric.contains_key(NAME));
+    let times = times.filter_map(|element| {
+        let (now, scraped) = element.value.as_ref()?;
+        // Clocks of one server: less than nothing is a sample from the future, which tells nothing.
+        Duration::try_from_secs_f64(now - scraped.parse::<f64>().ok()?).ok()
+    });
+    times.collect()
 }
 
 /// The connections or flows in an answer, and of which workloads it says what no counter can.
@@ -204,42 +113,6 @@ pub(super) fn connections(
     let Entries { rows, spoiled, .. } = &mut entries;
     rows.retain(|row| !spoiled.contains_key(&row.service));
     Ok(entries)
-}
-
-/// The series of an answer, and their values as the server wrote them; a native histogram has none.
-pub(super) fn vector(status: u16, body: &[u8]) -> Result<Vec<(Labels, Option<String>)>, Problem> {
-    let series = elements(status, body)?.into_iter();
-    let series = series.map(|Element { metric, value }| (metric, value.map(|(_, value)| value)));
-    Ok(series.collect())
-}
-
-fn elements(status: u16, body: &[u8]) -> Result<Vec<Element>, Problem> {
-    results(status, body)
-}
-
-fn results<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<Vec<T>, Problem> {
-    let ok = (200..300).contains(&status);
-    let envelope: Envelope<T> = match serde_json::from_slice(body) {
-        Ok(envelope) => envelope,
-        Err(error) if ok => return Err(Problem::Malformed(short(&error.to_string()))),
-        Err(_) => {
-            let message = short(&String::from_utf8_lossy(body));
-            return Err(Problem::Refused { status, message });
-        }
-    };
-    if !ok || envelope.status.as_deref() != Some("success") {
-        let message = short(&envelope.error.unwrap_or_default());
-        return Err(Problem::Refused { status, message });
-    }
-    if let Some(warning) = envelope.warnings.first() {
-        return Err(Problem::Partial(short(warning)));
-    }
-    if envelope.partial {
-        return Err(Problem::Partial("isPartial is true".to_owned()));
-    }
-    let data = envelope.data;
-    let data = data.ok_or_else(|| Problem::Malformed("it has no data".to_owned()))?;
-    Ok(data.result)
 }
 
 struct Reading<'a> {

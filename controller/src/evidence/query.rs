@@ -88,6 +88,26 @@ pub(super) fn promql(dialect: &Dialect, asked: &Asked) -> String {
     )
 }
 
+/// A query for when each process was scraped last, in seconds since 1970: what [`promql`] asks of cannot say, because
+/// a sum has no time but that of the query. Its series have no name.
+pub(super) fn scrapes(dialect: &Dialect, asked: &Asked) -> String {
+    let spelled = |label: &str| quoted(&spell(label, asked.names));
+    let by = dialect.origin.iter().copied().map(spelled);
+    let by: Vec<_> = by.collect();
+    let metrics = metrics(dialect, asked);
+    let counted = metrics.iter().filter(|(_, meaning)| meaning.requests);
+    let mut matchers = vec![one_of(NAME, counted.map(|(name, _)| name.as_str()))];
+    let only = dialect.only.iter();
+    matchers.extend(only.map(|(label, value)| format!("{label}=\"{value}\"")));
+    let (namespace, service) = (spelled(dialect.namespace), spelled(dialect.service));
+    matchers.push(revisions(&asked.services, &namespace, &service, None));
+    format!(
+        "max by ({}) (timestamp({{{}}}))",
+        by.join(", "),
+        matchers.join(", ")
+    )
+}
+
 /// The query for connections to the pods of these workloads, or for flows, likewise. How they went is asked
 /// for if they are `judged`; else only who connects. The labels are the same either way, or a series would seem new.
 pub(super) fn connections(
@@ -294,6 +314,26 @@ mod tests {
              le=~\"|250|250\\\\.0\", destination_service_namespace=~\"bank|shop\", \
              destination_service_name=~\"api-c|web-a|web-b\"})"
         );
+    }
+
+    #[test]
+    fn it_is_asked_when_each_process_was_scraped() {
+        let services = [("shop", "web-a"), ("shop", "web-b")];
+        let waypoint = scrapes(
+            Dialect::of(Source::IstioWaypoint),
+            &asked(&services, &[250]),
+        );
+        assert_eq!(
+            waypoint,
+            "max by (instance, pod) (timestamp({__name__=~\"istio_requests_total\", reporter=\"waypoint\", \
+             destination_service_namespace=~\"shop\", destination_service_name=~\"web-a|web-b\"}))"
+        );
+        let apps = scrapes(Dialect::of(Source::OtelHttp), &asked(&services, &[250]));
+        assert!(
+            apps.contains("http_server_request_duration_seconds_count"),
+            "{apps}"
+        );
+        assert!(!apps.contains("bucket"), "{apps}");
     }
 
     #[test]

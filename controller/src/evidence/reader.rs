@@ -17,13 +17,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer;
+use super::beat::Beat;
 use super::book::{Book, Group, Wanted};
 use super::fetch::{Answer, fetch};
 use super::ledger::Ledger;
 use super::own::{Numbers, Own, numbers};
 use super::past::Register;
 use super::problem::Problem;
-use super::query::{self, promql};
+use super::query::{self, promql, scrapes};
 use super::{Key, Secrets, Server, Subscription};
 use crate::observe::Absence;
 
@@ -155,15 +156,21 @@ impl Reader {
         let mut news = self.shared.news.subscribe();
         let mut ledger = Ledger::default();
         let mut door = Door::default();
+        let mut beat = Beat::default();
         let mut last: Option<Instant> = None;
+        let mut rest = Duration::ZERO;
         loop {
             news.mark_unchanged();
             let Some((interval, waited_for)) = self.shared.book.lock().pace(&group) else {
                 return;
             };
-            let pause = if waited_for { GATHER } else { interval };
             if let Some(last) = last {
-                // From the last reading, not from a fixed beat: late readings are not made up for.
+                // From the last reading: late readings are not made up for.
+                let pause = if waited_for {
+                    GATHER
+                } else {
+                    rest.min(interval + interval / 2)
+                };
                 tokio::select! {
                     () = sleep_until(last + pause) => {}
                     _ = news.changed() => continue,
@@ -199,7 +206,9 @@ impl Reader {
                 let (address, source) = (&group.server.address, group.source);
                 tracing::debug!(address, source, %problem, "reading the metrics failed");
             }
-            let reading = reading.as_ref().map(|()| &ledger);
+            let ages = reading.as_deref().unwrap_or_default();
+            rest = beat.pause(interval, ages);
+            let reading = reading.as_ref().map(|_| &ledger);
             let keys = {
                 let mut book = self.shared.book.lock();
                 book.note_own(&round, started, &own);
@@ -216,15 +225,17 @@ impl Reader {
         }
     }
 
-    /// Books one reading into the ledger.
+    /// Books one reading into the ledger; returns how old the newest samples are.
     async fn read(
         &self,
         asking: Asking<'_>,
         wanted: &Wanted,
         ledger: &mut Ledger,
-    ) -> Result<(), Problem> {
+    ) -> Result<Vec<Duration>, Problem> {
         let query = match wanted {
-            Wanted::Requests { dialect, asked, .. } => promql(dialect, asked),
+            Wanted::Requests { dialect, asked, .. } => {
+                format!("{} or {}", promql(dialect, asked), scrapes(dialect, asked))
+            }
             Wanted::Connections {
                 metric,
                 called,
@@ -267,7 +278,7 @@ impl Reader {
         interval: Duration,
         ledger: &mut Ledger,
         (status, body): &Answer,
-    ) -> Result<(), Problem> {
+    ) -> Result<Vec<Duration>, Problem> {
         match wanted {
             Wanted::Requests {
                 dialect,
@@ -275,7 +286,9 @@ impl Reader {
                 young,
                 own: _,
             } => {
-                let mut entries = answer::rows(dialect, asked, *status, body)?;
+                let elements = answer::elements(*status, body)?;
+                let ages = answer::ages(&elements);
+                let mut entries = answer::entries(dialect, asked, elements);
                 if !self.mesh_was_behind(interval) {
                     for row in &mut entries.rows {
                         row.counters = row.counters.clone().blamed();
@@ -283,6 +296,7 @@ impl Reader {
                 }
                 entries.young.clone_from(young);
                 ledger.take(&asked.services, entries);
+                Ok(ages)
             }
             Wanted::Connections {
                 metric,
@@ -293,9 +307,9 @@ impl Reader {
                 let mut entries = answer::connections(metric, called, *status, body)?;
                 entries.young.clone_from(young);
                 ledger.take(called, entries);
+                Ok(Vec::new())
             }
         }
-        Ok(())
     }
 }
 

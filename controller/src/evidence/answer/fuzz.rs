@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use sluice_crds::{ConnectionSource, Source};
 
+use super::tests::rows;
 use super::*;
 use crate::evidence::ledger::Ledger;
 use crate::fuzz::{Dice, cases, fuzz, mutate_bytes, seed};

@@ -34,6 +34,17 @@ fn entries(source: Source, names: OtlpNames, body: &Value) -> Result<Entries, St
     entries.map_err(|problem| problem.to_string())
 }
 
+/// As the reader does.
+pub(super) fn rows(
+    dialect: &Dialect,
+    asked: &Asked,
+    status: u16,
+    body: &[u8],
+) -> Result<Entries, Problem> {
+    let elements = elements(status, body)?;
+    Ok(super::entries(dialect, asked, elements))
+}
+
 fn vector(result: &Value) -> Value {
     let data = json!({"resultType": "vector", "result": result});
     json!({"status": "success", "data": data})
@@ -333,4 +344,24 @@ fn a_native_histogram_is_told() {
              events"
         ]
     );
+}
+
+#[test]
+fn a_scrape_is_as_old_as_the_server_says() {
+    let scraped =
+        |pod: &str, value: &str| json!({"metric": {"pod": pod}, "value": [1_700_000_010.5, value]});
+    let counter =
+        json!({"metric": {"__name__": "istio_requests_total"}, "value": [1_700_000_010.5, "7"]});
+    let answer = vector(&json!([
+        scraped("a", "1700000010.375"),
+        counter,
+        scraped("b", "1699999950.5"),
+        scraped("c", "1700000011"),
+        scraped("d", "NaN"),
+        scraped("e", "soon"),
+        {"metric": {"pod": "f"}},
+    ]));
+    let elements = elements(200, answer.to_string().as_bytes()).unwrap();
+    let ages: Vec<_> = ages(&elements).iter().map(Duration::as_millis).collect();
+    assert_eq!(ages, [125, 60_000]);
 }
