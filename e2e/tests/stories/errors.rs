@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Service;
 use sluice_crds::{CanaryStatus, Outcome, Phase, annotations};
 
 /// Its first bad answer and the end of its traffic lie so many scrapes apart at most.
-const SCRAPES: usize = 3;
+const SCRAPES: usize = 2;
 const RATE: f64 = 300.0;
 /// Two scrapes like these are proof, also if one of them is short or has less than half of the answers bad.
 const SPEC: &str = "\
@@ -18,7 +18,7 @@ replicas: 2
 slos: [{name: availability, objective: 99.9%, availability: {}}]
 ";
 
-/// Half of the candidate's requests fail. Its weight is 0 at Envoy within three scrapes of the first
+/// Half of the candidate's requests fail. Its weight is 0 at Envoy within two scrapes of the first
 /// bad answer; the verdict is told with numbers, is kept with the snapshot, and holds until a person
 /// orders another try, which is one.
 pub(crate) async fn a_failing_version_is_rolled_back_and_stays_away(stage: &Stage) -> Result<()> {
