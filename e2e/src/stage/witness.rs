@@ -168,23 +168,27 @@ impl Scene<'_> {
         })
     }
 
-    /// How many scrapes of the waypoint began between two moments. Prometheus keeps one sample of `up`
-    /// for each; a range in an instant query gives them as they are.
+    /// Waits until the waypoint is scraped: Prometheus looks for new targets every five seconds.
+    ///
+    /// # Errors
+    /// When it is not for long, or Prometheus does not answer.
+    pub async fn scraped(&self) -> Result<()> {
+        eventually(
+            "the waypoint scraped",
+            Duration::from_secs(15),
+            async || {
+                let times = self.scraped_at().await?;
+                Ok((!times.is_empty()).then_some(()).ok_or("no sample of it"))
+            },
+        )
+        .await
+    }
+
+    /// How many scrapes of the waypoint began between two moments.
     async fn scrapes(&self, from: SystemTime, to: SystemTime) -> Result<usize> {
         let seconds = |time: SystemTime| anyhow::Ok(time.duration_since(UNIX_EPOCH)?.as_secs_f64());
         let (from, to) = (seconds(from)?, seconds(to)?);
-        let query = format!(
-            "up{{job=\"waypoints\", namespace=\"{}\"}}[5m]",
-            self.namespace
-        );
-        let url = format!("{}/api/v1/query", self.stage.cluster.prometheus_url());
-        let url = reqwest::Url::parse_with_params(&url, [("query", &query)])?;
-        let answer: Value = reqwest::get(url).await?.error_for_status()?.json().await?;
-        let samples = answer.pointer("/data/result/0/values");
-        let samples = samples.and_then(Value::as_array);
-        let samples = samples.with_context(|| format!("{query}: {answer}"))?;
-        let times = samples.iter().filter_map(|sample| sample.get(0)?.as_f64());
-        let times: Vec<f64> = times.collect();
+        let times = self.scraped_at().await?;
         // Else nothing was scraped, and nothing is shown.
         ensure!(
             times.iter().any(|time| *time < from) && times.iter().any(|time| *time > to),
@@ -192,5 +196,26 @@ impl Scene<'_> {
         );
         let meanwhile = times.iter().filter(|time| (from..=to).contains(*time));
         Ok(meanwhile.count())
+    }
+
+    /// When the waypoint was scraped in the last minutes, in seconds since 1970. Prometheus keeps one sample of `up`
+    /// for each; a range in an instant query gives them as they are.
+    async fn scraped_at(&self) -> Result<Vec<f64>> {
+        let query = format!(
+            "up{{job=\"waypoints\", namespace=\"{}\"}}[5m]",
+            self.namespace
+        );
+        let url = format!("{}/api/v1/query", self.stage.cluster.prometheus_url());
+        let url = reqwest::Url::parse_with_params(&url, [("query", &query)])?;
+        let answer: Value = reqwest::get(url).await?.error_for_status()?.json().await?;
+        let results = answer.pointer("/data/result").and_then(Value::as_array);
+        let results = results.with_context(|| format!("{query}: {answer}"))?;
+        let samples = results
+            .iter()
+            .filter_map(|one| one.get("values")?.as_array());
+        let times = samples
+            .flatten()
+            .filter_map(|sample| sample.get(0)?.as_f64());
+        Ok(times.collect())
     }
 }

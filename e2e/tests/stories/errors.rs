@@ -27,6 +27,7 @@ pub(crate) async fn a_failing_version_is_rolled_back_and_stays_away(stage: &Stag
     scene.deploy(&v1).await?;
     let load = scene.load("shop", 8080, RATE).await?;
     scene.adopt(&v1, SPEC).await?;
+    scene.scraped().await?;
     let old = scene.revision_of(&v1).await?;
 
     let v2 = v1.tagged("v2-fail50");

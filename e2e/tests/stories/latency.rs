@@ -9,7 +9,7 @@ use e2e::stage::{App, Stage, condition, no_failure, says};
 use sluice_crds::Phase;
 
 /// Its first bad answer and the end of its traffic lie so many scrapes apart at most.
-const SCRAPES: usize = 3;
+const SCRAPES: usize = 2;
 /// The threshold of the latency SLO.
 const SLOW: Duration = Duration::from_millis(250);
 /// All answers late is a hundred times what this allows, and two such scrapes are proof. At 95% it would be
@@ -26,6 +26,7 @@ pub(crate) async fn a_slow_version_is_rolled_back(stage: &Stage) -> Result<()> {
     scene.deploy(&v1).await?;
     let load = scene.load("shop", 8080, 300.0).await?;
     scene.adopt(&v1, SPEC).await?;
+    scene.scraped().await?;
     let old = scene.revision_of(&v1).await?;
 
     let v2 = v1.tagged("v2-slow400");

@@ -94,10 +94,11 @@ pub fn judge(
         all: evidence.at_least_since(since.first_weight),
         scrapes: evidence.scrapes_at_least_since(since.first_weight),
         fresh: since.proven.map(|at| Fresh::of(evidence, at)),
-        // Of what is read on another beat a sample may lack as much as one interval.
+        // It is read on another beat, and missed only after so long: a sample may lack as much.
         fresh_below: since
             .proven
-            .map(|at| Fresh::of(evidence, at + evidence.lag)),
+            .and_then(|at| at.checked_add_signed(evidence.stale_after))
+            .map(|at| Fresh::of(evidence, at)),
         passed: since.passed,
         pace: since.proven.and_then(|at| evidence.pace_since(at)),
         silence: evidence.silence(now),

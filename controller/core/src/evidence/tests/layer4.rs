@@ -36,17 +36,21 @@ fn why(verdict: Verdict) -> String {
 
 #[test]
 fn one_connection_that_lasts_carries_enough_requests() {
-    let mut scrapes = [((0, 0), (0, 0)); 12];
+    let mut scrapes = [((0, 0), (0, 0)); 16];
     for objective in [Some(999_000), None] {
         scrapes[0] = ((1, 0), (0, 0));
         assert_eq!(verdict(objective, &connected(&scrapes)), Verdict::Pass);
-        let few = why(verdict(objective, &connected(&scrapes[..3])));
+        let mut slow = connected(&scrapes[..7]);
+        for sample in &mut slow.samples {
+            sample.candidate.requests /= 2;
+        }
+        let few = why(verdict(objective, &slow));
         assert!(few.contains("requests that minRequests asks"), "{few}");
         scrapes[0] = ((0, 0), (5, 0));
         let none = why(verdict(objective, &connected(&scrapes)));
         assert_eq!(
             none,
-            "availability: the candidate got 600 requests, and its source counts no connections: is it scraped?"
+            "availability: the candidate got 800 requests, and its source counts no connections: is it scraped?"
         );
     }
 }
@@ -100,11 +104,21 @@ fn a_stable_revision_whose_connections_last_is_no_proof_against_the_candidate() 
     assert!(matches!(failed, Verdict::Fail(_)), "{failed:?}");
 }
 
+/// Were the source of connections gone, it would be known only then.
 #[test]
-fn only_a_scrape_later_it_is_sure_that_connections_are_of_this_weight() {
-    let mut evidence = connected(&[((1, 0), (0, 0)); 12]);
-    evidence.lag = evidence.samples[11].at - evidence.samples[0].at;
-    evidence.samples.truncate(12);
+fn until_a_source_that_is_gone_is_missed_nothing_passes_by_it() {
+    let scrapes = [((1, 0), (0, 0)); 16];
+    let evidence = connected(&scrapes[..4]);
+    assert_eq!(evidence.stale_after, TimeDelta::seconds(60));
     let early = why(verdict(Some(999_000), &evidence));
     assert!(early.contains("no request since its weight"), "{early}");
+    assert_eq!(verdict(Some(999_000), &connected(&scrapes)), Verdict::Pass);
+    let endless = Evidence {
+        stale_after: TimeDelta::MAX,
+        ..connected(&scrapes)
+    };
+    assert_eq!(
+        why(verdict(Some(999_000), &endless)),
+        Why::Unproven.to_string()
+    );
 }
