@@ -9,7 +9,7 @@ use e2e::stage::{App, Stage, condition, no_failure, says};
 use sluice_crds::Phase;
 
 /// Its first bad answer and the end of its traffic lie so many scrapes apart at most.
-const SCRAPES: usize = 2;
+const SCRAPES: usize = 3;
 /// The threshold of the latency SLO.
 const SLOW: Duration = Duration::from_millis(250);
 /// All answers late is a hundred times what this allows, and two such scrapes are proof. At 95% it would be
