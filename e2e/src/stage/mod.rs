@@ -31,6 +31,7 @@ use crate::node::{self, Node};
 
 pub use app::App;
 pub use controller::{Controller, Gated, SECOND, Second, USER};
+pub use install::rights;
 pub use direct::{Direct, Sight};
 pub use exporter::{Exporter, StandIn};
 pub use guarded::{Guarded, TENANT};
@@ -60,7 +61,8 @@ impl Stage {
     pub async fn start(tools: Tools, programs: &Programs) -> Result<Self> {
         let cluster = Cluster::start(tools).await?;
         let dir = cluster.run_dir().join("node");
-        let node = node::Config::new(programs.demo_app.clone(), dir);
+        let mut node = node::Config::new(programs.demo_app.clone(), dir);
+        node.sluice = Some(programs.sluice.clone());
         let node = Node::start(cluster.client(), node).await?;
         install::grant(&cluster).await?;
         let controller = Controller::start(&cluster, &programs.sluice).await?;
