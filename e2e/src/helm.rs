@@ -57,6 +57,8 @@ impl Helm {
             .env("HELM_CONFIG_HOME", self.home.join("config"))
             .env("HELM_DATA_HOME", self.home.join("data"))
             .env("KUBECONFIG", &self.kubeconfig)
+            // Each cluster has the same address, and not the same kinds.
+            .env("KUBECACHEDIR", self.kubeconfig.with_extension("cache"))
             .env_remove("HELM_NAMESPACE")
             .current_dir(paths::workspace())
             .stdin(Stdio::null())

@@ -2,7 +2,7 @@
 
 use std::{fs::File, net::Ipv4Addr, path::PathBuf, process::Stdio, sync::Arc};
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt;
 use tokio::{
@@ -48,7 +48,7 @@ impl Slot {
 
     fn spawn(&self, variables: impl IntoIterator<Item = (String, String)>) -> Result<Child> {
         let image = self.container.image.as_deref().unwrap_or_default();
-        let program = image::program(&self.kubelet.config, image).map_err(Error::msg)?;
+        let program = image::program(&self.kubelet.config, image).map_err(anyhow::Error::msg)?;
         let namespace = self.pod.namespace().unwrap_or_default();
         let name = format!(
             "{namespace}_{}_{}.log",

@@ -31,10 +31,10 @@ use crate::node::{self, Node};
 
 pub use app::App;
 pub use controller::{Controller, Gated, SECOND, Second, USER};
-pub use install::rights;
 pub use direct::{Direct, Sight};
 pub use exporter::{Exporter, StandIn};
 pub use guarded::{Guarded, TENANT};
+pub use install::rights;
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
 pub use recording::{Life, Recording, Seen, Split, Turn};

@@ -56,7 +56,10 @@ fn that_are_wrong_are_found() {
         ("[2m]", "[15m]"),
         ("[2m]", "[1m]"),
         ("[1d]", "[1h]"),
-        ("last_over_time(sluice:canary", "max_over_time(sluice:canary"),
+        (
+            "last_over_time(sluice:canary",
+            "max_over_time(sluice:canary",
+        ),
         ("severity: critical", "severity: warning"),
     ] {
         assert!(rules.contains(right), "no rule says {right}");

@@ -29,6 +29,7 @@ fn without_files(mut text: String) -> String {
         let content = fs::read_to_string(helm::chart().join(name)).unwrap();
         for indent in [2, 4] {
             let indented: Vec<_> = content
+                .trim_end()
                 .split('\n')
                 .map(|line| " ".repeat(indent) + line)
                 .collect();
@@ -79,7 +80,9 @@ fn has_the_kinds_as_they_are_generated() {
     let folder = paths::workspace().join("crds/manifests");
     let mut generated = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
-        generated.extend(documents(&fs::read_to_string(entry.unwrap().path()).unwrap()));
+        generated.extend(documents(
+            &fs::read_to_string(entry.unwrap().path()).unwrap(),
+        ));
     }
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
     generated.sort_by_key(name);
@@ -127,11 +130,14 @@ fn without_the_kinds_is_refused() {
 #[test]
 fn passes_helm_lint() {
     let chart = helm::chart();
-    let lint = ["lint", "--strict", &chart.to_string_lossy()];
+    let chart = chart.to_string_lossy();
+    let lint = ["lint", "--strict", &chart, "--namespace", NAMESPACE];
     helm().run(&lint).unwrap();
     for values in files("values") {
         let file = values.to_string_lossy();
-        helm().run(&[&lint[..], &["--values", &file]].concat()).unwrap();
+        helm()
+            .run(&[&lint[..], &["--values", &file]].concat())
+            .unwrap();
     }
 }
 

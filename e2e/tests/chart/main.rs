@@ -55,7 +55,10 @@ fn is_up_to_date(path: &Path, made: &str) {
     }
     let committed = fs::read_to_string(path).unwrap_or_default();
     let differs = |(was, is): &(&str, &str)| was != is;
-    let first = committed.lines().zip(made.lines()).position(|pair| differs(&pair));
+    let first = committed
+        .lines()
+        .zip(made.lines())
+        .position(|pair| differs(&pair));
     assert!(
         committed == made,
         "{} is not what the chart makes, from line {} on. Read the difference that this writes:\n  {BLESS}",

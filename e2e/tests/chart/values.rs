@@ -1,6 +1,7 @@
 //! `values.yaml`, its schema and the table in the docs know the same values.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 
 use e2e::{helm, paths};
@@ -60,7 +61,10 @@ fn are_those_of_the_schema() {
     while let Some((path, node)) = left.pop() {
         let properties = node["properties"].as_object();
         if let Some(properties) = properties.filter(|_| !told.contains(&path)) {
-            assert_eq!(node["additionalProperties"], false, "{path}: misspelt names pass");
+            assert_eq!(
+                node["additionalProperties"], false,
+                "{path}: misspelt names pass"
+            );
             let dot = if path.is_empty() { "" } else { "." };
             let below = properties.iter();
             left.extend(below.map(|(key, node)| (format!("{path}{dot}{key}"), node)));
@@ -78,7 +82,7 @@ fn are_those_of_the_docs() {
     for (path, what) in told(&text) {
         let default = values.pointer(&format!("/{}", path.replace('.', "/")));
         let default = default.unwrap().to_string();
-        table += &format!("| `{path}` | `{default}` | {what} |\n");
+        writeln!(table, "| `{path}` | `{default}` | {what} |").unwrap();
     }
     let doc = paths::workspace().join(DOC);
     let page = fs::read_to_string(&doc).unwrap();

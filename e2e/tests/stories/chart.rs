@@ -17,7 +17,7 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_crds::Canary;
 
 const REPLICAS: usize = 2;
@@ -26,7 +26,7 @@ const RATE: f64 = 200.0;
 const PODS: &str = "app=shop";
 const KIND: &str = "canaries.sluice.dev";
 /// For pods of Sluice to start, to fill their caches and to elect one.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 const ROLLOUT: Duration = Duration::from_secs(40);
 /// Of the Prometheus operator's kinds, those that the chart has objects of.
 const MONITORING: [&str; 2] = [
@@ -171,20 +171,16 @@ impl Accounts {
 }
 
 /// Values for pods that share one network: each listens at its own address.
-fn values(
-    dir: &Path,
-    name: &str,
-    account: &Account,
-    more: &serde_json::Value,
-) -> Result<PathBuf> {
-    let mut values = more.clone();
-    values["extraEnv"] = json!([
+fn values(dir: &Path, name: &str, account: &Account, more: &Value) -> Result<PathBuf> {
+    let env = json!([
         {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         {"name": "SLUICE_ADMIN_ADDRESS", "value": "$(POD_IP):8080"},
         {"name": "KUBECONFIG", "value": account.kubeconfig},
     ]);
+    let mut values = more.as_object().cloned().unwrap_or_default();
+    values.insert("extraEnv".to_owned(), env);
     let file = dir.join(format!("{name}.json"));
-    fs::write(&file, values.to_string())?;
+    fs::write(&file, Value::Object(values).to_string())?;
     Ok(file)
 }
 
@@ -235,9 +231,15 @@ async fn acting(scene: &Scene<'_>, name: &str, replicas: i32) -> Result<()> {
         }
         let selector = deployment.spec.unwrap_or_default().selector;
         let labels = selector.match_labels.unwrap_or_default();
-        let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         let mut leaders = 0;
-        for pod in pods.list(&ListParams::default().labels(&labels.join(","))).await? {
+        for pod in pods
+            .list(&ListParams::default().labels(&labels.join(",")))
+            .await?
+        {
             if is_ready(&pod) {
                 let url = format!("http://{}/metrics", address(&pod)?);
                 let Ok(answer) = reqwest::get(url).await else {
@@ -275,7 +277,7 @@ async fn monitored(scene: &Scene<'_>) -> Result<()> {
     let maps: Api<ConfigMap> = Api::namespaced(scene.client(), NAMESPACE);
     let board = maps.get("sluice-dashboard").await?.data.unwrap_or_default();
     let board = board.get("sluice.json").context("no board")?;
-    let board: serde_json::Value = serde_json::from_str(board)?;
+    let board: Value = serde_json::from_str(board)?;
     ensure!(board.get("panels").is_some(), "{board}");
     Ok(())
 }
