@@ -51,6 +51,13 @@ struct CanaryLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct PhaseLabels {
+    namespace: String,
+    canary: String,
+    phase: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct SloLabels {
     namespace: String,
     canary: String,
@@ -83,11 +90,14 @@ pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     leader: Gauge<i64, AtomicI64>,
     weight: Family<CanaryLabels, Gauge<f64, AtomicU64>>,
+    phase: Family<PhaseLabels, Gauge<i64, AtomicI64>>,
     good: Family<SloLabels, Gauge<i64, AtomicI64>>,
     total: Family<SloLabels, Gauge<i64, AtomicI64>>,
     spent: Family<BudgetLabels, Gauge<f64, AtomicU64>>,
     /// The SLOs of each Canary: a family cannot tell what it holds.
     shown: Arc<Mutex<HashMap<CanaryLabels, HashSet<SloLabels>>>>,
+    /// The phase of each Canary, likewise.
+    phases: Arc<Mutex<HashMap<CanaryLabels, PhaseLabels>>>,
 }
 
 impl Default for Metrics {
@@ -112,6 +122,12 @@ impl Default for Metrics {
             "Share of the requests that the candidate is to get",
             Family::clone(&weight),
         );
+        let phase = Family::default();
+        registry.register(
+            "canary_phase",
+            "1 for the phase that a Canary is in",
+            Family::clone(&phase),
+        );
         registry.register(
             "slo_good_events",
             "Good events of a rollout, since the candidate first got traffic",
@@ -134,10 +150,12 @@ impl Default for Metrics {
             writes,
             leader,
             weight,
+            phase,
             good,
             total,
             spent,
             shown: Arc::default(),
+            phases: Arc::default(),
         }
     }
 }
@@ -167,7 +185,9 @@ impl Metrics {
     /// Forgets all Canaries: another process shows them now.
     pub fn clear(&self) {
         self.shown.lock().clear();
+        self.phases.lock().clear();
         self.weight.clear();
+        self.phase.clear();
         self.good.clear();
         self.total.clear();
         self.spent.clear();
@@ -182,6 +202,7 @@ impl Metrics {
         };
         let weight = rollout.map_or(0.0, |rollout| rollout.weight.fraction());
         self.weight.get_or_create(&labels).set(weight);
+        self.is_in(labels, &decision.phase.to_string());
         for finding in &decision.findings {
             self.found(namespace, canary, finding);
         }
@@ -194,6 +215,9 @@ impl Metrics {
             canary: canary.to_owned(),
         };
         self.weight.remove(&labels);
+        if let Some(phase) = self.phases.lock().remove(&labels) {
+            self.phase.remove(&phase);
+        }
         for labels in self.shown.lock().remove(&labels).unwrap_or_default() {
             self.good.remove(&labels);
             self.total.remove(&labels);
@@ -209,6 +233,20 @@ impl Metrics {
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;
         Ok(page)
+    }
+
+    /// Shows a phase in place of the one before.
+    fn is_in(&self, canary: CanaryLabels, phase: &str) {
+        let labels = PhaseLabels {
+            namespace: canary.namespace.clone(),
+            canary: canary.canary.clone(),
+            phase: phase.to_owned(),
+        };
+        self.phase.get_or_create(&labels).set(1);
+        let before = self.phases.lock().insert(canary, labels.clone());
+        if let Some(before) = before.filter(|before| *before != labels) {
+            self.phase.remove(&before);
+        }
     }
 
     fn found(&self, namespace: &str, canary: &str, finding: &Finding) {

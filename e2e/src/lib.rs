@@ -5,6 +5,7 @@ pub mod build;
 pub mod certs;
 pub mod cluster;
 pub mod demo;
+pub mod helm;
 pub mod load;
 pub mod node;
 pub mod paths;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_core::evidence::{Against, Spending};
-use sluice_core::{Finding, Tally, Verdict};
+use sluice_core::{Finding, Phase, Tally, Verdict};
 use sluice_telemetry::registry::{Group, Registry};
 
 use super::{CanaryLabels, Metrics, Outcome};
@@ -60,6 +60,36 @@ fn the_registry_tells_what_is_shown() {
     }
 }
 
+/// Alerts take the series of a phase for the Canary's phase.
+#[test]
+fn a_canary_is_in_one_phase() {
+    let metrics = Metrics::default();
+    let canary = || CanaryLabels {
+        namespace: "shop".to_owned(),
+        canary: "web".to_owned(),
+    };
+    let shown = || {
+        let page = metrics.encode().unwrap();
+        let series = page
+            .lines()
+            .filter(|line| line.starts_with("sluice_canary_phase{"));
+        series.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let holding = r#"sluice_canary_phase{namespace="shop",canary="web",phase="Holding"} 1"#;
+    metrics.is_in(canary(), "Progressing");
+    for _ in 0..2 {
+        metrics.is_in(canary(), "Holding");
+        assert_eq!(shown(), [holding]);
+    }
+    metrics.forget("shop", "web");
+    assert_eq!(shown(), [""; 0]);
+    metrics.is_in(canary(), "Holding");
+    metrics.clear();
+    assert_eq!(shown(), [""; 0]);
+    metrics.is_in(canary(), "Holding");
+    assert_eq!(shown(), [holding]);
+}
+
 /// With every series that there can be.
 fn filled() -> Metrics {
     let metrics = Metrics::default();
@@ -90,6 +120,31 @@ fn filled() -> Metrics {
         canary: "web".to_owned(),
     };
     metrics.weight.get_or_create(&labels).set(0.25);
+    for phase in [
+        Phase::Initializing,
+        Phase::Waiting,
+        Phase::Progressing,
+        Phase::Holding,
+        Phase::Promoting,
+        Phase::Finalising,
+        Phase::Succeeded,
+        Phase::Failed,
+    ] {
+        // A new one must be told as well.
+        match phase {
+            Phase::Initializing
+            | Phase::Waiting
+            | Phase::Progressing
+            | Phase::Holding
+            | Phase::Promoting
+            | Phase::Finalising
+            | Phase::Succeeded
+            | Phase::Failed => {}
+        }
+        let canary = format!("in-{phase}");
+        let namespace = "shop".to_owned();
+        metrics.is_in(CanaryLabels { namespace, canary }, &phase.to_string());
+    }
     let tally = Tally { good: 1, total: 2 };
     metrics.found(
         "shop",

@@ -1,4 +1,4 @@
-//! Gateway API's and Istio's resource definitions, from the modules that istiod is built with.
+//! Others' resource definitions, from Go modules that hold them.
 //!
 //! Kept as one JSON file each: reading a megabyte of YAML at every start would cost seconds.
 
@@ -13,11 +13,35 @@ use super::progress::Progress;
 use super::stamp;
 use crate::paths;
 
-/// Each module, and where its definitions lie in it.
-const SOURCES: [(&str, &str); 2] = [
-    ("sigs.k8s.io/gateway-api", "config/crd/standard"),
-    ("istio.io/api", "kubernetes"),
-];
+/// Where definitions come from.
+pub(super) struct Origin {
+    /// The folder that they get, in the cache.
+    folder: &'static str,
+    /// Folder under `e2e/tools` of the module that names the versions.
+    module: &'static str,
+    /// Each module that holds some, and where they lie in it.
+    sources: &'static [(&'static str, &'static str)],
+}
+
+/// Gateway API's and Istio's: those that istiod is built with.
+pub(super) const MESH: Origin = Origin {
+    folder: "crds",
+    module: "istio",
+    sources: &[
+        ("sigs.k8s.io/gateway-api", "config/crd/standard"),
+        ("istio.io/api", "kubernetes"),
+    ],
+};
+
+/// The Prometheus operator's.
+pub(super) const MONITORING: Origin = Origin {
+    folder: "crds-monitoring",
+    module: "prometheus-operator",
+    sources: &[(
+        "github.com/prometheus-operator/prometheus-operator",
+        "example/prometheus-operator-crd",
+    )],
+};
 
 /// What `go mod download -json` says of a module.
 #[derive(Deserialize)]
@@ -27,9 +51,9 @@ struct Module {
     dir: PathBuf,
 }
 
-pub(super) fn fetch(progress: &Progress) -> Result<PathBuf> {
-    let module = paths::workspace().join("e2e/tools/istio");
-    let folder = paths::cache().join("crds");
+pub(super) fn fetch(origin: &Origin, progress: &Progress) -> Result<PathBuf> {
+    let module = paths::workspace().join("e2e/tools").join(origin.module);
+    let folder = paths::cache().join(origin.folder);
     let digest = stamp::digest(&[module.join("go.mod")], &[]);
     if stamp::matches(&folder, &digest) {
         return Ok(folder);
@@ -38,7 +62,7 @@ pub(super) fn fetch(progress: &Progress) -> Result<PathBuf> {
     let output = Command::new("go")
         .current_dir(&module)
         .args(["mod", "download", "-json"])
-        .args(SOURCES.map(|(path, _)| path))
+        .args(origin.sources.iter().map(|(path, _)| path))
         .env("GOWORK", "off")
         .stdin(Stdio::null())
         .output()
@@ -54,8 +78,8 @@ pub(super) fn fetch(progress: &Progress) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     for found in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Module>() {
         let found = found.context("reading what `go mod download` says")?;
-        let inside = SOURCES
-            .iter()
+        let mut sources = origin.sources.iter();
+        let inside = sources
             .find(|(path, _)| *path == found.path)
             .map(|(_, inside)| inside);
         let source = found.dir.join(inside.context("an unexpected module")?);

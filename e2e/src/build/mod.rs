@@ -87,7 +87,7 @@ pub fn tools() -> Result<Tools> {
         pilot_discovery: tool::PILOT_DISCOVERY.path()?,
         prometheus: tool::PROMETHEUS.path()?,
         envoy: envoy::install(&progress)?,
-        crds: crds::fetch(&progress)?,
+        crds: crds::fetch(&crds::MESH, &progress)?,
     })
 }
 
@@ -111,6 +111,32 @@ pub fn telemetry() -> Result<TelemetryTools> {
     Ok(TelemetryTools {
         promtool: tool::PROMTOOL.path()?,
         otelcol: tool::OTELCOL.path()?,
+    })
+}
+
+/// What tries out the chart.
+#[derive(Clone, Debug)]
+pub struct ChartTools {
+    /// Renders and installs it.
+    pub helm: PathBuf,
+    /// Runs the tests of its alerts.
+    pub promtool: PathBuf,
+    /// Folder of the Prometheus operator's resource definitions.
+    pub monitoring: PathBuf,
+}
+
+/// Finds or builds what tries out the chart.
+///
+/// # Errors
+/// If a build fails, with its last lines; the network is needed the first time.
+pub fn chart() -> Result<ChartTools> {
+    let progress = Progress::new();
+    let _lock = lock()?;
+    build_missing(&tool::CHART, "that try out the chart", &progress)?;
+    Ok(ChartTools {
+        helm: tool::HELM.path()?,
+        promtool: tool::PROMTOOL.path()?,
+        monitoring: crds::fetch(&crds::MONITORING, &progress)?,
     })
 }
 

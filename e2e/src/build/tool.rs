@@ -31,6 +31,12 @@ const KUBERNETES_LDFLAGS: &str = "-ldflags=-s -w \
     -X k8s.io/component-base/version.gitVersion=v1.35.4 \
     -X k8s.io/component-base/version.gitMajor=1 \
     -X k8s.io/component-base/version.gitMinor=35";
+/// Without a cluster Helm renders for the Kubernetes that it was linked for, and else for 1.20.
+const HELM_LDFLAGS: &str = "-ldflags=-s -w \
+    -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 \
+    -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=35 \
+    -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 \
+    -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=35";
 const LDFLAGS: &str = "-ldflags=-s -w";
 
 pub(super) const KUBE_APISERVER: Tool = Tool {
@@ -101,6 +107,19 @@ pub(super) const OTELCOL: Tool = Tool {
     // Another one has other components.
     oldest: None,
 };
+
+pub(super) const HELM: Tool = Tool {
+    name: "helm",
+    module: "helm",
+    package: "helm.sh/helm/v3/cmd/helm",
+    flags: &[HELM_LDFLAGS],
+    cpu_seconds: 130,
+    // Another one says otherwise what is wrong with values, and writes other YAML.
+    oldest: None,
+};
+
+/// What tries out the chart and its alerts.
+pub(super) const CHART: [Tool; 2] = [PROMTOOL, HELM];
 
 /// What tries out the rules and configurations for users, in the order of building, after [`ALL`].
 pub(super) const TELEMETRY: [Tool; 2] = [PROMTOOL, OTELCOL];

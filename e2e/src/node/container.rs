@@ -79,7 +79,7 @@ impl Runner {
     /// Returns only if the image exists.
     async fn pull(&mut self) {
         let image = self.slot.container.image.clone().unwrap_or_default();
-        let Some(error) = image::pull_error(&image) else {
+        let Err(error) = image::program(&self.slot.kubelet.config, &image) else {
             return;
         };
         loop {

@@ -1,16 +1,31 @@
 //! Images: which there are, and what a container runtime says of the others.
 
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
+use super::Config;
 use crate::app::Behaviour;
 
-/// What containerd and the kubelet say when `image` does not exist; `None` if it does.
-pub(super) fn pull_error(image: &str) -> Option<String> {
+/// Where the chart says that Sluice's image is.
+const SLUICE: &str = "ghcr.io/sluice-dev/sluice";
+
+/// The program of an image.
+///
+/// # Errors
+/// What containerd and the kubelet say when it does not exist.
+pub(super) fn program<'a>(config: &'a Config, image: &str) -> Result<&'a Path, String> {
     if Behaviour::of_image(image).is_ok() {
-        return None;
+        return Ok(&config.app);
+    }
+    let rest = image.strip_prefix(SLUICE);
+    if let Some(sluice) = &config.sluice
+        && rest.is_some_and(|rest| rest.starts_with([':', '@']))
+    {
+        return Ok(sluice);
     }
     let reference = canonical(image);
-    Some(format!(
+    Err(format!(
         "rpc error: code = NotFound desc = failed to pull and unpack image \"{reference}\": \
          failed to resolve reference \"{reference}\": {reference}: not found"
     ))
@@ -54,13 +69,16 @@ mod tests {
 
     #[test]
     fn a_missing_image_is_told_as_containerd_tells_it() {
-        assert_eq!(pull_error("demo:v1"), None);
+        let config = Config::new("demo-app", "run");
+        assert_eq!(program(&config, "demo:v1"), Ok(Path::new("demo-app")));
+        assert!(program(&config, "ghcr.io/sluice-dev/sluice:0.1.0").is_err());
         assert_eq!(
-            pull_error("nginx").as_deref(),
-            Some(
+            program(&config, "nginx").map_err(|error| error.clone()),
+            Err(
                 "rpc error: code = NotFound desc = failed to pull and unpack image \
                  \"docker.io/library/nginx:latest\": failed to resolve reference \
                  \"docker.io/library/nginx:latest\": docker.io/library/nginx:latest: not found"
+                    .to_owned()
             )
         );
         assert!(id("demo:v1").starts_with("docker.io/library/demo@sha256:"));

@@ -7,8 +7,9 @@
 //! `ReplicaSet`s and `EndpointSlice`s are not its concern.
 //!
 //! # What a container is
-//! A process of the demo app ([`crate::app`]): the image `demo:TAG` says how it behaves, and any
-//! other image cannot be pulled. It gets the pod's environment and, beside it, `IMAGE`, `POD_NAME`,
+//! A process of the demo app ([`crate::app`]): the image `demo:TAG` says how it behaves. Sluice's own
+//! image is the Sluice of this workspace, if [`Config::sluice`] says where that is. Any other image cannot
+//! be pulled. A process gets the pod's environment and, beside it, `IMAGE`, `POD_NAME`,
 //! `POD_NAMESPACE`, `POD_IP` and `PORTS` (the container's TCP ports). There is no mount namespace:
 //! the files of `ConfigMap` and Secret volumes lie at `$POD_ROOT/MOUNT_PATH/KEY`, and are renewed
 //! every two seconds (a kubelet takes about a minute). Output goes to
@@ -59,6 +60,8 @@ pub struct Config {
     pub name: String,
     /// The `demo-app` binary.
     pub app: PathBuf,
+    /// The `sluice` binary, for pods of Sluice's own image.
+    pub sluice: Option<PathBuf>,
     /// Folder for logs and mounted files.
     pub dir: PathBuf,
     /// Addresses of pods, local to this network namespace. The first is the node's own.
@@ -72,6 +75,7 @@ impl Config {
         Self {
             name: "node-1".to_owned(),
             app: app.into(),
+            sluice: None,
             dir: dir.into(),
             addresses: PODS,
         }

@@ -10,7 +10,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Kubelet, env, view::View, volume};
+use super::{Kubelet, env, image, view::View, volume};
 
 /// The views of a pod's containers, in the order of its spec.
 pub(super) type Views = watch::Sender<Vec<View>>;
@@ -47,6 +47,8 @@ impl Slot {
     }
 
     fn spawn(&self, variables: impl IntoIterator<Item = (String, String)>) -> Result<Child> {
+        let image = self.container.image.as_deref().unwrap_or_default();
+        let program = image::program(&self.kubelet.config, image).map_err(anyhow::Error::msg)?;
         let namespace = self.pod.namespace().unwrap_or_default();
         let name = format!(
             "{namespace}_{}_{}.log",
@@ -59,7 +61,7 @@ impl Slot {
             .append(true)
             .open(&path)
             .with_context(|| format!("opening {}", path.display()))?;
-        Command::new(&self.kubelet.config.app)
+        Command::new(program)
             .env_clear()
             .envs(variables)
             .env("CONNECTIONS_TO", self.kubelet.ztunnel.socket())
@@ -70,7 +72,7 @@ impl Slot {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {}", self.kubelet.config.app.display()))
+            .with_context(|| format!("starting {}", program.display()))
     }
 
     /// Writes the files of the container's volumes, or renews them.

@@ -51,13 +51,13 @@ impl Second {
 
 /// The account of the second one, bound to the same roles as the first.
 fn second_rights() -> String {
-    let binding = |kind: &str, role: &str, metadata: &str| {
+    let binding = |kind: &str, role: &str, name: &str, metadata: &str| {
         format!(
             "---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {kind}
 metadata: {metadata}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {role}, name: {ACCOUNT}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {role}, name: {name}}}
 subjects:
 - {{kind: ServiceAccount, name: {SECOND_ACCOUNT}, namespace: {NAMESPACE}}}
 "
@@ -66,8 +66,8 @@ subjects:
     let named = format!("{{name: {SECOND_ACCOUNT}}}");
     let placed = format!("{{name: {SECOND_ACCOUNT}, namespace: {NAMESPACE}}}");
     format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {placed}\n")
-        + &binding("ClusterRoleBinding", "ClusterRole", &named)
-        + &binding("RoleBinding", "Role", &placed)
+        + &binding("ClusterRoleBinding", "ClusterRole", ACCOUNT, &named)
+        + &binding("RoleBinding", "Role", "sluice-lease", &placed)
 }
 
 /// A Sluice that watches one namespace alone, and reaches the API server through a gate. Several run side

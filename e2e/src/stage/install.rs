@@ -2,24 +2,34 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
-use serde_json::json;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 
 use super::controller::{ACCOUNT, NAMESPACE};
 use super::{Stage, USER, eventually};
 use crate::cluster::Cluster;
 use crate::paths;
 
+/// The kinds of objects that give an account its rights.
+const GRANTS: [&str; 6] = [
+    "Namespace",
+    "ServiceAccount",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
+];
 /// How long the API server takes to forget a namespace with little in it, or to learn of new rights.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Stage {
-    /// Kills Sluice and deletes what `deploy/rbac.yaml` made. The kinds stay, as with any uninstall.
+    /// Kills Sluice and deletes what [`rights`] made. The kinds stay, as with any uninstall.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -70,11 +80,35 @@ impl Stage {
     }
 }
 
-/// Applies `deploy/rbac.yaml`.
-pub(super) async fn grant(cluster: &Cluster) -> Result<()> {
-    let path = paths::workspace().join("deploy/rbac.yaml");
-    let rbac =
+/// What the chart grants: the namespace, account, roles and bindings of `deploy/sluice.yaml`, which a test compares
+/// with the chart. The Deployment is left out: the stage runs the program itself.
+///
+/// # Errors
+/// When the file is not there, or grants nothing.
+pub fn rights() -> Result<Vec<Value>> {
+    let path = paths::workspace().join("deploy/sluice.yaml");
+    let text =
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    cluster.apply(&rbac).await?;
+    let mut granted = Vec::new();
+    for document in serde_yaml_ng::Deserializer::from_str(&text) {
+        let object = Value::deserialize(document)?;
+        let kind = object.get("kind").and_then(Value::as_str);
+        if kind.is_some_and(|kind| GRANTS.contains(&kind)) {
+            granted.push(object);
+        }
+    }
+    ensure!(
+        granted.len() >= GRANTS.len(),
+        "{} grants nothing",
+        path.display()
+    );
+    Ok(granted)
+}
+
+/// Applies [`rights`].
+pub(super) async fn grant(cluster: &Cluster) -> Result<()> {
+    // JSON is YAML.
+    let objects: Vec<String> = rights()?.iter().map(Value::to_string).collect();
+    cluster.apply(&objects.join("\n---\n")).await?;
     Ok(())
 }

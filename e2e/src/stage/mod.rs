@@ -34,6 +34,7 @@ pub use controller::{Controller, Gated, SECOND, Second, USER};
 pub use direct::{Direct, Sight};
 pub use exporter::{Exporter, StandIn};
 pub use guarded::{Guarded, TENANT};
+pub use install::rights;
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
 pub use recording::{Life, Recording, Seen, Split, Turn};
@@ -60,7 +61,8 @@ impl Stage {
     pub async fn start(tools: Tools, programs: &Programs) -> Result<Self> {
         let cluster = Cluster::start(tools).await?;
         let dir = cluster.run_dir().join("node");
-        let node = node::Config::new(programs.demo_app.clone(), dir);
+        let mut node = node::Config::new(programs.demo_app.clone(), dir);
+        node.sluice = Some(programs.sluice.clone());
         let node = Node::start(cluster.client(), node).await?;
         install::grant(&cluster).await?;
         let controller = Controller::start(&cluster, &programs.sluice).await?;

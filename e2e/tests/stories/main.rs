@@ -10,6 +10,7 @@ mod around_waypoint;
 mod backtest;
 mod bad_input;
 mod budget;
+mod chart;
 mod configuration;
 mod conversation;
 mod crash;
@@ -111,6 +112,7 @@ const STORIES: &[Story] = &[
     story!(bad_input::the_condition_says_what_is_wrong),
     story!(budget::a_release_stops_when_its_budget_is_spent, alone: true),
     story!(budget::of_a_service_that_nobody_calls_nothing_is_expected),
+    story!(chart::installs_upgrades_and_leaves_everything_serving, alone: true),
     story!(configuration::a_new_text_passes_the_gates_and_goes_back_at_once),
     story!(configuration::a_stable_pod_that_restarts_keeps_its_text),
     story!(configuration::alone_it_waits_for_the_rollout_under_way),
@@ -195,9 +197,16 @@ fn main() -> ExitCode {
         .init();
     sandbox::run(
         Options::default(),
-        build::prepare,
+        prepare,
         |prepared: (Tools, Programs), _| play(arguments, prepared),
     )
+}
+
+/// A story finds its Helm built: in the sandbox there is no network.
+fn prepare() -> Result<(Tools, Programs)> {
+    let prepared = build::prepare()?;
+    build::chart()?;
+    Ok(prepared)
 }
 
 /// What the trials share: the stage, once it is set, and who may use it.

@@ -1,0 +1,74 @@
+//! The alerts fire when they should, and not otherwise, tried out by Prometheus' own tool.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use e2e::{helm, paths};
+
+use super::{here, tools};
+
+const RULES: &str = "files/rules.yaml";
+const TESTS: &str = "alerts/alerts.yaml";
+
+pub(super) fn promtool(command: &str, file: &Path) -> Output {
+    Command::new(&tools().promtool)
+        .args([command, "rules"])
+        .arg(file)
+        .output()
+        .unwrap()
+}
+
+pub(super) fn said(output: &Output) -> String {
+    let all = [output.stdout.clone(), output.stderr.clone()].concat();
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+#[test]
+fn fire_and_are_silent_as_their_tests_expect() {
+    let checked = promtool("check", &helm::chart().join(RULES));
+    assert!(checked.status.success(), "{}", said(&checked));
+    let tested = promtool("test", &here(TESTS));
+    assert!(tested.status.success(), "{}", said(&tested));
+}
+
+/// So that the tests above are known to look.
+#[test]
+fn that_are_wrong_are_found() {
+    let rules = fs::read_to_string(helm::chart().join(RULES)).unwrap();
+    let tests = fs::read_to_string(here(TESTS)).unwrap();
+    let folder = paths::cache().join(format!("alerts-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let link = "../../../../charts/sluice/files/rules.yaml";
+    assert!(tests.contains(link));
+    let copy = folder.join("alerts.yaml");
+    fs::write(&copy, tests.replace(link, "rules.yaml")).unwrap();
+    for (right, wrong) in [
+        ("> 0 unless", "> 0.3 unless"),
+        ("max == 1)", "max >= 0)"),
+        ("unless on (job)", "unless on ()"),
+        ("or absent(last_over_time(sluice:leader:max[1d]))", ""),
+        ("phase=\"Holding\"", "phase=\"Waiting\""),
+        ("phase=\"Failed\"", "phase=\"Finalising\""),
+        ("for: 1h", "for: 30m"),
+        ("for: 1h", "for: 2h"),
+        ("for: 5m", "for: 1m"),
+        ("[2m]", "[15m]"),
+        ("[2m]", "[1m]"),
+        ("[1d]", "[1h]"),
+        (
+            "last_over_time(sluice:canary",
+            "max_over_time(sluice:canary",
+        ),
+        ("severity: critical", "severity: warning"),
+    ] {
+        assert!(rules.contains(right), "no rule says {right}");
+        fs::write(folder.join("rules.yaml"), rules.replace(right, wrong)).unwrap();
+        let tested = promtool("test", &copy);
+        assert!(
+            !tested.status.success(),
+            "nobody finds that {right} is {wrong}"
+        );
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
