@@ -142,7 +142,10 @@ impl World {
         stable: Option<&RevisionName>,
     ) -> Option<String> {
         let is_known = |order: &String| {
-            let mut records = self.revisions.values().filter_map(|one| one.record.as_ref());
+            let mut records = self
+                .revisions
+                .values()
+                .filter_map(|one| one.record.as_ref());
             records.any(|record| record.orders.contains(order))
         };
         let mut orders = self.orders_for(revision, stable);
@@ -176,7 +179,10 @@ mod tests {
             revisions: BTreeMap::from([
                 ("web-1".into(), revision(["ghcr.io/shop/web:v1", "proxy:1"])),
                 ("web-2".into(), revision(["ghcr.io/shop/web:v2", "proxy:1"])),
-                ("web-2b".into(), revision(["ghcr.io/shop/web:v2", "proxy:1"])),
+                (
+                    "web-2b".into(),
+                    revision(["ghcr.io/shop/web:v2", "proxy:1"]),
+                ),
             ]),
             ..World::default()
         }

@@ -10,7 +10,7 @@ use crate::Weight;
 pub struct Plan {
     /// What must hold before the candidate has its first traffic, beyond what every rollout waits for: its
     /// pods, and the mesh.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entry: Vec<Requirement>,
     /// The steps, in order; after the last one the candidate takes all traffic. That one may be a holdback.
     pub steps: Vec<Step>,

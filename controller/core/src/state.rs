@@ -88,7 +88,7 @@ pub struct Rollout {
     /// traffic is not known yet.
     pub expected_requests: Option<u64>,
     /// The approval of the present step, once it was asked for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<Consent>,
     /// Since when the candidate is ready. Not kept in the status: losing it costs one settle time.
     pub ready_since: Option<Time>,

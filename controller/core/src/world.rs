@@ -65,7 +65,7 @@ pub struct Target {
     /// Names its template alone: equal for revisions that differ only in configuration.
     pub template: String,
     /// The images of its template.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
     /// `spec.replicas`; always 0 for a `PodTemplate`.
     pub replicas: u32,
@@ -114,7 +114,7 @@ pub struct Revision {
     /// Names its template alone; see [`Target::template`].
     pub template: String,
     /// The images of its template.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
     /// What its snapshot remembers; `None` when there is no snapshot.
     pub record: Option<Record>,
