@@ -77,9 +77,9 @@ impl World {
         match named {
             Named::Revision(name) => name == revision,
             Named::Image(image) => {
-                let serves = |name: &&RevisionName| self.images(name).contains(image);
-                let others = stable.filter(|stable| *stable != revision);
-                self.images(revision).contains(image) && others.filter(serves).is_none()
+                let has = |name: &RevisionName| self.images(name).contains(image);
+                let other = stable.filter(|stable| *stable != revision);
+                has(revision) && !other.is_some_and(has)
             }
         }
     }

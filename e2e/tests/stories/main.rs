@@ -6,10 +6,12 @@
 
 mod adoption;
 mod api_outage;
+mod approval;
 mod around_waypoint;
 mod backtest;
 mod bad_input;
 mod budget;
+mod commands;
 mod configuration;
 mod conversation;
 mod crash;
@@ -101,6 +103,7 @@ const STORIES: &[Story] = &[
     story!(adoption::with_its_size_dropped_too_early),
     story!(adoption::with_its_size_in_git),
     story!(adoption::without_its_size_in_git),
+    story!(approval::it_waits_until_its_image_is_approved),
     story!(around_waypoint::a_client_around_it_is_named_and_holds_the_rollout),
     story!(around_waypoint::in_strict_mode_only_what_serves_is_reached, alone: true),
     story!(api_outage::a_rollout_outlasts_a_minute_without_the_api_server, alone: true),
@@ -110,6 +113,7 @@ const STORIES: &[Story] = &[
     story!(bad_input::the_condition_says_what_is_wrong),
     story!(budget::a_release_stops_when_its_budget_is_spent, alone: true),
     story!(budget::of_a_service_that_nobody_calls_nothing_is_expected),
+    story!(commands::each_does_what_it_says),
     story!(configuration::a_new_text_passes_the_gates_and_goes_back_at_once),
     story!(configuration::a_stable_pod_that_restarts_keeps_its_text),
     story!(configuration::alone_it_waits_for_the_rollout_under_way),

@@ -161,7 +161,7 @@ impl<'a> About<'a> {
                 self.weight(),
                 self.stable()
             ),
-            undo: format!("sluice retry {self}: it is judged again, from the first step"),
+            undo: format!("sluice retry {self}, by which it is judged again, from the first step"),
             git: git_of_order(annotations::ABORT),
         })
     }
@@ -233,7 +233,7 @@ impl<'a> About<'a> {
         Ok(Write {
             patch: json!({"spec": {"approved": approved}}),
             does: format!("{candidate} of {self} may go on from {at}, as long as its gates pass"),
-            undo: format!("sluice abort {self}: it loses its requests, and is rejected"),
+            undo: format!("sluice abort {self}, by which it loses its requests and is rejected"),
             git: self.git_of_spec("approved"),
         })
     }
