@@ -50,6 +50,7 @@ fn event(note: &Note) -> Event {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "one sentence a variant")]
 fn said(note: &Note) -> (EventType, &'static str, String) {
     let normal = EventType::Normal;
     match note {

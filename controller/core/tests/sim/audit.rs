@@ -141,10 +141,10 @@ impl Audit {
             // Nothing tells that anything of ours ever served.
             self.facts.promoted.clear();
         }
-        if let Some(rollout) = &decision.state.rollout {
-            if approval::is_ordered(seen.orders.promote.as_ref(), &rollout.candidate) {
-                self.facts.skipped.insert(rollout.candidate.clone());
-            }
+        if let Some(rollout) = &decision.state.rollout
+            && approval::is_ordered(seen.orders.promote.as_ref(), &rollout.candidate)
+        {
+            self.facts.skipped.insert(rollout.candidate.clone());
         }
         self.facts.took_over(seen, before, decision);
         self.facts.hindered(seen, before, decision, now);

@@ -160,22 +160,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["replicas", number] => Event::Scale(number.parse().ok()?),
         ["api", "down"] => Event::Api(Outage::Down),
         ["api", "up"] => Event::Api(Outage::None),
-        ["order", "promote"] => Event::Order(Verb::Promote, 0),
-        ["order", "abort"] => Event::Order(Verb::Abort, 0),
-        ["order", "retry"] => Event::Order(Verb::Retry, 0),
-        ["order-by-image", "promote"] => Event::Order(Verb::Promote, 3),
-        ["order-by-image", "abort"] => Event::Order(Verb::Abort, 3),
-        ["approve", whom, at @ ..] => {
-            let at = at.first().and_then(|at| at.strip_suffix('%')?.parse().ok());
-            let whom = match *whom {
-                "nobody" => Whom::Nobody,
-                "image" => Whom::Image,
-                "shared-image" => Whom::Shared,
-                "wanted" => Whom::Wanted,
-                other => Whom::Other(index_of(history, other)?),
-            };
-            Event::Approve(whom, at)
-        }
+        ["order" | "order-by-image" | "approve", ..] => ordered(history, words)?,
         ["metrics", state] => Event::Metrics(*state == "on"),
         ["waypoint", state] => Event::Waypoint(*state == "on"),
         ["block", state] => Event::Block(*state == "on"),
@@ -205,6 +190,32 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
     };
     let result = history.happen(event);
     Some(result.map_err(|breach| breach.to_string()))
+}
+
+/// What a person orders or approves.
+fn ordered(history: &History, words: &[&str]) -> Option<Event> {
+    let number = if *words.first()? == "order-by-image" {
+        3
+    } else {
+        0
+    };
+    Some(match words {
+        ["approve", whom, at @ ..] => {
+            let at = at.first().and_then(|at| at.strip_suffix('%')?.parse().ok());
+            let whom = match *whom {
+                "nobody" => Whom::Nobody,
+                "image" => Whom::Image,
+                "shared-image" => Whom::Shared,
+                "wanted" => Whom::Wanted,
+                other => Whom::Other(index_of(history, other)?),
+            };
+            Event::Approve(whom, at)
+        }
+        [_, "promote"] => Event::Order(Verb::Promote, number),
+        [_, "abort"] => Event::Order(Verb::Abort, number),
+        [_, "retry"] => Event::Order(Verb::Retry, number),
+        _ => return None,
+    })
 }
 
 /// The share that a release may spend, and the days of the budget.

@@ -78,8 +78,11 @@ pub(super) fn plan(
     }?;
     let waits = stored.canary.spec.suspend && verb != Verb::Resume;
     if waits {
-        write.does +=
-            &format!("\nspec.suspend is true: that comes once it is not: sluice resume {about}");
+        write.does = format!(
+            "{}
+spec.suspend is true: that comes once it is not: sluice resume {about}",
+            write.does
+        );
     }
     // Whoever writes it in between makes this one void.
     if let Some(version) = stored.canary.resource_version()

@@ -59,14 +59,13 @@ mod tests {
 
     use super::*;
 
-    fn parsed(steps: &str) -> Result<(Vec<Requirement>, Vec<Step>), PlanError> {
-        let sections = serde_yaml_ng::from_str(&format!("steps: {steps}")).unwrap();
-        parse(&sections)
+    fn sections(steps: &str) -> PolicySpec {
+        serde_yaml_ng::from_str(&format!("steps: {steps}")).unwrap()
     }
 
     /// The weights, with a `!` where an approval is asked for.
     fn brief(steps: &str) -> String {
-        let (entry, steps) = parsed(steps).unwrap();
+        let (entry, steps) = parse(&sections(steps)).unwrap();
         let mark = |requires: &[Requirement]| {
             let asks = requires.contains(&Requirement::Approval);
             if asks { "!" } else { "" }
@@ -88,9 +87,14 @@ mod tests {
 
     #[test]
     fn two_approvals_at_one_weight_are_refused_by_name() {
-        let two = parsed("[{weight: 5%, bake: 1m, approval: {}}, {approval: {}}]");
+        let two = parse(&sections(
+            "[{weight: 5%, bake: 1m, approval: {}}, {approval: {}}]",
+        ));
         let error = two.unwrap_err().to_string();
         assert!(error.starts_with("spec.steps[1].approval: an approval is waited for at 5%"));
-        assert_eq!(parsed("[{approval: {}}]").unwrap_err().field, "spec.steps");
+        assert_eq!(
+            parse(&sections("[{approval: {}}]")).unwrap_err().field,
+            "spec.steps"
+        );
     }
 }
