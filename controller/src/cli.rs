@@ -1,7 +1,9 @@
-//! Commands for people, a file each: what they ask is read from the cluster, from Prometheus or from files,
-//! and nothing is ever written to a cluster.
+//! Commands for people, a file each: what they ask is read from the cluster, from Prometheus or from files.
+//! Orders alone write to a cluster, one field of a Canary each.
 
 mod backtest;
+mod order;
+mod place;
 mod plot;
 pub mod rehearse;
 pub mod replay;
@@ -13,11 +15,25 @@ use std::io::{ErrorKind, Write as _};
 
 use clap::{Subcommand, ValueEnum};
 
+use order::Verb;
+
 /// What a person asks for.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Explains the last decisions about a Canary: what it waits for, and the evidence.
     Why(why::Args),
+    /// Orders all requests to the candidate, whatever its gates say.
+    Promote(order::Args),
+    /// Orders the candidate's requests back to the stable revision, and rejects it.
+    Abort(order::Args),
+    /// Orders another try of the revision that was rejected.
+    Retry(order::Args),
+    /// Approves that the candidate goes on from where it waits for that.
+    Approve(order::Args),
+    /// Stops every write about a Canary.
+    Suspend(order::WholeArgs),
+    /// Lets a Canary that was suspended go on.
+    Resume(order::WholeArgs),
     /// Tells from Prometheus' history what the gates of a policy would have done.
     Backtest(Box<backtest::Args>),
     /// Play a rollout in virtual time, by the controller's own decision, without a cluster.
@@ -49,6 +65,12 @@ impl Command {
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Why(args) => why::run(&args).await,
+            Self::Promote(args) => order::run(Verb::Promote, &args).await,
+            Self::Abort(args) => order::run(Verb::Abort, &args).await,
+            Self::Retry(args) => order::run(Verb::Retry, &args).await,
+            Self::Approve(args) => order::run(Verb::Approve, &args).await,
+            Self::Suspend(args) => order::run(Verb::Suspend, &args.of_all()).await,
+            Self::Resume(args) => order::run(Verb::Resume, &args.of_all()).await,
             Self::Backtest(args) => backtest::run(&args).await,
             Self::Rehearse(args) => args.run(),
             Self::Replay(args) => args.run(),

@@ -1,7 +1,9 @@
 //! Annotations: a person's orders on a Canary, and what Sluice records on the objects it makes.
 //!
-//! The value of an order is the name of the revision it is about, so that an order left behind
-//! never hits a later revision. `podinfo-7d4b9c#2` gives the same order a second time.
+//! The value of an order says which revision it is about, so that an order left behind never hits a later
+//! one: by its name, or by an image that it has and the one that serves has not (`ghcr.io/shop/web:v2`, or
+//! `image=web` where there is neither `/`, `:` nor `@` in it), which Git knows beforehand. With `#2` behind it
+//! the same order is given a second time.
 
 /// Order on a Canary: skip the remaining steps and their gates, and promote this candidate.
 pub const PROMOTE: &str = "sluice.dev/promote";

@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::Approved;
 use crate::policy::PolicySpec;
 use crate::status::CanaryStatus;
 
@@ -82,6 +83,13 @@ pub struct CanarySpec {
     /// The sections that this Canary does not take from its policy.
     #[serde(flatten)]
     pub policy: PolicySpec,
+
+    /// What may go on where the steps ask for an approval. Name the image in Git together with the change
+    /// of it, or when a rollout waits; a later image is not approved by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub approved: Vec<Approved>,
 
     /// Stops every write of Sluice about this Canary, so that a change by hand stays.
     #[serde(default, skip_serializing_if = "is_false")]

@@ -60,6 +60,8 @@ names! {
         Progressing,
         /// The step's bake time is not over.
         Baking,
+        /// The step passed, and a person must approve the candidate: see the Canary's `spec.approved`.
+        AwaitingApproval,
         /// Every step passed; a small share stays with the stable revision for a while.
         HoldingBack,
         /// The candidate is brought to full size and gets all requests.

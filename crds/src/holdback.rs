@@ -37,7 +37,7 @@ pub(crate) fn above_the_last_step() -> Rule {
     );
     Rule::new(format!(
         "!has(self.holdback) || !has(self.steps) || size(self.steps) == 0 || \
-         !{} || !{} || {} + {} < 100.0",
+         !has({last}) || !{} || !{} || {} + {} < 100.0",
         is_percent(kept),
         is_percent(last),
         number(kept),

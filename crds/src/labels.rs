@@ -15,6 +15,9 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`], and the field manager of every write.
 pub const MANAGER: &str = "sluice";
 
+/// The field manager of orders that a person gives by the command line.
+pub const CLI_MANAGER: &str = "sluice-cli";
+
 /// Keeps a Canary until its traffic has been handed back.
 pub const FINALIZER: &str = "sluice.dev/finalizer";
 

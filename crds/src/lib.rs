@@ -9,6 +9,7 @@
 )]
 
 pub mod annotations;
+pub mod approval;
 pub mod canary;
 pub mod condition;
 pub mod holdback;
@@ -25,6 +26,7 @@ pub mod slo;
 pub mod status;
 pub mod step;
 
+pub use approval::{Approval, Approved};
 pub use canary::{
     Canary, CanarySpec, ConfigSpec, PolicyKind, PolicyRef, ServiceSpec, TargetKind, TargetRef,
     Waiver,

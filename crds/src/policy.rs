@@ -9,7 +9,7 @@ use crate::metrics::{Metrics, Source};
 use crate::quantity::{Days, Duration, Percent, between_0_and_100, positive};
 use crate::route::RouteTemplate;
 use crate::slo::Slo;
-use crate::step::{Step, rising_weights};
+use crate::step::{Step, rising_weights, some_weight};
 
 /// The sections of a policy. A Canary takes each from itself, else from its policy, else from
 /// the built-in values; a section is taken whole and never merged with another.
@@ -25,10 +25,15 @@ pub struct PolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
 
-    /// The steps of a rollout, with rising weights. Without it: 5%, 25% and 50%, 2m each.
+    /// The steps of a rollout, with rising weights, and approvals between them. Without it: 5%, 25% and 50%,
+    /// 2m each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 50))]
-    #[x_kube(merge_strategy = ListMerge::Atomic, validation = rising_weights())]
+    #[x_kube(
+        merge_strategy = ListMerge::Atomic,
+        validation = rising_weights(),
+        validation = some_weight()
+    )]
     pub steps: Option<Vec<Step>>,
 
     /// A last step behind the others: the candidate gets all requests but a small share, which stays
@@ -61,7 +66,7 @@ pub struct PolicySpec {
 
     /// How long a rollout may go without progress before it is rolled back. Time in which something
     /// must be mended that no revision is to blame for, such as a missing waypoint or another route
-    /// on the Service, does not count. Without it: 1h.
+    /// on the Service, does not count, nor does the wait for an approval. Without it: 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = positive("progressDeadline must be longer than 0, as in \"1h\""))]
     pub progress_deadline: Option<Duration>,
@@ -97,8 +102,9 @@ impl PolicySpec {
     #[must_use]
     pub fn built_in() -> Self {
         let step = |percent: u32| Step {
-            weight: Percent::from_ppm(percent * 10_000),
-            bake: Duration::new("2m"),
+            weight: Some(Percent::from_ppm(percent * 10_000)),
+            bake: Some(Duration::new("2m")),
+            approval: None,
         };
         Self {
             metrics: None,
@@ -277,7 +283,7 @@ maxConcurrent: 20
     fn built_in_values_parse() {
         let built_in = PolicySpec::built_in();
         for step in built_in.steps.unwrap() {
-            assert!(step.weight.ppm().is_ok() && step.bake.delta().is_ok());
+            assert!(step.weight.unwrap().ppm().is_ok() && step.bake.unwrap().delta().is_ok());
         }
         let durations = [
             built_in.progress_deadline,

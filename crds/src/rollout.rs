@@ -65,6 +65,24 @@ pub struct Rollout {
     #[schemars(with = "Option<DateTime<Utc>>")]
     pub inconclusive_since: Option<DateTime<Utc>>,
 
+    /// Since when the present step waits for an approval.
+    #[serde(
+        default,
+        with = "micro_time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    pub approval_awaited_since: Option<DateTime<Utc>>,
+
+    /// When the present step was approved.
+    #[serde(
+        default,
+        with = "micro_time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    pub approved_at: Option<DateTime<Utc>>,
+
     /// What was measured when the gates were last read, one entry for each SLO.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]

@@ -7,14 +7,17 @@
 mod admit;
 mod adopt;
 mod advance;
+mod approval;
 mod around;
 mod budget;
 mod choose;
 mod contest;
+mod deadline;
 mod drain;
 mod end;
 mod finalise;
 mod holdback;
+mod pass;
 mod phase;
 mod prove;
 mod rebuild;

@@ -136,6 +136,24 @@ pub enum Note {
     },
     /// A newer template took a candidate's place, or Git went back to the stable one.
     Superseded(RevisionName),
+    /// The candidate waits for an approval.
+    ApprovalAwaited {
+        /// Which one.
+        candidate: RevisionName,
+        /// Its weight.
+        at: Weight,
+        /// What is to be written in `spec.approved`.
+        asked: String,
+    },
+    /// The candidate was approved.
+    Approved {
+        /// Which one.
+        candidate: RevisionName,
+        /// Its weight.
+        at: Weight,
+        /// By which entry of `spec.approved`.
+        by: String,
+    },
     /// The candidate took all traffic.
     Promoted(RevisionName),
     /// The candidate was rejected.

@@ -94,6 +94,7 @@ impl World {
         let revision = self.revisions.entry(name.clone()).or_default();
         if let Some(target) = target {
             revision.template.clone_from(&target.template);
+            revision.images.clone_from(&target.images);
         }
         revision.record.get_or_insert_with(Record::default);
         revision.created.get_or_insert(now);

@@ -11,6 +11,7 @@ pub mod decide;
 pub mod decision;
 mod done;
 pub mod evidence;
+pub mod person;
 pub mod plan;
 pub mod revision;
 pub mod simulate;
@@ -22,14 +23,15 @@ pub mod world;
 pub use decide::decide;
 pub use decision::{Decision, Effect, Note, Part, Routing};
 pub use evidence::{Caller, Counts, Evidence, Finding, PastTraffic, Sample, Tally, Verdict};
+pub use person::{Approval, Named, Orders};
 pub use plan::{Action, ErrorBudget, Indicator, Plan, Requirement, Slo, Step, Traffic};
 pub use revision::{Outcome, Record, RevisionName};
-pub use state::{Contest, Phase, Restored, Rollout, Stage, State};
+pub use state::{Consent, Contest, Phase, Restored, Rollout, Stage, State};
 pub use waiting::Waiting;
 pub use weight::Weight;
 pub use world::{
-    Admission, Autoscaler, Blocked, Orders, Parent, Revision, Route, Scaled, Service, Target,
-    Workload, World, Writer,
+    Admission, Autoscaler, Blocked, Parent, Revision, Route, Scaled, Service, Target, Workload,
+    World, Writer,
 };
 
 /// A point in time. The crate never asks for the present one: it is always given.

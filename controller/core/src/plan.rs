@@ -8,6 +8,10 @@ use crate::Weight;
 /// The resolved policy of one rollout. It is pinned when the rollout starts.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Plan {
+    /// What must hold before the candidate has its first traffic, beyond what every rollout waits for: its
+    /// pods, and the mesh.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entry: Vec<Requirement>,
     /// The steps, in order; after the last one the candidate takes all traffic. That one may be a holdback.
     pub steps: Vec<Step>,
     /// What is judged at every step.
@@ -44,8 +48,7 @@ pub struct ErrorBudget {
 
 /// One stage of a rollout: a shape of the traffic, and what must hold before the next stage.
 ///
-/// Header matches and mirroring are further kinds of [`Traffic`]; approvals and hooks are further
-/// kinds of [`Requirement`].
+/// Header matches and mirroring are further kinds of [`Traffic`]; hooks are a further kind of [`Requirement`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Step {
     /// Which traffic the candidate gets.
@@ -71,6 +74,8 @@ pub enum Requirement {
     Bake(TimeDelta),
     /// Every SLO passes.
     Gates,
+    /// A person approved that this candidate goes on from here.
+    Approval,
 }
 
 /// A service level objective that the candidate is held to.
@@ -181,9 +186,15 @@ impl Step {
             .iter()
             .filter_map(|requirement| match requirement {
                 Requirement::Bake(bake) => Some(*bake),
-                Requirement::Gates => None,
+                Requirement::Gates | Requirement::Approval => None,
             });
         bakes.max().unwrap_or_default()
+    }
+
+    /// Whether this step asks for an approval.
+    #[must_use]
+    pub fn is_approved_by_hand(&self) -> bool {
+        self.requires.contains(&Requirement::Approval)
     }
 
     /// Whether this step asks for the SLOs.

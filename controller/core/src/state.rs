@@ -87,6 +87,9 @@ pub struct Rollout {
     /// once, so that the budget is the same to the end; `None` where there is no such limit, or the past
     /// traffic is not known yet.
     pub expected_requests: Option<u64>,
+    /// The approval of the present step, once it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
     /// Since when the candidate is ready. Not kept in the status: losing it costs one settle time.
     pub ready_since: Option<Time>,
 }
@@ -108,6 +111,7 @@ impl Rollout {
             progressed_at: now,
             passed_at: None,
             expected_requests: None,
+            consent: None,
             ready_since: None,
         }
     }
@@ -126,8 +130,25 @@ impl Rollout {
         self.weight_at = now;
         self.proven_at = None;
         self.passed_at = None;
+        self.consent = None;
         self.progressed_at = now;
     }
+}
+
+/// What became of the approval that a step asks for. It says what was told, and which time is not the
+/// candidate's; whether a step is approved the Canary's spec alone tells.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Consent {
+    /// It is waited for.
+    Awaited {
+        /// Since when.
+        since: Time,
+    },
+    /// It was given.
+    Given {
+        /// When it was seen.
+        at: Time,
+    },
 }
 
 /// Where a rollout is.
@@ -150,7 +171,8 @@ pub enum Phase {
     Waiting,
     /// A candidate has traffic and is judged.
     Progressing,
-    /// The verdict is inconclusive, or clients go around the waypoint: the weight stays.
+    /// The verdict is inconclusive, an approval is waited for, or clients go around the waypoint: the weight
+    /// stays.
     Holding,
     /// The candidate passed and takes all traffic.
     Promoting,

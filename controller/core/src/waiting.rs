@@ -1,5 +1,6 @@
 //! What a Canary waits for.
 
+mod approval;
 mod holdback;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::Why;
 use crate::{Blocked, RevisionName, Time, Weight};
 
+pub use approval::Approval;
 pub use holdback::Holdback;
 
 /// What a Canary waits for. `Display` is a sentence for a person.
@@ -95,6 +97,8 @@ pub enum Waiting {
         /// Longer than the plan allows: a person must decide.
         overdue: bool,
     },
+    /// A person must approve that the candidate goes on.
+    Approval(Approval),
     /// The candidate passed every step; a share stays on the stable revision for a while.
     Holdback(Holdback),
     /// A backend that left the route keeps its pods for a while.
@@ -269,6 +273,7 @@ impl fmt::Display for Waiting {
                 }
                 Ok(())
             }
+            Self::Approval(approval) => approval.fmt(f),
             Self::Holdback(holdback) => holdback.fmt(f),
             Self::Drain {
                 revision: Some(revision),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Evidence, PastTraffic, Record, RevisionName, Time, Weight};
+use crate::{Approval, Evidence, Orders, PastTraffic, Record, RevisionName, Time, Weight};
 
 /// Everything that a decision looks at. It may be older than the cluster: nothing in it is a promise.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -39,6 +39,9 @@ pub struct World {
     pub traffic: Option<PastTraffic>,
     /// What a person ordered.
     pub orders: Orders,
+    /// What a person approved.
+    #[serde(default)]
+    pub approved: Vec<Approval>,
     /// Why the API server did not take what was to be written last, verbatim.
     pub refused: Option<String>,
     /// What changes the size of the target or of the Canary by itself.
@@ -61,6 +64,9 @@ pub struct Target {
     pub revision: RevisionName,
     /// Names its template alone: equal for revisions that differ only in configuration.
     pub template: String,
+    /// The images of its template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
     /// `spec.replicas`; always 0 for a `PodTemplate`.
     pub replicas: u32,
     /// It has pods of its own, which can serve again: a Deployment, not a `PodTemplate`.
@@ -107,6 +113,9 @@ pub enum Scaled {
 pub struct Revision {
     /// Names its template alone; see [`Target::template`].
     pub template: String,
+    /// The images of its template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
     /// What its snapshot remembers; `None` when there is no snapshot.
     pub record: Option<Record>,
     /// When the snapshot was made.
@@ -210,44 +219,7 @@ pub struct Parent {
     pub problem: Option<String>,
 }
 
-/// Orders of a person. Each holds the annotation's value: a revision's name, and behind a `#`
-/// anything that makes it a new order.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Orders {
-    /// Skip what is left of the gates.
-    pub promote: Option<String>,
-    /// Give the traffic back and reject the revision.
-    pub abort: Option<String>,
-    /// Try a rejected revision again.
-    pub retry: Option<String>,
-}
-
-impl Orders {
-    /// Every order that names a revision, as its record remembers it once it was carried out.
-    pub fn naming<'a>(&'a self, revision: &'a RevisionName) -> impl Iterator<Item = String> + 'a {
-        let orders = [
-            ("promote", &self.promote),
-            ("abort", &self.abort),
-            ("retry", &self.retry),
-        ];
-        orders.into_iter().filter_map(|(verb, value)| {
-            let value = value.as_deref()?;
-            let names = value.split('#').next() == Some(revision.as_str());
-            names.then(|| format!("{verb}:{value}"))
-        })
-    }
-}
-
 impl World {
-    /// The order of a person that names a revision and was not carried out on it yet.
-    #[must_use]
-    pub fn order(&self, verb: &str, revision: &RevisionName) -> Option<String> {
-        let known = self.record(revision).map(|record| record.orders.as_slice());
-        let known = known.unwrap_or_default();
-        let mut orders = self.orders.naming(revision);
-        orders.find(|order| order.split(':').next() == Some(verb) && !known.contains(order))
-    }
-
     /// What the snapshot of a revision remembers.
     #[must_use]
     pub fn record(&self, revision: &RevisionName) -> Option<&Record> {

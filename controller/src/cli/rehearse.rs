@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum as _;
+use sluice_core::Requirement;
 use sluice_crds::{Duration, Percent};
 
 use super::plot;
@@ -55,6 +56,10 @@ pub struct Args {
     /// How long pods take to be ready.
     #[arg(long, default_value = "20s", value_name = "TIME", value_parser = time)]
     ready_after: chrono::TimeDelta,
+
+    /// How long a person takes to approve where the steps ask for it.
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = time)]
+    approve_after: chrono::TimeDelta,
 
     /// When the rehearsal of a rollout that does not end is over.
     #[arg(long, default_value = "4h", value_name = "TIME", value_parser = time)]
@@ -141,6 +146,7 @@ impl Args {
             is_measured: sections.metrics.is_some(),
             windows: files::windows(&sections),
             ready_after: self.ready_after,
+            approve_after: self.approve_after,
             limit: self.limit,
             plan,
             troubles,
@@ -154,8 +160,17 @@ impl Setting {
     fn describe(&self, specs: &Specs) -> String {
         let pods = self.size;
         let steps = self.plan.steps.iter();
-        let steps = steps.map(|step| format!("{} for {}", step.weight(), length(step.bake())));
-        let steps: Vec<_> = steps.collect();
+        let steps = steps.map(|step| {
+            let asks = if step.is_approved_by_hand() {
+                ", then approval"
+            } else {
+                ""
+            };
+            format!("{} for {}{asks}", step.weight(), length(step.bake()))
+        });
+        let entry = self.plan.entry.contains(&Requirement::Approval);
+        let entry = entry.then(|| "approval".to_owned());
+        let steps: Vec<_> = entry.into_iter().chain(steps).collect();
         format!(
             "{}, by {}: {} requests/s, {pods} pods, ready after {}, seed {}\nsteps: {}; minRequests {}\n",
             specs.title(),

@@ -8,14 +8,14 @@ mod text;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use chrono::Utc;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
-use kube::{Client, ResourceExt as _};
-use sluice_crds::{Canary, MetricTemplate, MetricTemplateSpec, labels};
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use sluice_crds::{Canary, MetricTemplate, MetricTemplateSpec};
 
 use super::Output;
-use crate::observe::kinds;
+use super::place::Place;
 use account::{Account, Stored};
 
 /// What to explain.
@@ -35,26 +35,11 @@ pub struct Args {
 
 /// Prints what is known of a Canary.
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
-    let client = Client::try_default()
-        .await
-        .context("no kubeconfig that can be used; KUBECONFIG names one")?;
-    let (namespace, name) = match args.canary.split_once('/') {
-        Some((namespace, name)) => (namespace.to_owned(), name),
-        None => (client.default_namespace().to_owned(), args.canary.as_str()),
-    };
-    if name.is_empty() || name.contains('/') || namespace.is_empty() {
-        bail!("{}: a Canary is NAMESPACE/NAME", args.canary);
-    }
-    let canaries: Api<Canary> = Api::namespaced(client.clone(), &namespace);
-    let canary = canaries
-        .get(name)
-        .await
-        .with_context(|| format!("Canary {namespace}/{name}"))?;
-    let snapshots = listed(&client, &namespace, &kinds::pod_template(), name)
-        .await
-        .context("the snapshots of its revisions, which are PodTemplates")?;
+    let place = Place::named(&args.canary).await?;
+    let canary = place.canary().await?;
+    let snapshots = place.snapshots().await?;
     let stored = Stored {
-        templates: templates(&client, &canary, &namespace, &args.home).await?,
+        templates: templates(&place, &canary, &args.home).await?,
         snapshots,
         canary,
     };
@@ -69,30 +54,18 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     super::print(&answer)
 }
 
-async fn listed(
-    client: &Client,
-    namespace: &str,
-    kind: &ApiResource,
-    canary: &str,
-) -> kube::Result<Vec<DynamicObject>> {
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, kind);
-    let of_it = ListParams::default().labels(&format!("{}={canary}", labels::CANARY));
-    Ok(api.list(&of_it).await?.items)
-}
-
 /// The templates that a Canary's SLOs may name: of two with one name that of its own namespace.
 async fn templates(
-    client: &Client,
+    place: &Place,
     canary: &Canary,
-    namespace: &str,
     home: &str,
 ) -> anyhow::Result<BTreeMap<String, MetricTemplateSpec>> {
     let mut found = BTreeMap::new();
     if !account::has_own_queries(canary) {
         return Ok(found);
     }
-    for namespace in [home, namespace] {
-        let api: Api<MetricTemplate> = Api::namespaced(client.clone(), namespace);
+    for namespace in [home, &place.namespace] {
+        let api: Api<MetricTemplate> = Api::namespaced(place.client.clone(), namespace);
         let list = api.list(&ListParams::default()).await;
         let list = list.with_context(|| format!("the MetricTemplates in {namespace}"))?;
         let named = list.into_iter().map(|one| (one.name_any(), one.spec));

@@ -1,5 +1,7 @@
 //! A policy's sections become a [`Plan`].
 
+mod steps;
+
 use chrono::TimeDelta;
 use sluice_core::evidence::COMPARED_FROM;
 use sluice_core::{Action, ErrorBudget, Indicator, Plan, Slo, Step, Weight};
@@ -58,8 +60,10 @@ pub fn parse(sections: &PolicySpec) -> Result<Plan, PlanError> {
     let after = inconclusive.map(|inconclusive| &inconclusive.after);
     let action = inconclusive.map(|inconclusive| inconclusive.action);
     let slos = slos(sections)?;
+    let (entry, steps) = steps::parse(sections)?;
     Ok(Plan {
-        steps: with_holdback(steps(sections)?, &slos, sections)?,
+        entry,
+        steps: with_holdback(steps, &slos, sections)?,
         slos,
         min_requests: sections
             .min_requests
@@ -92,16 +96,6 @@ pub fn interval(sections: &PolicySpec) -> TimeDelta {
     named
         .and_then(|interval| interval.delta().ok())
         .unwrap_or(TimeDelta::seconds(15))
-}
-
-fn steps(sections: &PolicySpec) -> Result<Vec<Step>, PlanError> {
-    let steps = sections.steps.iter().flatten().enumerate();
-    let parsed = steps.map(|(index, step)| {
-        let weight = percent(&format!("spec.steps[{index}].weight"), &step.weight)?;
-        let bake = duration(&format!("spec.steps[{index}].bake"), Some(&step.bake))?;
-        Ok(Step::weighted(Weight::from_ppm(weight), bake))
-    });
-    parsed.collect()
 }
 
 /// The steps, and behind them the holdback. It may come from another object than the steps and the SLOs, so

@@ -15,6 +15,7 @@ use crate::observe::observed::parent_name;
 use crate::render::copies::{self, Setting};
 use crate::render::kind::Optional;
 use crate::render::mentions::Place;
+use crate::render::references::images;
 use crate::render::snapshot::{Snapshot, read_snapshot};
 use crate::render::{self, mesh};
 
@@ -55,6 +56,7 @@ pub fn parse(observed: &Observed, known: &Known<'_>) -> BTreeMap<RevisionName, R
     for snapshot in &known.snapshots {
         let revision = revisions.entry(snapshot.revision.clone()).or_default();
         revision.template.clone_from(&snapshot.template_hash);
+        revision.images = images(snapshot.template);
         revision.record = Some(snapshot.record.clone());
         revision.created = snapshot.created;
     }

@@ -2,7 +2,9 @@
 
 use chrono::TimeDelta;
 use sluice_core::evidence::traffic::LONGEST;
-use sluice_core::{PastTraffic, Restored, RevisionName, Rollout, Stage, State, Time, Weight};
+use sluice_core::{
+    Consent, PastTraffic, Restored, RevisionName, Rollout, Stage, State, Time, Weight,
+};
 use sluice_crds::{Adoption, CanaryStatus, Draining, Rollout as RolloutStatus};
 
 use super::{Pinned, plan};
@@ -84,6 +86,11 @@ fn read_rollout(status: &CanaryStatus, rollout: &RolloutStatus, now: Time) -> Op
         passed_at: None,
         progressed_at: rollout.progressed_at,
         expected_requests: rollout.expected_requests,
+        consent: match (rollout.approved_at, rollout.approval_awaited_since) {
+            (Some(at), _) => Some(Consent::Given { at }),
+            (None, Some(since)) => Some(Consent::Awaited { since }),
+            (None, None) => None,
+        },
         ready_since: None,
     })
 }
@@ -124,6 +131,14 @@ pub fn write(state: &State, pinned: Option<&Pinned>, before: &CanaryStatus) -> C
             promoting: rollout.stage == Stage::Promote,
             expected_requests: rollout.expected_requests,
             inconclusive_since: None,
+            approval_awaited_since: match rollout.consent {
+                Some(Consent::Awaited { since }) => Some(since),
+                _ => None,
+            },
+            approved_at: match rollout.consent {
+                Some(Consent::Given { at }) => Some(at),
+                _ => None,
+            },
             evidence: evidence.map(|old| old.evidence.clone()).unwrap_or_default(),
             evidence_at: evidence.and_then(|old| old.evidence_at),
         });
@@ -200,6 +215,11 @@ mod tests {
             proven_at: (stage != Stage::Prepare).then(|| time(3)),
             passed_at: None,
             expected_requests: Some(7_000_000),
+            consent: match stage {
+                Stage::Prepare => Some(Consent::Awaited { since: time(8) }),
+                Stage::Step(0) => Some(Consent::Given { at: time(8) }),
+                Stage::Step(_) | Stage::Promote => None,
+            },
             progressed_at: time(4),
             ready_since: None,
         }

@@ -8,7 +8,7 @@ use sluice_crds::{TargetKind, labels};
 
 use crate::observe::Observed;
 use crate::render::config::{self, Config};
-use crate::render::references::references;
+use crate::render::references::{images, references};
 use crate::render::{identity, name, snapshot};
 
 use super::revisions::Known;
@@ -68,10 +68,12 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
         identified.revision.clone(),
         identified.template_hash.clone(),
     );
+    let images = images(&identified.template);
     if observed.canary.spec.target_ref.kind == TargetKind::PodTemplate {
         return Some(Target {
             revision,
             template,
+            images,
             replicas: 0,
             scalable: false,
             ready: 0,
@@ -97,6 +99,7 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
     Some(Target {
         revision,
         template,
+        images,
         replicas,
         scalable: true,
         ready: count("/status/readyReplicas"),

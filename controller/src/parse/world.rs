@@ -2,8 +2,10 @@
 
 use kube::ResourceExt as _;
 use serde_json::Value;
-use sluice_core::{Blocked, Evidence, Orders, Parent, Route, Routing, Time, World};
-use sluice_crds::{Waiver, annotations, labels};
+use sluice_core::{
+    Approval, Blocked, Evidence, Named, Orders, Parent, Route, Routing, Time, Weight, World,
+};
+use sluice_crds::{Approved, Waiver, annotations, labels};
 
 use crate::observe::Observed;
 use crate::render::{acceptance, live_route, mesh, service, time};
@@ -63,6 +65,7 @@ pub fn parse(
         evidence,
         traffic: None,
         orders: orders(observed),
+        approved: canary.spec.approved.iter().filter_map(approval).collect(),
         refused: None,
         autoscaler: autoscaler::parse(observed),
     }
@@ -83,6 +86,20 @@ fn orders(observed: &Observed) -> Orders {
         abort: order(annotations::ABORT),
         retry: order(annotations::RETRY),
     }
+}
+
+/// An approval; `None` for what the schema refuses, which approves nothing.
+fn approval(approved: &Approved) -> Option<Approval> {
+    let named = match (&approved.image, &approved.revision) {
+        (Some(image), None) => Named::Image(image.clone()),
+        (None, Some(revision)) => Named::Revision(revision.as_str().into()),
+        _ => return None,
+    };
+    let at = match &approved.at {
+        Some(at) => Some(Weight::from_ppm(at.ppm().ok()?)),
+        None => None,
+    };
+    Some(Approval { named, at })
 }
 
 /// The live routes of a Canary as one. `rendered` makes the routes that we would write for given

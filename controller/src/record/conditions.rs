@@ -212,6 +212,7 @@ pub(crate) fn reason(waiting: &Waiting) -> String {
         Waiting::Share { .. } | Waiting::Measuring => Reason::WeightNotProven,
         Waiting::Bake { .. } => Reason::Baking,
         Waiting::Evidence { why, .. } => inconclusive(why),
+        Waiting::Approval(_) => Reason::AwaitingApproval,
         Waiting::Holdback(holdback) => holdback
             .why
             .as_ref()

@@ -50,6 +50,7 @@ fn event(note: &Note) -> Event {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "one sentence a variant")]
 fn said(note: &Note) -> (EventType, &'static str, String) {
     let normal = EventType::Normal;
     match note {
@@ -73,6 +74,22 @@ fn said(note: &Note) -> (EventType, &'static str, String) {
             normal,
             "RolloutStarted",
             format!("{candidate} is brought to users"),
+        ),
+        Note::ApprovalAwaited {
+            candidate,
+            at,
+            asked,
+        } => (
+            normal,
+            "AwaitingApproval",
+            format!(
+                "{candidate} waits at {at} for approval: to let it go on, add {asked} to spec.approved"
+            ),
+        ),
+        Note::Approved { candidate, at, by } => (
+            normal,
+            "Approved",
+            format!("{candidate} may go on from {at}: spec.approved has {by}"),
         ),
         Note::Superseded(revision) => (
             normal,
@@ -157,6 +174,9 @@ fn action(note: &Note) -> String {
         }
         | Note::Rejected { revision, .. }
         | Note::LeftServing(revision) => revision.as_str(),
+        Note::ApprovalAwaited { candidate, at, .. } | Note::Approved { candidate, at, .. } => {
+            return format!("{candidate} at {at}").chars().take(128).collect();
+        }
         Note::Released { .. } => "target",
         Note::RouteRestored { writer } | Note::TargetRestored { writer, .. } => writer,
         Note::Obeyed(order) | Note::Void(order) => order,

@@ -171,6 +171,8 @@ fn milestones(status: &CanaryStatus) -> Value {
         "started": rollout.map(|rollout| rollout.started_at.timestamp_micros()),
         "promoting": rollout.map(|rollout| rollout.promoting),
         "stalled": stalled.map(|condition| (&condition.status, &condition.reason)),
+        "awaited": rollout.and_then(|rollout| rollout.approval_awaited_since).map(|at| at.timestamp_micros()),
+        "approved": rollout.and_then(|rollout| rollout.approved_at).map(|at| at.timestamp_micros()),
         "proven": rollout.and_then(|rollout| rollout.step_since).map(|at| at.timestamp_micros()),
     })
 }
@@ -230,6 +232,8 @@ pub fn history(note: &Note, at: Time) -> Option<HistoryEntry> {
         | Note::RouteRestored { .. }
         | Note::Obeyed(_)
         | Note::Void(_)
+        | Note::ApprovalAwaited { .. }
+        | Note::Approved { .. }
         | Note::Released { .. }
         | Note::TargetRestored { .. }
         | Note::LeftServing(_) => return None,

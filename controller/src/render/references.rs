@@ -26,6 +26,15 @@ pub fn references(template: &Value) -> BTreeMap<String, bool> {
     references
 }
 
+/// The images of a template, as it writes them.
+#[must_use]
+pub fn images(template: &Value) -> Vec<String> {
+    let lists = ["/spec/containers", "/spec/initContainers"];
+    let containers = lists.iter().flat_map(|list| items(template, list));
+    let images = containers.filter_map(|(container, _)| container.get("image")?.as_str());
+    images.map(str::to_owned).collect()
+}
+
 /// Replaces names by those given; references to anything else stay as they are.
 pub fn rewrite(template: &mut Value, names: &BTreeMap<String, String>) {
     for site in sites(template) {

@@ -6,11 +6,13 @@
 
 mod adoption;
 mod api_outage;
+mod approval;
 mod around_waypoint;
 mod backtest;
 mod bad_input;
 mod budget;
 mod chart;
+mod commands;
 mod configuration;
 mod conversation;
 mod crash;
@@ -103,6 +105,7 @@ const STORIES: &[Story] = &[
     story!(adoption::with_its_size_dropped_too_early),
     story!(adoption::with_its_size_in_git),
     story!(adoption::without_its_size_in_git),
+    story!(approval::it_waits_until_its_image_is_approved),
     story!(around_waypoint::a_client_around_it_is_named_and_holds_the_rollout),
     story!(around_waypoint::in_strict_mode_only_what_serves_is_reached, alone: true),
     story!(api_outage::a_rollout_outlasts_a_minute_without_the_api_server, alone: true),
@@ -113,6 +116,7 @@ const STORIES: &[Story] = &[
     story!(budget::a_release_stops_when_its_budget_is_spent, alone: true),
     story!(budget::of_a_service_that_nobody_calls_nothing_is_expected),
     story!(chart::installs_upgrades_and_leaves_everything_serving, alone: true),
+    story!(commands::each_does_what_it_says),
     story!(configuration::a_new_text_passes_the_gates_and_goes_back_at_once),
     story!(configuration::a_stable_pod_that_restarts_keeps_its_text),
     story!(configuration::alone_it_waits_for_the_rollout_under_way),

@@ -147,7 +147,7 @@ fn plan(status: &CanaryStatus) -> Result<(Vec<String>, Option<String>)> {
         .steps
         .iter()
         .flatten()
-        .map(|step| text(&step.weight))
+        .filter_map(|step| step.weight.as_ref().map(text))
         .collect();
     let slo = plan
         .slos

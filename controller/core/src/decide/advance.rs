@@ -2,17 +2,14 @@
 
 use crate::Weight;
 use crate::decision::Note;
-use crate::evidence::{Finding, Since, Verdict, Why, judge};
-use crate::plan::Action;
+use crate::evidence::{Finding, Since, Verdict, judge};
 use crate::state::{Rollout, Stage};
 use crate::waiting::Waiting;
 
-use super::around;
-use super::budget;
-use super::end;
-use super::holdback;
+use super::pass::passed;
 use super::prove::{is_measured, is_proven, stable_unready, unbound, unsettle};
 use super::turn::Turn;
+use super::{approval, around, budget, deadline, end, holdback};
 
 pub(super) fn run(turn: &mut Turn<'_>) {
     let Some(mut rollout) = turn.state.rollout.take() else {
@@ -55,6 +52,8 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         } else {
             match obstacle(turn, &rollout) {
                 Some(waiting) => turn.wait(waiting),
+                None if rollout.stage == Stage::Prepare
+                    && !approval::may_enter(turn, &mut rollout) => {}
                 None => grow(turn, &mut rollout, aim),
             }
         }
@@ -65,7 +64,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         }
         turn.wait(Waiting::Measuring);
     }
-    deadline(turn, rollout);
+    deadline::run(turn, rollout);
 }
 
 /// The stage and the weight that the candidate is to be sized for.
@@ -87,7 +86,7 @@ fn aim(turn: &mut Turn<'_>, rollout: &mut Rollout) -> (Stage, Weight) {
 
 /// The first revision is never taken back once it has the traffic: nothing else has pods for sure. And
 /// while its snapshot is about to be made there is nothing to write the verdict on.
-fn may_reject(turn: &Turn<'_>, rollout: &Rollout) -> bool {
+pub(super) fn may_reject(turn: &Turn<'_>, rollout: &Rollout) -> bool {
     !is_being_stored(turn, rollout) && (turn.state.stable.is_some() || rollout.weight.is_zero())
 }
 
@@ -101,7 +100,7 @@ fn is_being_stored(turn: &Turn<'_>, rollout: &Rollout) -> bool {
 /// Why the candidate must go, and by which order.
 fn failure(turn: &mut Turn<'_>, rollout: &Rollout) -> Option<(String, Option<String>)> {
     turn.findings = findings(turn, rollout).unwrap_or_default();
-    if let Some(order) = turn.world.order("abort", &rollout.candidate) {
+    if let Some(order) = ordered(turn, rollout, "abort") {
         return Some(("aborted by an order".to_owned(), Some(order)));
     }
     first_fail(&turn.findings)
@@ -127,8 +126,14 @@ fn first_fail(findings: &[Finding]) -> Option<(String, Option<String>)> {
     })
 }
 
+/// What a person ordered for the candidate.
+fn ordered(turn: &Turn<'_>, rollout: &Rollout, verb: &str) -> Option<String> {
+    let stable = turn.state.stable.as_ref();
+    turn.world.order(verb, &rollout.candidate, stable)
+}
+
 fn obey_promote(turn: &mut Turn<'_>, rollout: &mut Rollout) {
-    let Some(order) = turn.world.order("promote", &rollout.candidate) else {
+    let Some(order) = ordered(turn, rollout, "promote") else {
         return;
     };
     rollout.gated = false;
@@ -152,83 +157,6 @@ fn next(rollout: &Rollout, step: Option<usize>) -> (Stage, Weight) {
         Some(stage) if rollout.gated => stage,
         _ => (Stage::Promote, Weight::WHOLE),
     }
-}
-
-/// Whether everything that a step requires holds; says what does not.
-fn passed(turn: &mut Turn<'_>, rollout: &mut Rollout, step: usize) -> bool {
-    if !rollout.gated {
-        return true;
-    }
-    if !is_proven(turn, rollout) {
-        return false;
-    }
-    let Some((proven_at, step)) = rollout.proven_at.zip(rollout.plan.steps.get(step)) else {
-        return rollout.plan.steps.get(step).is_none();
-    };
-    // The data must cover the whole bake as well; a source that fell silent is another matter.
-    let evidence = &turn.world.evidence;
-    let first = evidence.samples.first().filter(|_| step.is_gated());
-    let since = first.map_or(proven_at, |first| first.at.max(proven_at));
-    let baked = if step.holdback {
-        holdback::ends(turn, rollout, step, since)
-    } else {
-        since + step.bake()
-    };
-    let covered = !step.is_gated()
-        || evidence.is_stale(turn.now) && evidence.was_read()
-        || evidence.samples.last().is_some_and(|last| last.at >= baked)
-            && is_measured(turn, rollout);
-    if turn.now < baked || !covered {
-        if step.holdback {
-            holdback::goes_on(turn, rollout, baked, None);
-        } else {
-            turn.wait(Waiting::Bake { until: baked });
-        }
-        if turn.now < baked {
-            turn.wake(baked);
-        }
-        return false;
-    }
-    if !step.is_gated() {
-        return true;
-    }
-    let Some(why) = doubt(turn, rollout, baked) else {
-        return true;
-    };
-    if step.holdback {
-        holdback::goes_on(turn, rollout, baked, Some(why));
-        return false;
-    }
-    let overdue_at = baked + rollout.plan.inconclusive_after;
-    let overdue = turn.now >= overdue_at;
-    if !overdue {
-        turn.wake(overdue_at);
-    }
-    turn.wait(Waiting::Evidence {
-        why,
-        since: baked,
-        overdue,
-    });
-    false
-}
-
-/// Why a step's evidence does not pass it; `None` when it does.
-fn doubt(turn: &Turn<'_>, rollout: &Rollout, baked: crate::Time) -> Option<Why> {
-    let evidence = &turn.world.evidence;
-    let of_candidate = evidence.candidate.as_ref() == Some(&rollout.candidate);
-    // The data must cover the whole bake: a scrape from before its end does not.
-    let covered = evidence.samples.last().is_some_and(|last| last.at >= baked);
-    let fresh_findings = of_candidate && !turn.findings.is_empty();
-    if !fresh_findings || !covered {
-        return Some(evidence.silence(turn.now).why());
-    }
-    turn.findings
-        .iter()
-        .find_map(|finding| match &finding.verdict {
-            Verdict::Pass => None,
-            Verdict::Inconclusive(why) => Some(why.clone()),
-            Verdict::Fail(_) => Some(Why::NoData(None)),
-        })
 }
 
 /// Notes since when the candidate has all pods that its aim needs.
@@ -324,79 +252,8 @@ fn grow(turn: &mut Turn<'_>, rollout: &mut Rollout, (stage, weight): (Stage, Wei
     rollout.weight_at = turn.now;
     rollout.proven_at = None;
     rollout.passed_at = None;
+    rollout.consent = None;
     rollout.progressed_at = turn.now;
     rollout.first_weight_at.get_or_insert(turn.now);
     turn.wake(turn.now + rollout.plan.settle);
-}
-
-/// Ends a rollout that makes no progress, or whose verdict stays open for too long.
-fn deadline(turn: &mut Turn<'_>, mut rollout: Rollout) {
-    if let Some(until) = turn.mesh_behind_until() {
-        // Nobody is to blame for an API server that was away. In large steps: each is a write of the status.
-        if turn.now - rollout.progressed_at > rollout.plan.progress_deadline / 4 {
-            rollout.progressed_at = turn.now;
-            rollout.passed_at = rollout.passed_at.map(|_| turn.now);
-        }
-        turn.wake(until);
-        turn.state.rollout = Some(rollout);
-        return;
-    }
-    let waiting = turn.waiting().cloned();
-    let reason = match &waiting {
-        Some(Waiting::Evidence { why, overdue, .. }) => {
-            let rollback = rollout.plan.inconclusive_action == Action::Rollback;
-            (*overdue && rollback).then(|| format!("inconclusive for too long: {why}"))
-        }
-        // A bake is progress by itself.
-        Some(Waiting::Bake { .. }) | None => None,
-        Some(Waiting::Holdback(_)) => {
-            put_off(turn, &mut rollout);
-            None
-        }
-        // No fault of the candidate.
-        Some(_) if is_hindered(turn, &mut rollout) => None,
-        Some(waiting) => {
-            let progressed_at = rollout.passed_at.unwrap_or(rollout.progressed_at);
-            let at = progressed_at + rollout.plan.progress_deadline;
-            turn.wake(at);
-            (turn.now >= at).then(|| format!("no progress within the deadline: {waiting}"))
-        }
-    };
-    match reason {
-        Some(reason) if may_reject(turn, &rollout) => {
-            turn.clear_waiting();
-            end::reject(turn, &rollout, reason, None);
-        }
-        _ => turn.state.rollout = Some(rollout),
-    }
-}
-
-/// Whether a person must mend something that no revision is to blame for. As long as that is so the progress
-/// deadline is put off.
-fn is_hindered(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
-    let waits = matches!(
-        turn.waiting(),
-        Some(
-            Waiting::Around { .. }
-                | Waiting::Contested { .. }
-                | Waiting::StableNotReady { .. }
-                | Waiting::ScaledToZero(_)
-        )
-    );
-    if !waits && turn.world.blocked.is_none() && turn.world.parent.bound {
-        return false;
-    }
-    put_off(turn, rollout);
-    rollout.passed_at = rollout.passed_at.map(|_| turn.now);
-    true
-}
-
-/// Puts the progress deadline off, in large steps, since each is a write of the status: half of it at least is
-/// left to the candidate afterwards.
-fn put_off(turn: &mut Turn<'_>, rollout: &mut Rollout) {
-    let half = rollout.plan.progress_deadline / 2;
-    if turn.now >= rollout.progressed_at + half {
-        rollout.progressed_at = turn.now;
-    }
-    turn.wake(rollout.progressed_at + half);
 }

@@ -127,7 +127,8 @@ fn start(turn: &mut Turn<'_>, target: &Target) {
 /// Whether a person ordered another try. The order is remembered on the snapshot, so that it is
 /// obeyed once.
 fn retry(turn: &mut Turn<'_>, candidate: &RevisionName, record: &Record) -> bool {
-    let Some(order) = turn.world.order("retry", candidate) else {
+    let stable = turn.state.stable.as_ref();
+    let Some(order) = turn.world.order("retry", candidate, stable) else {
         return false;
     };
     let record = Record {
@@ -139,7 +140,7 @@ fn retry(turn: &mut Turn<'_>, candidate: &RevisionName, record: &Record) -> bool
         ..record.clone()
     };
     // An abort from before this order is over with it.
-    let abort = turn.world.order("abort", candidate);
+    let abort = turn.world.order("abort", candidate, stable);
     let record = abort
         .iter()
         .fold(record, |record, abort| record.obeyed(abort));

@@ -97,7 +97,8 @@ fn grounds(turn: &Turn<'_>, rollout: &Rollout) -> Option<Grounds> {
 /// The candidate's record. Orders of this rollout end with it: none is an answer to a later verdict.
 fn known(turn: &Turn<'_>, rollout: &Rollout) -> Record {
     let record = turn.world.record(&rollout.candidate).cloned();
-    let orders = turn.world.orders.naming(&rollout.candidate);
+    let stable = turn.state.stable.as_ref();
+    let orders = turn.world.orders_for(&rollout.candidate, stable);
     orders.fold(record.unwrap_or_default(), |record, order| {
         record.obeyed(&order)
     })

@@ -17,6 +17,7 @@ pub(super) fn of(state: &State, world: &World, waiting: Option<&Waiting>) -> Pha
                 Some(
                     Waiting::Evidence { .. }
                     | Waiting::Holdback(Holdback { why: Some(_), .. })
+                    | Waiting::Approval(_)
                     | Waiting::Around { .. }
                     | Waiting::StableNotReady { .. },
                 ),

@@ -120,6 +120,7 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
     rollout.weight_at = now;
     rollout.proven_at = None;
     rollout.passed_at = None;
+    rollout.consent = None;
     let written_at = route.written_at.min(now);
     rollout.progressed_at = rollout.progressed_at.max(written_at);
     rollout.first_weight_at.get_or_insert(written_at);

@@ -14,7 +14,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
     let Some(record) = world.record(stable) else {
         return;
     };
-    let orders = world.orders.naming(stable);
+    let orders = world.orders_for(stable, None);
     let late: Vec<String> = orders
         .filter(|order| !record.orders.contains(order))
         .collect();

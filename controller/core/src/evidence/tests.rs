@@ -36,6 +36,7 @@ fn window(candidate: (u64, u64), stable: (u64, u64)) -> Window {
 
 fn plan(objective_ppm: Option<u32>) -> Plan {
     Plan {
+        entry: Vec::new(),
         slos: vec![Slo {
             name: "availability".to_owned(),
             objective_ppm,

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use crate::decision::{Effect, Note};
 use crate::evidence::{Timeline, Verdict};
 use crate::{
-    Counts, Decision, Evidence, Outcome, Parent, PastTraffic, Plan, Record, Revision, RevisionName,
-    Route, Sample, Service, State, Target, Time, Waiting, Weight, Workload, World, decide,
+    Approval, Counts, Decision, Evidence, Named, Outcome, Parent, PastTraffic, Plan, Record,
+    Revision, RevisionName, Route, Sample, Service, State, Target, Time, Waiting, Weight, Workload,
+    World, decide,
 };
 
 const STABLE: &str = "stable";
@@ -256,6 +257,7 @@ fn world(evidence: Evidence, now: Time) -> World {
         target: Some(Target {
             revision: CANDIDATE.into(),
             template: CANDIDATE.to_owned(),
+            images: Vec::new(),
             replicas: 0,
             scalable: false,
             ready: 0,
@@ -274,6 +276,11 @@ fn world(evidence: Evidence, now: Time) -> World {
             ..Parent::default()
         },
         evidence,
+        // Gates are what is looked at: nobody is waited for.
+        approved: vec![Approval {
+            named: Named::Revision(CANDIDATE.into()),
+            at: None,
+        }],
         ..World::default()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What is checked here is worked out from the writes alone, not from what `decide` says of itself.
 
+mod approval;
 mod evidence;
 mod holdback;
 mod judged;
@@ -66,6 +67,8 @@ pub(crate) struct Facts {
     foreign: Vec<RevisionName>,
     /// When something that no revision is to blame for was last in the way.
     hindered_at: Option<Time>,
+    /// When an approval was last waited for.
+    awaited_at: Option<Time>,
     /// Since when the progress deadline runs, as of the last decision.
     deadline_from: Option<Time>,
     /// When a revision had traffic last.
@@ -138,11 +141,10 @@ impl Audit {
             // Nothing tells that anything of ours ever served.
             self.facts.promoted.clear();
         }
-        if let Some(rollout) = &decision.state.rollout {
-            let order = seen.orders.promote.as_deref().unwrap_or_default();
-            if order.split('#').next() == Some(rollout.candidate.as_str()) {
-                self.facts.skipped.insert(rollout.candidate.clone());
-            }
+        if let Some(rollout) = &decision.state.rollout
+            && approval::is_ordered(seen.orders.promote.as_ref(), &rollout.candidate)
+        {
+            self.facts.skipped.insert(rollout.candidate.clone());
         }
         self.facts.took_over(seen, before, decision);
         self.facts.hindered(seen, before, decision, now);
@@ -171,6 +173,7 @@ impl Audit {
             roles::check(&look),
             roles::nobody_around(&look),
             holdback::check(&look),
+            approval::check(&look),
         ];
         for result in found {
             self.note(now, result);
@@ -228,6 +231,7 @@ impl Facts {
             first_weight_at: None,
             foreign: Vec::new(),
             hindered_at: None,
+            awaited_at: None,
             deadline_from: None,
             left_at: BTreeMap::new(),
             promoted: BTreeSet::new(),
@@ -266,7 +270,11 @@ impl Facts {
             self.hindered_at = None;
         }
         self.deadline_from = from(&decision.state);
-        if seen.blocked.is_some() || !seen.parent.bound || seen.suspended {
+        let awaits = approval::is_awaited(decision);
+        if awaits {
+            self.awaited_at = Some(now);
+        }
+        if seen.blocked.is_some() || !seen.parent.bound || seen.suspended || awaits {
             self.hindered_at = Some(now);
         }
     }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use sluice_core::{Action, ErrorBudget, PastTraffic, decide};
 
 use crate::event::Event;
-use crate::history::{History, Setting};
+use crate::history::{Approvals, History, Setting};
 
 const BUDGET: ErrorBudget = ErrorBudget {
     period: TimeDelta::days(30),
@@ -17,6 +17,7 @@ fn under_way(past: Option<f64>) -> History {
         replicas: Some(4),
         inconclusive: Action::Hold,
         holdback: None,
+        approvals: Approvals::default(),
     };
     let mut history = History::new(setting, decide, None);
     history.limit(BUDGET, past.unwrap_or_default());

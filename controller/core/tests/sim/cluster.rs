@@ -117,6 +117,16 @@ pub(crate) fn template_of(revision: &RevisionName) -> u8 {
     revision.as_str().as_bytes()[1] - b'0'
 }
 
+/// The image of a template, which its configurations share.
+pub(crate) fn image(template: u8) -> String {
+    format!("shop:{template}")
+}
+
+/// Beside it is one that every template has.
+fn images(template: u8) -> Vec<String> {
+    vec![image(template), "proxy:1".to_owned()]
+}
+
 impl Cluster {
     /// A Deployment of 4 pods that serves, and a new Canary for it.
     pub(crate) fn new(replicas: Option<u32>) -> Self {
@@ -134,6 +144,7 @@ impl Cluster {
                     scalable: true,
                     revision: "v0".into(),
                     template: "v0".to_owned(),
+                    images: images(0),
                     replicas: 4,
                     ready: 4,
                     settled: true,
@@ -172,6 +183,7 @@ impl Cluster {
             scalable: true,
             revision: "v0".into(),
             template: String::new(),
+            images: Vec::new(),
             replicas: 0,
             ready: 0,
             settled: true,
@@ -179,6 +191,7 @@ impl Cluster {
             writer: None,
         });
         target.template = format!("v{template}");
+        target.images = images(template);
         target.revision = match config {
             0 => target.template.as_str().into(),
             _ => format!("v{template}.{config}").into(),
@@ -262,6 +275,7 @@ impl Cluster {
         self.absent = true;
         (self.gone, self.world.claimed, self.world.deleting) = (false, false, false);
         self.world.orders = Orders::default();
+        self.world.approved.clear();
     }
 
     fn serve(&mut self, by: TimeDelta) {

@@ -14,6 +14,7 @@
 //! | uninstall | [`Event::Delete`] first, or the controller first: [`Event::Api`] down, as nobody writes, and [`Event::Force`] |
 //! | draining | [`Event::Mesh`] not following while a backend leaves; connections themselves are the mesh's |
 //! | around the waypoint | [`Event::Around`], [`Event::Strict`] |
+//! | orders, approvals | [`Event::Order`], [`Event::Approve`]: given, late, for others, withdrawn |
 //! | others' routes | [`Event::Block`]: core knows that something is in the way, and not what |
 //! | DestinationRule | [`Event::Outdate`]: core knows that a revision lacks what the Service has; what a copy says is in `render` |
 //! | no waypoint | [`Event::Waypoint`], [`Event::Unbind`], [`Event::Parent`] |
@@ -25,10 +26,12 @@
 //! | many pushes | [`Event::Push`] and [`Event::Configure`] at any time |
 
 use chrono::TimeDelta;
-use sluice_core::{Admission, Autoscaler, Blocked, Part, Revision, Scaled, World, Writer};
+use sluice_core::{
+    Admission, Approval, Autoscaler, Blocked, Named, Part, Revision, Scaled, Weight, World, Writer,
+};
 
 use crate::cache::{KINDS, Kind};
-use crate::cluster::{BAD, CRASHING, Cluster, Pods};
+use crate::cluster::{BAD, CRASHING, Cluster, Pods, image, template_of};
 use crate::controller::{Fault, Outage};
 use crate::others::{self, Edit, Notes};
 
@@ -58,8 +61,11 @@ pub(crate) enum Event {
     Metrics(bool),
     Traffic(bool),
     Incident(bool),
-    /// A person orders something for the revision that Git asks for.
+    /// A person orders something for the revision that Git asks for: by its image, or by its name and for the
+    /// so manieth time.
     Order(Verb, u8),
+    /// A person approves, instead of what was approved before.
+    Approve(Whom, Option<u32>),
     Suspend(bool),
     Block(bool),
     /// The Service that clients call selects by role.
@@ -115,6 +121,21 @@ pub(crate) enum Verb {
     Retry,
 }
 
+/// Whom an approval names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Whom {
+    /// Nobody: what was approved is withdrawn.
+    Nobody,
+    /// The revision that Git asks for, by its name.
+    Wanted,
+    /// The same by its image.
+    Image,
+    /// The revision with this index, which may be another.
+    Other(u8),
+    /// An image that all have.
+    Shared,
+}
+
 /// So many of 64 events pick this; the smaller a number, the simpler the event, so that a failing
 /// history shrinks to waiting.
 const WAITS: [u16; 8] = [5, 1, 10, 30, 30, 60, 120, 600];
@@ -125,7 +146,17 @@ impl Event {
         let flag = !what.is_multiple_of(3);
         let version = what % 6;
         match kind {
-            0..105 => Self::Wait(WAITS[usize::from(what % 8)]),
+            0..98 => Self::Wait(WAITS[usize::from(what % 8)]),
+            98..105 => Self::Approve(
+                match what % 8 {
+                    0 => Whom::Nobody,
+                    1..4 => Whom::Wanted,
+                    4..6 => Whom::Image,
+                    6 => Whom::Other(what / 8),
+                    _ => Whom::Shared,
+                },
+                [None, Some(0), Some(25), None, Some(50)][usize::from(what / 8 % 5)],
+            ),
             105 => Self::Behind(what),
             106..108 => Self::Strict(flag),
             108..110 => Self::Around(flag),
@@ -326,13 +357,17 @@ impl Event {
             }
             Self::Order(verb, number) => {
                 let revision = world.target.as_ref().map(|target| &target.revision);
-                let order = revision.map(|name| format!("{name}#{number}"));
+                let order = revision.map(|name| match number {
+                    3 => format!("image={}", image(template_of(name))),
+                    _ => format!("{name}#{number}"),
+                });
                 match verb {
                     Verb::Promote => world.orders.promote = order,
                     Verb::Abort => world.orders.abort = order,
                     Verb::Retry => world.orders.retry = order,
                 }
             }
+            Self::Approve(whom, at) => approve(world, whom, at),
             Self::Suspend(on) => world.suspended = on,
             Self::Strict(on) => world.parent.strict = on,
             Self::Block(on) => {
@@ -345,6 +380,24 @@ impl Event {
             _ => {}
         }
     }
+}
+
+fn approve(world: &mut World, whom: Whom, at: Option<u32>) {
+    let wanted = world.target.as_ref().map(|target| &target.revision);
+    let named = match whom {
+        Whom::Nobody => None,
+        Whom::Wanted => wanted.cloned().map(Named::Revision),
+        Whom::Image => wanted.map(|name| Named::Image(image(template_of(name)))),
+        Whom::Other(index) => {
+            let count = world.revisions.len().max(1);
+            let name = world.revisions.keys().nth(usize::from(index) % count);
+            name.cloned().map(Named::Revision)
+        }
+        Whom::Shared => Some(Named::Image("proxy:1".to_owned())),
+    };
+    let at = at.map(Weight::from_percent);
+    let approval = named.map(|named| Approval { named, at });
+    world.approved = approval.into_iter().collect();
 }
 
 /// The revision with an index; a higher one than there is begins again.
@@ -370,6 +423,14 @@ pub(crate) fn heal(cluster: &mut Cluster) {
         let config = cluster.config();
         cluster.push(0, config);
     }
+    // Whatever is asked for is approved.
+    let names = cluster.world.revisions.keys().cloned();
+    let wanted = cluster.world.target.iter().map(|t| t.revision.clone());
+    let approved = names.chain(wanted).map(|name| Approval {
+        named: Named::Revision(name),
+        at: None,
+    });
+    cluster.world.approved = approved.collect();
 }
 
 /// A wait in parts short enough to see what happens in between.

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use sluice_core::{
-    Action, ErrorBudget, Indicator, PastTraffic, Plan, RevisionName, Slo, Step, Weight,
+    Action, ErrorBudget, Indicator, PastTraffic, Plan, Requirement, RevisionName, Slo, Step, Weight,
 };
 
 use crate::audit::{Audit, Breach};
@@ -20,7 +20,13 @@ pub(crate) struct Setting {
     pub(crate) inconclusive: Action,
     /// What the stable revision keeps for a while after the last step.
     pub(crate) holdback: Option<Holdback>,
+    /// Where a person must approve.
+    pub(crate) approvals: Approvals,
 }
+
+/// The weights, in percent, at which a plan asks for an approval: none of them, or some.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Approvals(pub(crate) &'static [u32]);
 
 /// The holdback of a plan.
 #[derive(Clone, Copy, Debug)]
@@ -33,13 +39,22 @@ pub(crate) struct Holdback {
 impl Setting {
     pub(crate) fn plan(self) -> Plan {
         let bake = TimeDelta::seconds(30);
-        let steps = [5, 25, 50].map(|percent| Step::weighted(Weight::from_percent(percent), bake));
+        let approved = |percent: u32| {
+            let asks = self.approvals.0.contains(&percent);
+            asks.then_some(Requirement::Approval)
+        };
+        let steps = [5, 25, 50].map(|percent| {
+            let mut step = Step::weighted(Weight::from_percent(percent), bake);
+            step.requires.extend(approved(percent));
+            step
+        });
         let holdback = self.holdback.map(|holdback| {
             let share = Weight::from_percent(holdback.percent);
             Step::holding_back(share, TimeDelta::seconds(holdback.seconds.into()))
         });
         let alone = self.holdback.is_some_and(|holdback| holdback.percent < 10);
         Plan {
+            entry: approved(0).into_iter().collect(),
             steps: steps.into_iter().chain(holdback).collect(),
             min_requests: 100,
             inconclusive_after: TimeDelta::minutes(3),

@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sluice_core::{Action, ErrorBudget, decide};
 
 use crate::event::Event;
-use crate::history::{History, Holdback, Setting};
+use crate::history::{Approvals, History, Holdback, Setting};
 use crate::journal::Journal;
 
 /// Histories of each of the two halves, unless `SLUICE_HISTORIES` says how many; both run at the same time
@@ -21,6 +21,12 @@ pub(crate) fn holdback() -> impl Strategy<Value = Option<Holdback>> {
     let of = |percent, seconds| Some(Holdback { percent, seconds });
     let drawn = [None, None, None, of(1, 60), of(10, 300), of(25, 60)];
     (0..drawn.len()).prop_map(move |index| drawn[index])
+}
+
+/// Where any plan asks for approvals: nowhere in half of them.
+fn approvals() -> impl Strategy<Value = Approvals> {
+    let drawn: [&[u32]; 6] = [&[], &[], &[], &[0], &[25], &[0, 5, 50]];
+    (0..drawn.len()).prop_map(move |index| Approvals(drawn[index]))
 }
 
 /// Any history of 50 to 60 events. Any bytes are one, so that it shrinks fast.
@@ -53,21 +59,24 @@ fn hold(setting: Setting, prepare: fn(&mut History)) {
         &seed,
     );
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let any = (holdback(), events(Event::decode));
-    let with = |holdback| Setting {
+    let any = (holdback(), approvals(), events(Event::decode));
+    let with = |holdback, approvals| Setting {
         holdback,
+        approvals,
         ..setting
     };
-    let outcome = runner.run(&any, |(holdback, events)| {
-        let mut history = History::new(with(holdback), decide, None);
+    let outcome = runner.run(&any, |(holdback, approvals, events)| {
+        let mut history = History::new(with(holdback, approvals), decide, None);
         prepare(&mut history);
         let breach = history.run(&events).err();
         breach.map_or(Ok(()), |breach| {
             Err(TestCaseError::fail(breach.to_string()))
         })
     });
-    if let Err(proptest::test_runner::TestError::Fail(reason, (holdback, events))) = &outcome {
-        let mut history = History::new(with(*holdback), decide, None);
+    if let Err(proptest::test_runner::TestError::Fail(reason, (holdback, approvals, events))) =
+        &outcome
+    {
+        let mut history = History::new(with(*holdback, *approvals), decide, None);
         prepare(&mut history);
         history.audit.journal = Some(Journal::default());
         _ = history.run(events);
@@ -77,7 +86,7 @@ fn hold(setting: Setting, prepare: fn(&mut History)) {
             .map(|journal| journal.text)
             .unwrap_or_default();
         let seed = hex(&seed);
-        panic!("{reason}\n{holdback:?}\n{events:?}\n\n{text}\nSLUICE_SEED={seed}");
+        panic!("{reason}\n{holdback:?} {approvals:?}\n{events:?}\n\n{text}\nSLUICE_SEED={seed}");
     }
     outcome.unwrap();
 }
@@ -113,6 +122,7 @@ fn the_invariants_hold_when_an_open_verdict_holds() {
         replicas: Some(4),
         inconclusive: Action::Hold,
         holdback: None,
+        approvals: Approvals::default(),
     };
     hold(setting, |_| {});
 }
@@ -123,6 +133,7 @@ fn the_invariants_hold_when_an_open_verdict_rolls_back() {
         replicas: None,
         inconclusive: Action::Rollback,
         holdback: None,
+        approvals: Approvals::default(),
     };
     hold(setting, limit);
 }
@@ -133,6 +144,7 @@ fn a_healthy_history_ends_promoted() {
         replicas: Some(3),
         inconclusive: Action::Hold,
         holdback: None,
+        approvals: Approvals::default(),
     };
     let mut runner = TestRunner::new(Config {
         cases: 500,

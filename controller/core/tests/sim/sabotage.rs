@@ -1,6 +1,7 @@
 //! Broken decisions. Each is the real `decide` with one thing wrong; each must be caught, by the
 //! invariant that it breaks. So it is shown that the checks can fail.
 
+mod approval;
 mod holdback;
 mod judgement;
 mod traffic;
@@ -12,7 +13,7 @@ use sluice_core::Action;
 
 use crate::controller::Decide;
 use crate::event::Event;
-use crate::history::{History, Setting};
+use crate::history::{Approvals, History, Setting};
 use crate::properties::events;
 
 /// Histories within which a sabotage must be caught.
@@ -23,6 +24,7 @@ fn caught(invariant: u8, sabotaged: Decide) {
         replicas: Some(4),
         inconclusive: Action::Hold,
         holdback: None,
+        approvals: Approvals::default(),
     };
     caught_in(setting, invariant, sabotaged);
 }

@@ -3,7 +3,7 @@
 //! `tests/scenarios/*.txt` say what happens, one event a line; the snapshot beside each says what the
 //! Canary made of it. Templates 0 to 3 are good, 4 answers three of ten requests with an error, 5 never
 //! gets ready, 6 answers half with an error, and 7 six in a thousand. There are 100 requests a second and 4 pods; the steps are 5 %, 25 % and 50 %, each with a
-//! bake of 30 s. `holdback 1% 5m` adds a holdback to them.
+//! bake of 30 s. `holdback 1% 5m` adds a holdback to them, `approvals at 25%` an approval.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -13,8 +13,8 @@ use sluice_core::{Action, ErrorBudget, Part, Scaled, decide};
 
 use crate::cluster::Pods;
 use crate::controller::{Fault, Outage};
-use crate::event::{Event, Verb};
-use crate::history::{History, Holdback, Setting};
+use crate::event::{Event, Verb, Whom};
+use crate::history::{Approvals, History, Holdback, Setting};
 use crate::journal::Journal;
 use crate::others::{Edit, Notes};
 
@@ -45,6 +45,7 @@ fn play(text: &str) -> Result<String, String> {
         replicas: Some(4),
         inconclusive: Action::Hold,
         holdback: text.lines().find_map(holdback),
+        approvals: text.lines().find_map(approvals).unwrap_or_default(),
     };
     let mut history = History::new(setting, decide, None);
     history.audit.journal = Some(Journal::default());
@@ -54,7 +55,7 @@ fn play(text: &str) -> Result<String, String> {
                 _ = writeln!(journal.text, "{line}");
                 continue;
             }
-            if holdback(line).is_some() {
+            if holdback(line).is_some() || approvals(line).is_some() {
                 continue;
             }
             if !line.starts_with("wait") && line != "adopted" {
@@ -66,6 +67,16 @@ fn play(text: &str) -> Result<String, String> {
     }
     let journal = history.audit.journal.unwrap_or_default();
     Ok(journal.text)
+}
+
+/// The approvals of `approvals before` or `approvals before and at 25%`.
+fn approvals(line: &str) -> Option<Approvals> {
+    match line.strip_prefix("approvals ")? {
+        "before" => Some(Approvals(&[0])),
+        "at 25%" => Some(Approvals(&[25])),
+        "at 5% and 50%" => Some(Approvals(&[5, 50])),
+        _ => None,
+    }
 }
 
 /// The holdback of `holdback 1% 5m`.
@@ -149,9 +160,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["replicas", number] => Event::Scale(number.parse().ok()?),
         ["api", "down"] => Event::Api(Outage::Down),
         ["api", "up"] => Event::Api(Outage::None),
-        ["order", "promote"] => Event::Order(Verb::Promote, 0),
-        ["order", "abort"] => Event::Order(Verb::Abort, 0),
-        ["order", "retry"] => Event::Order(Verb::Retry, 0),
+        ["order" | "order-by-image" | "approve", ..] => ordered(history, words)?,
         ["metrics", state] => Event::Metrics(*state == "on"),
         ["waypoint", state] => Event::Waypoint(*state == "on"),
         ["block", state] => Event::Block(*state == "on"),
@@ -181,6 +190,32 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
     };
     let result = history.happen(event);
     Some(result.map_err(|breach| breach.to_string()))
+}
+
+/// What a person orders or approves.
+fn ordered(history: &History, words: &[&str]) -> Option<Event> {
+    let number = if *words.first()? == "order-by-image" {
+        3
+    } else {
+        0
+    };
+    Some(match words {
+        ["approve", whom, at @ ..] => {
+            let at = at.first().and_then(|at| at.strip_suffix('%')?.parse().ok());
+            let whom = match *whom {
+                "nobody" => Whom::Nobody,
+                "image" => Whom::Image,
+                "shared-image" => Whom::Shared,
+                "wanted" => Whom::Wanted,
+                other => Whom::Other(index_of(history, other)?),
+            };
+            Event::Approve(whom, at)
+        }
+        [_, "promote"] => Event::Order(Verb::Promote, number),
+        [_, "abort"] => Event::Order(Verb::Abort, number),
+        [_, "retry"] => Event::Order(Verb::Retry, number),
+        _ => return None,
+    })
 }
 
 /// The share that a release may spend, and the days of the budget.

@@ -71,6 +71,7 @@ impl Cluster {
             target: Some(Target {
                 revision: candidate.clone(),
                 template: candidate.to_string(),
+                images: Vec::new(),
                 replicas: 0,
                 scalable: true,
                 ready: 0,

@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta};
 use sluice_core::evidence::{Timeline, traffic};
 use sluice_core::{
-    Evidence, PastTraffic, Plan, RevisionName, Rollout, Sample, Stage, State, Time, decide,
+    Approval, Consent, Evidence, Named, PastTraffic, Plan, RevisionName, Rollout, Sample, Stage,
+    State, Time, decide,
 };
 
 use super::cluster::Cluster;
@@ -38,6 +39,8 @@ pub(super) struct Setting {
     /// Requests a second.
     pub(super) per_second: f64,
     pub(super) seed: u64,
+    /// How long a person takes to approve.
+    pub(super) approve_after: TimeDelta,
     /// When it is over at the latest.
     pub(super) limit: TimeDelta,
 }
@@ -65,6 +68,7 @@ pub(super) fn play(setting: &Setting, scenario: Scenario, mut see: impl FnMut(Lo
             if scenario == Scenario::Outage {
                 outage.follow(&state, setting, now);
             }
+            cluster.world.approved = setting.approved(&state, now);
             reader.follow(&state, now);
             reader.read(&traffic, outage.is_on(now), now);
             cluster.world.evidence = reader.evidence();
@@ -87,7 +91,14 @@ pub(super) fn play(setting: &Setting, scenario: Scenario, mut see: impl FnMut(Lo
                 break;
             }
         }
-        let next = [wake, reader.next(), cluster.next_change(), outage.next(now)];
+        let approval = setting.approves_at(&state).filter(|at| *at > now);
+        let next = [
+            wake,
+            reader.next(),
+            cluster.next_change(),
+            outage.next(now),
+            approval,
+        ];
         let Some(next) = next.into_iter().flatten().min() else {
             return;
         };
@@ -106,6 +117,28 @@ impl Setting {
     /// The last week, also of a Service that nobody calls now.
     fn past(&self) -> PastTraffic {
         PastTraffic::measured(self.per_second, traffic::LONGEST)
+    }
+
+    /// When a person approves what waits for it.
+    fn approves_at(&self, state: &State) -> Option<Time> {
+        match state.rollout.as_ref()?.consent? {
+            Consent::Awaited { since } => Some(since + self.approve_after),
+            Consent::Given { .. } => None,
+        }
+    }
+
+    /// What a person has approved: the candidate, at its present weight.
+    fn approved(&self, state: &State, now: Time) -> Vec<Approval> {
+        let Some(rollout) = &state.rollout else {
+            return Vec::new();
+        };
+        let given = matches!(rollout.consent, Some(Consent::Given { .. }));
+        let due = self.approves_at(state).is_some_and(|at| at <= now);
+        let approval = (given || due).then(|| Approval {
+            named: Named::Revision(rollout.candidate.clone()),
+            at: Some(rollout.weight),
+        });
+        approval.into_iter().collect()
     }
 
     fn traffic(&self, scenario: Scenario) -> Traffic {

@@ -103,6 +103,39 @@ spec:
 }
 
 #[test]
+fn a_person_approves_after_a_while() {
+    let canary = "apiVersion: sluice.dev/v1alpha1
+kind: Canary
+metadata: {name: web, namespace: shop}
+spec:
+  targetRef: {kind: Deployment, name: web}
+  metrics: {address: 'http://prometheus:9090'}
+  steps: [{approval: {}}, {weight: 10%, bake: 1m, approval: {}}, {weight: 50%, bake: 1m}]
+  progressDeadline: 5m
+";
+    let path = std::env::temp_dir().join(format!("sluice-approvals-{}.yaml", std::process::id()));
+    std::fs::write(&path, canary).unwrap();
+    let words = [
+        "rehearse",
+        &path.display().to_string(),
+        "--approve-after",
+        "20m",
+    ];
+    let text = Line::try_parse_from(words).unwrap().args.play().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let parts = [
+        "steps: approval, 10% for 1m, then approval, 50% for 1m;",
+        "AwaitingApproval: web-candidate waits at 0% for approval",
+        "waits for approval since 00:00:30Z: to go on, add {revision: web-candidate, at: \"0%\"}",
+        "Approved: web-candidate may go on from 10%",
+        "web-candidate was promoted after 4",
+    ];
+    for part in parts {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+}
+
+#[test]
 fn every_example_and_valid_object_can_be_rehearsed() {
     for name in ["metric-template", "opentelemetry", "strict"] {
         let files = std::fs::read_dir(example(name)).unwrap();

@@ -66,6 +66,8 @@ pub(super) struct UnderWay {
     pub(super) proven_since: Option<Time>,
     /// Since when evidence is waited for.
     pub(super) waiting_since: Option<Time>,
+    /// Since when an approval is waited for.
+    pub(super) approval_awaited_since: Option<Time>,
     /// When that has been for too long, and what happens then.
     pub(super) limit: Option<Limit>,
     /// When the evidence was read.
@@ -187,6 +189,7 @@ fn under_way(
         weight: status.weight.as_ref().map(|w| w.as_str().to_owned()),
         proven_since: rollout.step_since,
         waiting_since: rollout.inconclusive_since,
+        approval_awaited_since: rollout.approval_awaited_since,
         limit,
         evidence_at: rollout.evidence_at,
         evidence: evidence.collect(),
@@ -298,7 +301,14 @@ fn orders(namespace: &str, name: &str, status: &CanaryStatus, decisions: &[Decid
     };
     if let Some(rollout) = &status.rollout {
         let candidate = &rollout.candidate;
-        return vec![
+        let awaited = rollout.approval_awaited_since;
+        let approve = awaited.map(|_| Order {
+            effect: format!(
+                "approve that {candidate} goes on; what Git can write the message says"
+            ),
+            command: format!("sluice approve {namespace}/{name} --revision {candidate}"),
+        });
+        let orders = [
             order(
                 format!("promote {candidate} now, whatever the gates say"),
                 annotations::PROMOTE,
@@ -310,6 +320,7 @@ fn orders(namespace: &str, name: &str, status: &CanaryStatus, decisions: &[Decid
                 candidate,
             ),
         ];
+        return approve.into_iter().chain(orders).collect();
     }
     let rejected = |revision: &&String| {
         let of_it = |one: &Decided| one.revision == **revision && one.outcome == Outcome::Rejected;

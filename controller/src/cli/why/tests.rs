@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use sluice_core::evidence::{Against, Exhibit, Grounds, Opinion};
 use sluice_core::{Outcome, Record, Tally, Time, Weight};

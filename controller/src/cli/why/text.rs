@@ -72,6 +72,9 @@ fn under_way(text: &mut String, account: &Account, rollout: &UnderWay) -> std::f
     if !rollout.gated {
         return writeln!(text, "  no gate applies to it");
     }
+    if let Some(since) = rollout.approval_awaited_since {
+        writeln!(text, "  it waits for approval since {}", ago(since, now))?;
+    }
     if let Some(since) = rollout.waiting_since {
         write!(text, "  it waits for evidence since {}", ago(since, now))?;
         if let Some(limit) = &rollout.limit {

@@ -9,6 +9,7 @@ use crate::{Action, ErrorBudget, Indicator};
 /// One SLO of 99.9 %, of whose budget for 30 days a release may spend 5 %.
 fn plan() -> Plan {
     Plan {
+        entry: Vec::new(),
         slos: vec![Slo {
             name: "availability".to_owned(),
             objective_ppm: Some(999_000),

@@ -9,6 +9,7 @@ fn plan(weights: &[u32]) -> Plan {
         Step::weighted(Weight::from_percent(*weight), bake)
     });
     Plan {
+        entry: Vec::new(),
         steps: steps.collect(),
         slos: vec![Slo {
             name: "availability".to_owned(),

@@ -14,6 +14,7 @@ fn at(second: i64) -> Time {
 fn plan(action: Action) -> Plan {
     let step = |percent| Step::weighted(Weight::from_percent(percent), TimeDelta::minutes(1));
     Plan {
+        entry: Vec::new(),
         steps: [5, 25, 50].map(step).into(),
         slos: vec![Slo {
             name: "availability".to_owned(),

@@ -71,6 +71,7 @@ impl Rollout {
         timeline.push(sample(0.0, Tally::default(), Tally::default()));
         Self {
             plan: Plan {
+                entry: Vec::new(),
                 slos: vec![slo],
                 steps: Vec::new(),
                 min_requests: MIN_REQUESTS,

@@ -113,6 +113,7 @@ fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
                 facts.plan.inconclusive_action == Action::Rollback
                     && (unknown || !holdback::is_reached(facts, revision))
                     && waited(grew) >= facts.plan.inconclusive_after
+                    && waited(facts.awaited_at.or(grew)) >= facts.plan.inconclusive_after
             }
             _ => bad && evidence.candidate.as_ref() == Some(revision),
         };
@@ -125,8 +126,7 @@ fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
 
 /// Whether a person ordered the revision away.
 fn is_ordered(look: &Look<'_>, revision: &RevisionName) -> bool {
-    let order = look.seen.orders.abort.as_deref().unwrap_or_default();
-    order.split('#').next() == Some(revision.as_str())
+    super::approval::is_ordered(look.seen.orders.abort.as_ref(), revision)
 }
 
 /// What is wrong with a candidate beyond any doubt, since it got its first weight: in three scrapes a fifth

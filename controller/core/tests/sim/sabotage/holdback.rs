@@ -3,7 +3,7 @@
 use sluice_core::{Action, Decision, Plan, State, Time, World, decide};
 
 use super::caught_in;
-use crate::history::{Holdback, Setting};
+use crate::history::{Approvals, Holdback, Setting};
 
 const SETTING: Setting = Setting {
     replicas: Some(4),
@@ -12,6 +12,7 @@ const SETTING: Setting = Setting {
         percent: 25,
         seconds: 300,
     }),
+    approvals: Approvals(&[]),
 };
 
 fn as_a_step(plan: &Plan, state: &State, world: &World, now: Time) -> Decision {

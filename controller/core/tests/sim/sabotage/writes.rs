@@ -5,7 +5,7 @@ use sluice_core::{Action, Effect, Weight, World, decide};
 use super::caught;
 use crate::controller::Decide;
 use crate::event::Event;
-use crate::history::{History, Setting};
+use crate::history::{Approvals, History, Setting};
 
 #[test]
 fn writing_the_same_route_again_breaks_4() {
@@ -50,6 +50,7 @@ fn promotes_write_by_write(decide: Decide) -> bool {
         replicas: Some(4),
         inconclusive: Action::Hold,
         holdback: None,
+        approvals: Approvals::default(),
     };
     let mut history = History::new(setting, decide, None);
     let mut events = vec![Event::KillBehindWrites(true)];
