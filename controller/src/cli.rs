@@ -3,6 +3,7 @@
 
 mod backtest;
 mod plot;
+mod preflight;
 pub mod rehearse;
 pub mod replay;
 mod timeline;
@@ -18,6 +19,10 @@ use clap::{Subcommand, ValueEnum};
 pub enum Command {
     /// Explains the last decisions about a Canary: what it waits for, and the evidence.
     Why(why::Args),
+    /// Names what of a cluster or a service is missing or in conflict, before it is adopted.
+    ///
+    /// The exit code is 1 if something must be mended. What may not be read is told, and fails nothing.
+    Preflight(preflight::Args),
     /// Tells from Prometheus' history what the gates of a policy would have done.
     Backtest(Box<backtest::Args>),
     /// Play a rollout in virtual time, by the controller's own decision, without a cluster.
@@ -49,6 +54,7 @@ impl Command {
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Why(args) => why::run(&args).await,
+            Self::Preflight(args) => preflight::run(&args).await,
             Self::Backtest(args) => backtest::run(&args).await,
             Self::Rehearse(args) => args.run(),
             Self::Replay(args) => args.run(),
