@@ -2,8 +2,11 @@
 //! and nothing is ever written to a cluster.
 
 mod backtest;
+#[cfg(test)]
+mod edited;
 mod plot;
 mod preflight;
+mod read;
 pub mod rehearse;
 pub mod replay;
 mod timeline;

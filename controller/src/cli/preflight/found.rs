@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use kube::ResourceExt as _;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::{ApiResource, DynamicObject};
 use serde_json::Value;
 
 use super::rights::Right;
+use crate::cli::read::resource;
+pub(super) use crate::cli::read::{
+    Objects, Read, config_map, list_of, namespace, network_policy, pod, service, text,
+};
 use crate::evidence::Seen;
 
-/// What there is, or why that is not known.
-pub(super) type Read<T> = Result<T, String>;
-
-/// What was read. Every object says what kind it is of.
+/// What was read.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    pub(super) objects: Vec<DynamicObject>,
-    /// Kinds that could not be read, as `gatewayclasses.gateway.networking.k8s.io`, and why.
-    pub(super) unread: BTreeMap<String, String>,
+    pub(super) objects: Objects,
     /// Whose rights these are, and whether it has each.
     pub(super) rights: Option<Read<(String, Vec<(Right, bool)>)>>,
     /// What servers have of a subject's series, by the subject.
@@ -32,12 +30,7 @@ impl Found {
         &'a self,
         kind: &ApiResource,
     ) -> impl Iterator<Item = &'a DynamicObject> + use<'a> {
-        let (version, kind) = (kind.api_version.clone(), kind.kind.clone());
-        let of_kind = move |object: &&DynamicObject| {
-            let types = object.types.as_ref();
-            types.is_some_and(|types| types.api_version == version && types.kind == kind)
-        };
-        self.objects.iter().filter(of_kind)
+        self.objects.of(kind)
     }
 
     /// One of them.
@@ -47,13 +40,12 @@ impl Found {
         namespace: Option<&str>,
         name: &str,
     ) -> Option<&DynamicObject> {
-        let mut all = self.all(kind);
-        all.find(|one| one.name_any() == name && one.namespace().as_deref() == namespace)
+        self.objects.one(kind, namespace, name)
     }
 
     /// Why a kind could not be read, if it could not.
     pub(super) fn unread(&self, kind: &ApiResource) -> Option<&str> {
-        self.unread.get(&resource_name(kind)).map(String::as_str)
+        self.objects.unread(kind)
     }
 
     /// The resources of a group's version that the API server serves, such as `httproutes`.
@@ -68,23 +60,6 @@ impl Found {
     }
 }
 
-/// As in `httproutes.gateway.networking.k8s.io`.
-pub(super) fn resource_name(kind: &ApiResource) -> String {
-    let dot = if kind.group.is_empty() { "" } else { "." };
-    format!("{}{dot}{}", kind.plural, kind.group)
-}
-
-pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
-    value.pointer(pointer).and_then(Value::as_str)
-}
-
-pub(super) fn list_of<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
 /// A condition of an object: its status, and in words what it says.
 pub(super) fn condition(object: &DynamicObject, kind: &str) -> Option<(bool, String)> {
     let mut all = list_of(&object.data, "/status/conditions").iter();
@@ -92,10 +67,6 @@ pub(super) fn condition(object: &DynamicObject, kind: &str) -> Option<(bool, Str
     let [reason, message] = ["/reason", "/message"].map(|field| text(found, field).unwrap_or(""));
     let said = format!("{reason}: {message}");
     Some((text(found, "/status") == Some("True"), said))
-}
-
-fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
 /// What discovery says of a group's version.
@@ -118,31 +89,6 @@ pub(super) fn gateway_class() -> ApiResource {
         "v1",
         "GatewayClass",
         "gatewayclasses",
-    )
-}
-
-pub(super) fn namespace() -> ApiResource {
-    resource("", "v1", "Namespace", "namespaces")
-}
-
-pub(super) fn service() -> ApiResource {
-    resource("", "v1", "Service", "services")
-}
-
-pub(super) fn pod() -> ApiResource {
-    resource("", "v1", "Pod", "pods")
-}
-
-pub(super) fn config_map() -> ApiResource {
-    resource("", "v1", "ConfigMap", "configmaps")
-}
-
-pub(super) fn network_policy() -> ApiResource {
-    resource(
-        "networking.k8s.io",
-        "v1",
-        "NetworkPolicy",
-        "networkpolicies",
     )
 }
 

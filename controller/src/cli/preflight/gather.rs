@@ -1,4 +1,4 @@
-//! Reading a cluster once, with whatever rights there are: what may not be read is noted.
+//! What is read of a cluster, and what is asked about it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,6 @@ use k8s_openapi::api::authorization::v1::{
     SubjectAccessReviewSpec,
 };
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, PostParams};
-use kube::core::TypeMeta;
 use kube::{Client, CustomResourceExt as _};
 use sluice_crds::{Canary, CanaryPolicy, ClusterCanaryPolicy, MetricTemplate};
 
@@ -17,17 +16,13 @@ use super::Asked;
 use super::checks::sidecars;
 use super::found::{
     Found, Read, api_resources, cilium_cluster_policy, cilium_policy, config_map, definition,
-    gateway_class, namespace, network_policy, pod, resource_name, service,
+    gateway_class, namespace, network_policy, pod, service,
 };
 use super::rights::{self, Right};
 use super::subject::Subject;
+use crate::cli::read::{self, AT_ONCE, Wanted, resource_name, why};
 use crate::observe::kinds;
 use crate::render::kind::Optional;
-
-/// Objects of one answer.
-const PAGE: u32 = 500;
-/// Requests at once.
-const AT_ONCE: usize = 8;
 
 /// The definitions of others whose version matters.
 const DEFINITIONS: [&str; 4] = [
@@ -41,42 +36,6 @@ const DEFINITIONS: [&str; 4] = [
 pub(super) struct Gatherer {
     client: Client,
     service_account: String,
-}
-
-/// What to read of a kind.
-struct Wanted {
-    kind: ApiResource,
-    namespace: Option<String>,
-    params: ListParams,
-    /// By a get, which some may do who may not list.
-    name: Option<String>,
-    keep: fn(&DynamicObject) -> bool,
-}
-
-impl Wanted {
-    fn all(kind: ApiResource) -> Self {
-        Self {
-            kind,
-            namespace: None,
-            params: ListParams::default(),
-            name: None,
-            keep: |_| true,
-        }
-    }
-
-    fn within(self, namespace: &str) -> Self {
-        Self {
-            namespace: Some(namespace.to_owned()),
-            ..self
-        }
-    }
-
-    fn named(self, name: &str) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            ..self
-        }
-    }
 }
 
 impl Gatherer {
@@ -93,36 +52,18 @@ impl Gatherer {
             from_inside: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
             ..Found::default()
         };
-        let mut answers = stream::iter(wanted(asked))
-            .map(async |wanted| (self.read(&wanted).await, wanted.kind))
-            .buffer_unordered(AT_ONCE);
-        while let Some((answer, kind)) = answers.next().await {
-            match answer {
-                Ok(objects) => found.objects.extend(objects),
-                Err(why) => {
-                    found.unread.insert(resource_name(&kind), why);
-                }
-            }
-        }
-        drop(answers);
+        found.objects = read::objects(&self.client, wanted(asked)).await;
         for group_version in ["gateway.networking.k8s.io/v1", "sluice.dev/v1alpha1"] {
             match self.served(group_version).await {
-                Ok(list) => found.objects.extend(list),
+                Ok(list) => found.objects.all.extend(list),
                 Err(why) => {
-                    found.unread.insert(resource_name(&api_resources()), why);
+                    found
+                        .objects
+                        .unread
+                        .insert(resource_name(&api_resources()), why);
                 }
             }
         }
-        // What was read in two ways is one object.
-        let key = |one: &DynamicObject| {
-            let types = one.types.clone().unwrap_or_default();
-            let meta = &one.metadata;
-            let place = (meta.namespace.clone(), meta.name.clone());
-            let group = one.data.get("groupVersion").map(ToString::to_string);
-            (types.api_version, types.kind, place, group)
-        };
-        found.objects.sort_by_key(key);
-        found.objects.dedup_by_key(|one| key(one));
         found.rights = Some(self.rights(&asked.home).await);
         found
     }
@@ -136,32 +77,6 @@ impl Gatherer {
             }
         }
         found.series = known;
-    }
-
-    async fn read(&self, wanted: &Wanted) -> Read<Vec<DynamicObject>> {
-        let client = self.client.clone();
-        let api: Api<DynamicObject> = match &wanted.namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &wanted.kind),
-            None => Api::all_with(client, &wanted.kind),
-        };
-        let objects = match &wanted.name {
-            Some(name) => api.get_opt(name).await.map(Vec::from_iter),
-            None => list(&api, wanted).await,
-        };
-        let verb = if wanted.name.is_some() { "get" } else { "list" };
-        let mut objects = match objects {
-            Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
-            objects => objects.map_err(|error| why(&error, verb, &resource_name(&wanted.kind)))?,
-        };
-        for object in &mut objects {
-            // Items of a list do not say what they are.
-            object.types = Some(TypeMeta {
-                api_version: wanted.kind.api_version.clone(),
-                kind: wanted.kind.kind.clone(),
-            });
-            object.metadata.managed_fields = None;
-        }
-        Ok(objects)
     }
 
     async fn served(&self, group_version: &str) -> Read<Option<DynamicObject>> {
@@ -232,30 +147,6 @@ impl Gatherer {
         let review = SelfSubjectReview::default();
         let review = api.create(&PostParams::default(), &review).await.ok()?;
         review.status?.user_info?.username
-    }
-}
-
-/// Page by page.
-async fn list(api: &Api<DynamicObject>, wanted: &Wanted) -> kube::Result<Vec<DynamicObject>> {
-    let mut objects = Vec::new();
-    let mut params = wanted.params.clone().limit(PAGE);
-    loop {
-        let page = api.list(&params).await?;
-        let next = page.metadata.continue_.clone();
-        objects.extend(page.items.into_iter().filter(wanted.keep));
-        match next.filter(|next| !next.is_empty()) {
-            Some(next) => params = params.continue_token(&next),
-            None => return Ok(objects),
-        }
-    }
-}
-
-fn why(error: &kube::Error, verb: &str, what: &str) -> String {
-    match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("not allowed to {verb} {what}")
-        }
-        error => format!("{what} cannot be read: {error}"),
     }
 }
 

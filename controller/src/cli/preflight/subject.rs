@@ -38,7 +38,7 @@ pub(super) fn all(found: &Found, asked: &Asked) -> Vec<Subject> {
     let Some(namespace) = &asked.namespace else {
         return Vec::new();
     };
-    let caches = Caches::holding(&found.objects);
+    let caches = Caches::holding(&found.objects.all);
     let here = |canary: &Canary| canary.namespace().as_ref() == Some(namespace);
     let mut canaries = caches.canaries.state_filter(here);
     canaries.sort_by_key(|canary| canary.name_any());

@@ -16,13 +16,13 @@ use std::sync::LazyLock;
 use chrono::TimeDelta;
 use kube::CustomResourceExt as _;
 use kube::api::DynamicObject;
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 use sluice_crds::{Canary, CanaryPolicy, ClusterCanaryPolicy, MetricTemplate};
 
 use super::found::Found;
 use super::item::{Item, Level, Report};
 use super::*;
+use crate::cli::edited::{self, documents};
 use crate::evidence::Seen;
 
 const HEALTHY: &str = include_str!("tests/healthy.yaml");
@@ -74,61 +74,16 @@ impl Scene {
         }
     }
 
-    /// Merges documents into those of the same kind, namespace and name, or adds them. `$delete: true` takes one away.
     pub(super) fn edit(&mut self, yaml: &str) {
-        for mut edit in documents(yaml) {
-            let place = |object: &Value| {
-                [
-                    "/kind",
-                    "/metadata/namespace",
-                    "/metadata/name",
-                    "/groupVersion",
-                ]
-                .map(|path| object.pointer(path).cloned())
-            };
-            let found = self
-                .objects
-                .iter()
-                .position(|one| place(one) == place(&edit));
-            let delete = edit.as_object_mut().unwrap().remove("$delete").is_some();
-            match found {
-                Some(index) if delete => {
-                    self.objects.remove(index);
-                }
-                Some(index) => merge(&mut self.objects[index], &edit),
-                None if delete => panic!("there is no {edit}"),
-                None => self.objects.push(edit),
-            }
-        }
+        edited::edit(&mut self.objects, yaml);
     }
 
     pub(super) fn report(mut self) -> Report {
         let objects = self.objects.iter();
         let object = |one: &Value| serde_json::from_value::<DynamicObject>(one.clone()).unwrap();
-        self.found.objects = objects.map(object).collect();
+        self.found.objects.all = objects.map(object).collect();
         let subjects = subject::all(&self.found, &self.asked);
         Report::of(&self.found, &subjects, &self.asked)
-    }
-}
-
-fn documents(yaml: &str) -> Vec<Value> {
-    let documents = serde_yaml_ng::Deserializer::from_str(yaml);
-    let all = documents.map(|document| Value::deserialize(document).unwrap());
-    all.filter(|one| !one.is_null()).collect()
-}
-
-/// RFC 7386.
-fn merge(into: &mut Value, patch: &Value) {
-    let (Some(fields), Some(patch)) = (into.as_object_mut(), patch.as_object()) else {
-        *into = patch.clone();
-        return;
-    };
-    for (name, value) in patch {
-        if value.is_null() {
-            fields.remove(name);
-        } else {
-            merge(fields.entry(name).or_insert(Value::Null), value);
-        }
     }
 }
 
@@ -170,7 +125,7 @@ $delete: true
 ",
     );
     let why = "not allowed to list gatewayclasses.gateway.networking.k8s.io";
-    let unread = &mut scene.found.unread;
+    let unread = &mut scene.found.objects.unread;
     unread.insert(
         "gatewayclasses.gateway.networking.k8s.io".to_owned(),
         why.to_owned(),

@@ -20,7 +20,7 @@ pub(super) fn unread_of_ours<'a>(
     let names = plurals
         .iter()
         .map(|plural| format!("{plural}.{}", sluice_crds::GROUP));
-    let unread = names.filter_map(|name| found.unread.get(&name));
+    let unread = names.filter_map(|name| found.objects.unread.get(&name));
     unread.map(String::as_str).collect::<Vec<_>>().into_iter()
 }
 

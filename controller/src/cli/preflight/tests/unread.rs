@@ -39,7 +39,7 @@ fn what_may_not_be_read_is_cannot_tell_and_no_fault() {
         let mut scene = Scene::healthy();
         scene.objects.retain(|object| object["kind"] != *kind);
         let why = format!("not allowed to list {name}");
-        scene.found.unread.insert(name.clone(), why.clone());
+        scene.found.objects.unread.insert(name.clone(), why.clone());
         let report = scene.report();
         let items = items(&report);
         let worse: Vec<_> = items
@@ -70,6 +70,7 @@ fn with_nothing_to_read_nothing_fails() {
     for (_, name) in kinds() {
         scene
             .found
+            .objects
             .unread
             .insert(name.clone(), format!("not allowed to list {name}"));
     }
