@@ -12,12 +12,21 @@ pub(super) use crate::cli::read::{
 };
 use crate::evidence::Seen;
 
+/// What somebody may do.
+#[derive(Debug)]
+pub(super) struct Rights {
+    /// As `sluice-system/sluice`.
+    pub(super) account: String,
+    /// Whether it has each.
+    pub(super) each: Vec<(Right, bool)>,
+}
+
 /// What was read.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) objects: Objects,
-    /// Whose rights these are, and whether it has each.
-    pub(super) rights: Option<Read<(String, Vec<(Right, bool)>)>>,
+    /// What the controller may do.
+    pub(super) rights: Option<Read<Rights>>,
     /// What servers have of a subject's series, by the subject.
     pub(super) series: BTreeMap<String, Read<Seen>>,
     /// Whether this is asked by a pod of the cluster, which reaches what Sluice would reach.

@@ -15,8 +15,8 @@ use sluice_crds::{Canary, CanaryPolicy, ClusterCanaryPolicy, MetricTemplate};
 use super::Asked;
 use super::checks::sidecars;
 use super::found::{
-    Found, Read, api_resources, cilium_cluster_policy, cilium_policy, config_map, definition,
-    gateway_class, namespace, network_policy, pod, service,
+    Found, Read, Rights, api_resources, cilium_cluster_policy, cilium_policy, config_map,
+    definition, gateway_class, namespace, network_policy, pod, service,
 };
 use super::rights::{self, Right};
 use super::subject::Subject;
@@ -91,7 +91,7 @@ impl Gatherer {
     }
 
     /// What the controller may do: asked about itself, if this is its account, else by who may ask about others.
-    async fn rights(&self, home: &str) -> Read<(String, Vec<(Right, bool)>)> {
+    async fn rights(&self, home: &str) -> Read<Rights> {
         let granted = rights::granted().map_err(|error| error.to_string())?;
         let user = format!("system:serviceaccount:{home}:{}", self.service_account);
         let own = self.own_name().await.as_deref() == Some(&user);
@@ -138,7 +138,10 @@ impl Gatherer {
         };
         let reviews = stream::iter(granted).map(review).buffered(AT_ONCE);
         let reviews: Read<Vec<_>> = reviews.try_collect().await;
-        Ok((format!("{home}/{}", self.service_account), reviews?))
+        Ok(Rights {
+            account: format!("{home}/{}", self.service_account),
+            each: reviews?,
+        })
     }
 
     /// Who asks.

@@ -82,7 +82,7 @@ pub(super) fn all(found: &Found, asked: &Asked) -> Vec<Subject> {
             && !adopted.contains(&name)
             && found.one(&service(), Some(namespace), &name).is_some()
     });
-    let mut names: Vec<_> = candidates.map(|one| one.name_any()).collect();
+    let mut names: Vec<_> = candidates.map(kube::ResourceExt::name_any).collect();
     names.sort();
     let candidates = names
         .iter()

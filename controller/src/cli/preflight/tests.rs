@@ -8,6 +8,7 @@
 )]
 
 mod cases;
+mod metrics;
 mod unread;
 
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use sluice_crds::{Canary, CanaryPolicy, ClusterCanaryPolicy, MetricTemplate};
 
-use super::found::Found;
+use super::found::{Found, Rights};
 use super::item::{Item, Level, Report};
 use super::*;
 use crate::cli::edited::{self, documents};
@@ -57,7 +58,10 @@ impl Scene {
             interval: TimeDelta::try_milliseconds(15_003),
         };
         let found = Found {
-            rights: Some(Ok(("sluice-system/sluice".to_owned(), rights))),
+            rights: Some(Ok(Rights {
+                account: "sluice-system/sluice".to_owned(),
+                each: rights,
+            })),
             series: [("shop/podinfo".to_owned(), Ok(seen))].into(),
             ..Found::default()
         };

@@ -13,15 +13,10 @@ use crate::render::{acceptance, mesh};
 
 /// What a rule finds. What a person accepted is told once more.
 fn look(findings: &mut Findings, subject: &Subject, danger: Danger) {
-    let waived = subject
-        .observed
-        .canary
-        .spec
-        .waivers
-        .contains(&danger.waiver());
+    let waiver = danger.waiver();
+    let waivers = &subject.observed.canary.spec.waivers;
     for message in danger.find(&subject.observed) {
-        if waived {
-            let waiver = danger.waiver();
+        if waivers.contains(&waiver) {
             findings.warning(format!("accepted by spec.waivers: [{waiver:?}]: {message}"));
         } else {
             findings.error(danger.or_waive(&message));

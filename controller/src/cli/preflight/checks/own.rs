@@ -118,7 +118,7 @@ fn add(schema: &Value, path: &str, fields: &mut BTreeSet<String>) {
 /// Whether the controller may do all that it must.
 pub(super) fn rights(found: &Found) -> Vec<Item> {
     let mut findings = Findings::new("rights");
-    let (account, rights) = match &found.rights {
+    let rights = match &found.rights {
         None => {
             findings.unknown(["nobody asked"]);
             return findings.or_ok(String::new);
@@ -129,7 +129,8 @@ pub(super) fn rights(found: &Found) -> Vec<Item> {
         }
         Some(Ok(rights)) => rights,
     };
-    let denied = rights.iter().filter(|(_, allowed)| !allowed);
+    let account = &rights.account;
+    let denied = rights.each.iter().filter(|(_, allowed)| !allowed);
     let denied: Vec<_> = denied.map(|(right, _)| right).collect();
     if !denied.is_empty() {
         findings.error(format!(
@@ -140,7 +141,7 @@ pub(super) fn rights(found: &Found) -> Vec<Item> {
     findings.or_ok(|| {
         format!(
             "ServiceAccount {account} has all {} that it needs",
-            rights.len()
+            rights.each.len()
         )
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// The healthy scene with an edit, and what becomes of one check. All others stay ok, but those in `also`.
-struct Case {
+pub(super) struct Case {
     check: &'static str,
     level: Level,
     words: &'static [&'static str],
@@ -13,7 +13,11 @@ struct Case {
     also: &'static [&'static str],
 }
 
-const fn error(check: &'static str, words: &'static [&'static str], edit: &'static str) -> Case {
+pub(super) const fn error(
+    check: &'static str,
+    words: &'static [&'static str],
+    edit: &'static str,
+) -> Case {
     Case {
         check,
         level: Level::Error,
@@ -23,21 +27,33 @@ const fn error(check: &'static str, words: &'static [&'static str], edit: &'stat
     }
 }
 
-const fn warning(check: &'static str, words: &'static [&'static str], edit: &'static str) -> Case {
+pub(super) const fn warning(
+    check: &'static str,
+    words: &'static [&'static str],
+    edit: &'static str,
+) -> Case {
     Case {
         level: Level::Warning,
         ..error(check, words, edit)
     }
 }
 
-const fn ok(check: &'static str, words: &'static [&'static str], edit: &'static str) -> Case {
+pub(super) const fn ok(
+    check: &'static str,
+    words: &'static [&'static str],
+    edit: &'static str,
+) -> Case {
     Case {
         level: Level::Ok,
         ..error(check, words, edit)
     }
 }
 
-const fn unknown(check: &'static str, words: &'static [&'static str], edit: &'static str) -> Case {
+pub(super) const fn unknown(
+    check: &'static str,
+    words: &'static [&'static str],
+    edit: &'static str,
+) -> Case {
     Case {
         level: Level::CannotTell,
         ..error(check, words, edit)
@@ -390,7 +406,7 @@ $delete: true
 "),
 ];
 
-fn check(case: &Case, report: &Report, hint: &str) {
+pub(super) fn check(case: &Case, report: &Report, hint: &str) {
     let items = items(report);
     let told = items.iter().any(|item| {
         item.check == case.check
@@ -436,8 +452,8 @@ fn a_right_that_is_missing_is_named() {
         "",
     );
     let mut scene = Scene::healthy();
-    if let Some(Ok((_, rights))) = &mut scene.found.rights {
-        for (right, allowed) in rights {
+    if let Some(Ok(rights)) = &mut scene.found.rights {
+        for (right, allowed) in &mut rights.each {
             *allowed = right.to_string() != "patch pods";
         }
     }
@@ -459,113 +475,6 @@ fn a_newer_definition_is_told_with_what_it_has() {
         "",
     );
     check(&case, &scene.report(), "");
-}
-
-#[test]
-fn metrics_are_told_by_what_the_server_has() {
-    let healthy = Seen {
-        series: 40,
-        told: 36,
-        own: 12,
-        interval: TimeDelta::try_seconds(15),
-    };
-    let seen = |change: fn(&mut Seen)| {
-        let mut seen = healthy.clone();
-        change(&mut seen);
-        Ok(seen)
-    };
-    let away =
-        || Err("http://prometheus.monitoring:9090 cannot be reached: no such host".to_owned());
-    let cases = [
-        (
-            ok(
-                "metrics",
-                &["12 series of podinfo by source istio-waypoint, every 15s"],
-                "",
-            ),
-            seen(|_| ()),
-            false,
-        ),
-        (
-            ok("metrics", &["too few samples to tell"], ""),
-            seen(|seen| seen.interval = None),
-            false,
-        ),
-        (
-            ok("metrics", &["every 16s"], ""),
-            seen(|seen| seen.interval = TimeDelta::try_seconds(16)),
-            false,
-        ),
-        (
-            error(
-                "metrics",
-                &[
-                    "no series {__name__=~\"istio_requests_total\", reporter=\"waypoint\"} of anybody",
-                    "docs/sources.md",
-                ],
-                "",
-            ),
-            seen(|seen| *seen = Seen::default()),
-            false,
-        ),
-        (
-            error(
-                "metrics",
-                &["none with the label destination_service_name"],
-                "",
-            ),
-            seen(|seen| (seen.told, seen.own) = (0, 0)),
-            false,
-        ),
-        (
-            warning("metrics", &["none of podinfo yet"], ""),
-            seen(|seen| seen.own = 0),
-            false,
-        ),
-        (
-            warning(
-                "metrics",
-                &["metrics.interval is 15s, and a sample comes every 30s"],
-                "",
-            ),
-            seen(|seen| seen.interval = TimeDelta::try_seconds(30)),
-            false,
-        ),
-        (
-            warning(
-                "metrics",
-                &["metrics.interval is 15s, and a sample comes every 1s"],
-                "",
-            ),
-            seen(|seen| seen.interval = TimeDelta::try_seconds(1)),
-            false,
-        ),
-        (
-            unknown(
-                "metrics",
-                &["cannot be reached: no such host", "--prometheus"],
-                "",
-            ),
-            away(),
-            false,
-        ),
-        (
-            error(
-                "metrics",
-                &["cannot be reached: no such host", "mend spec.metrics"],
-                "",
-            ),
-            away(),
-            true,
-        ),
-    ];
-    for (case, seen, from_inside) in cases {
-        let mut scene = Scene::healthy();
-        let hint = format!("{seen:?}");
-        scene.found.series = [("shop/podinfo".to_owned(), seen)].into();
-        scene.found.from_inside = from_inside;
-        check(&case, &scene.report(), &hint);
-    }
 }
 
 /// A check without a case that breaks it could be dead.
