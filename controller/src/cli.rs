@@ -4,7 +4,11 @@
 mod backtest;
 mod order;
 mod place;
+#[cfg(test)]
+mod edited;
 mod plot;
+mod preflight;
+mod read;
 pub mod rehearse;
 pub mod replay;
 mod timeline;
@@ -34,6 +38,10 @@ pub enum Command {
     Suspend(order::WholeArgs),
     /// Lets a Canary that was suspended go on.
     Resume(order::WholeArgs),
+    /// Names what of a cluster or a service is missing or in conflict, before it is adopted.
+    ///
+    /// The exit code is 1 if something must be mended. What may not be read is told, and fails nothing.
+    Preflight(preflight::Args),
     /// Tells from Prometheus' history what the gates of a policy would have done.
     Backtest(Box<backtest::Args>),
     /// Play a rollout in virtual time, by the controller's own decision, without a cluster.
@@ -71,6 +79,7 @@ impl Command {
             Self::Approve(args) => order::run(Verb::Approve, &args).await,
             Self::Suspend(args) => order::run(Verb::Suspend, &args.of_all()).await,
             Self::Resume(args) => order::run(Verb::Resume, &args.of_all()).await,
+            Self::Preflight(args) => preflight::run(&args).await,
             Self::Backtest(args) => backtest::run(&args).await,
             Self::Rehearse(args) => args.run(),
             Self::Replay(args) => args.run(),

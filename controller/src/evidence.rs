@@ -7,7 +7,7 @@
 //! grow, `balance` makes the counts of one rollout of them, `book` keeps them and knows who wants what, [`Reader`]
 //! polls, soon after each scrape (`beat`). `callers` says who connects to a candidate past the waypoint, and `layer4` how connections fare: sources of
 //! their own, through the same ledger. `own` reads the queries that a user wrote. `past` says how many requests there
-//! were in the last week, and `history` reads the past scrape by scrape, for whoever asks what the gates would have done.
+//! were in the last week, `probe` what a server has of a source at all, and `history` reads the past scrape by scrape, for whoever asks what the gates would have done.
 //!
 //! `rate()` and `increase()` are not used for evidence: they extrapolate, and they lose the first sample of a
 //! new series, which is just the burst of errors that a rollout must not miss.
@@ -24,6 +24,7 @@ mod layer4;
 mod ledger;
 mod own;
 mod past;
+mod probe;
 mod problem;
 mod query;
 mod reader;
@@ -42,6 +43,7 @@ pub use callers::Workload;
 pub use history::{History, HistoryError, Reading, Wanted};
 pub use own::{Own, Queries, Range};
 pub use past::{Known, Past};
+pub use probe::{Look, Seen};
 pub use reader::Reader;
 pub use server::{Secrets, Server};
 pub use source::{NoBucket, buckets_ms, check_threshold, counted_by};

@@ -2,13 +2,14 @@
 //!
 //! [`kinds`] says what is watched and what of it is kept, [`caches`] keeps it, [`absence`] knows when the API
 //! server was away, [`optional`] does both for kinds that a cluster may lack, [`triggers`] tells which Canary a
-//! change concerns,
+//! change concerns, `held` fills caches without a watch,
 //! [`observed`] and [`others`] collect what one Canary depends on, [`stripped`] knows
 //! ours without our labels, [`written`] whether the caches have seen our
 //! own writes.
 
 pub mod absence;
 pub mod caches;
+mod held;
 pub mod kinds;
 pub mod labelled;
 pub mod observed;

@@ -65,7 +65,7 @@ pub struct Caches {
     /// What there is of kinds that the cluster may lack.
     pub neighbours: Neighbours,
     /// For each watch, whether it failed since it last listed all.
-    failed: Vec<Arc<AtomicBool>>,
+    pub(super) failed: Vec<Arc<AtomicBool>>,
 }
 
 /// What is watched: one namespace, or all of them.

@@ -32,7 +32,7 @@ const RARELY: Duration = Duration::from_mins(5);
 
 /// What there is of the kinds that a cluster may lack. Cloning is cheap.
 #[derive(Clone)]
-pub struct Neighbours(BTreeMap<Optional, Store<DynamicObject>>);
+pub struct Neighbours(pub(super) BTreeMap<Optional, Store<DynamicObject>>);
 
 impl Neighbours {
     /// Starts to look for every kind, and to watch those there are; `tell` is called for each change.

@@ -16,7 +16,7 @@ use crate::render::kind::Optional;
 use crate::render::mentions::{self, Place};
 
 /// The class of Istio's waypoints.
-const WAYPOINT_CLASS: &str = "istio-waypoint";
+pub const WAYPOINT_CLASS: &str = "istio-waypoint";
 /// The protocol of their one listener, whatever their class is called.
 const WAYPOINT_PROTOCOL: &str = "HBONE";
 

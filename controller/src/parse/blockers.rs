@@ -26,9 +26,14 @@ pub fn find(
     plan: Result<(), &PlanError>,
 ) -> Option<Blocked> {
     in_spec(observed, judged, plan)
-        .or_else(|| parent(observed))
-        .or_else(|| half_strict(observed))
+        .or_else(|| in_service(observed))
         .or_else(|| danger(observed))
+}
+
+/// Why the requests of the Service cannot be split.
+#[must_use]
+pub fn in_service(observed: &Observed) -> Option<Blocked> {
+    parent(observed).or_else(|| half_strict(observed))
 }
 
 /// The first thing that is wrong with what a person wrote, whatever the cluster is like.
@@ -43,41 +48,86 @@ pub fn in_spec(
         .or_else(|| template(observed, judged))
 }
 
-/// Something of others that a person may waive.
+/// Something of others that sends requests past the weights. A person may waive each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Danger {
+    /// Another route on the Service.
+    Routes,
+    /// A `VirtualService` on it.
+    VirtualServices,
+    /// A second controller that programs our route.
+    Controllers,
+    /// Another Service on the same pods.
+    Pods,
+    /// An ingress that leads past the waypoint.
+    Ingress,
+    /// Pods of a namespace that is not in the mesh.
+    OwnClients,
+}
+
+impl Danger {
+    /// All, in the order in which a person hears of them.
+    pub const ALL: [Self; 6] = [
+        Self::Routes,
+        Self::VirtualServices,
+        Self::Controllers,
+        Self::Pods,
+        Self::Ingress,
+        Self::OwnClients,
+    ];
+
+    /// By what it is accepted.
+    #[must_use]
+    pub const fn waiver(self) -> Waiver {
+        match self {
+            Self::Routes | Self::VirtualServices | Self::Controllers => Waiver::ForeignRoute,
+            Self::Pods => Waiver::SharedPods,
+            Self::Ingress | Self::OwnClients => Waiver::AroundWaypoint,
+        }
+    }
+
+    /// Each thing to mend, by name and with the fix, whether it is waived or not.
+    #[must_use]
+    pub fn find(self, observed: &Observed) -> Vec<String> {
+        let place = Place::new(&observed.namespace, parent_name(&observed.canary));
+        match self {
+            Self::Routes => routes::find(observed, &place),
+            Self::VirtualServices => virtual_services::find(observed, &place),
+            Self::Controllers => controllers::find(observed).into_iter().collect(),
+            Self::Pods => pods::find(observed),
+            // In strict mode who goes around the waypoint reaches what serves, and nothing else.
+            Self::Ingress if service::selects_role(observed.parent.as_deref()) => Vec::new(),
+            Self::Ingress => around::ingress(observed, &place).into_iter().collect(),
+            Self::OwnClients => around::own_clients(observed).into_iter().collect(),
+        }
+    }
+
+    /// What was found, with the other way out.
+    #[must_use]
+    pub fn or_waive(self, message: &str) -> String {
+        format!(
+            "{message}, or accept it by spec.waivers: [{:?}]",
+            self.waiver()
+        )
+    }
+}
+
+/// The first danger that nobody waived.
 fn danger(observed: &Observed) -> Option<Blocked> {
-    let place = Place::new(&observed.namespace, parent_name(&observed.canary));
-    let unless = |waiver: Waiver, find: &dyn Fn() -> Option<String>| {
-        let waived = observed.canary.spec.waivers.contains(&waiver);
-        let found = if waived { None } else { find() };
-        found.map(|message| (waiver, message))
-    };
-    let foreign = || {
-        routes::find(observed, &place)
-            .or_else(|| virtual_services::find(observed, &place))
-            .or_else(|| controllers::find(observed))
-    };
-    // In strict mode who goes around the waypoint reaches what serves, and nothing else.
-    let strict = service::selects_role(observed.parent.as_deref());
-    let around = || {
-        let ingress = if strict {
-            None
-        } else {
-            around::ingress(observed, &place)
-        };
-        ingress.or_else(|| around::own_clients(observed))
-    };
-    let (waiver, message) = unless(Waiver::ForeignRoute, &foreign)
-        .or_else(|| unless(Waiver::SharedPods, &|| pods::find(observed)))
-        .or_else(|| unless(Waiver::AroundWaypoint, &around))?;
-    let reason = match waiver {
+    let waivers = &observed.canary.spec.waivers;
+    let mut dangers = Danger::ALL
+        .into_iter()
+        .filter(|danger| !waivers.contains(&danger.waiver()));
+    let (danger, message) = dangers.find_map(|danger| {
+        let message = danger.find(observed).into_iter().next()?;
+        Some((danger, message))
+    })?;
+    let reason = match danger.waiver() {
         Waiver::ForeignRoute => Reason::ForeignRoute,
         Waiver::SharedPods => Reason::SharedPods,
         Waiver::AroundWaypoint => Reason::AroundWaypoint,
     };
-    Some(blocked(
-        reason,
-        format!("{message}, or accept it by spec.waivers: [{waiver:?}]"),
-    ))
+    Some(blocked(reason, danger.or_waive(&message)))
 }
 
 /// The policy's limit of rollouts at once is reached.

@@ -10,7 +10,7 @@ pub const MODE_LABEL: &str = "istio.io/dataplane-mode";
 /// Sends ingress by the waypoint, on a Service or its namespace.
 pub const INGRESS_LABEL: &str = "istio.io/ingress-use-waypoint";
 /// Names the Gateway of a Service's waypoint, on the Service or its namespace; `none` for none.
-const WAYPOINT_LABEL: &str = "istio.io/use-waypoint";
+pub const WAYPOINT_LABEL: &str = "istio.io/use-waypoint";
 /// The namespace of that Gateway, where it is another.
 const WAYPOINT_NAMESPACE_LABEL: &str = "istio.io/use-waypoint-namespace";
 /// The same two for the next version of a waypoint (Istio 1.31).

@@ -1,6 +1,7 @@
 //! Sluice's commands, as a person calls them.
 
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,15 +18,8 @@ impl Stage {
     /// # Errors
     /// When it fails; the error quotes what it says.
     pub async fn sluice(&self, arguments: &[&str]) -> Result<String> {
-        let command = Command::new(&self.sluice)
-            .args(arguments)
-            .env("KUBECONFIG", self.cluster.admin_kubeconfig())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = tokio::time::timeout(PATIENCE, command)
-            .await
-            .with_context(|| format!("sluice {arguments:?} does not end"))??;
+        let output = self.sluice_by(self.cluster.admin_kubeconfig(), arguments);
+        let output = output.await?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
@@ -33,5 +27,22 @@ impl Stage {
             output.status
         );
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Runs it by somebody's kubeconfig, however it ends.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn sluice_by(&self, kubeconfig: &Path, arguments: &[&str]) -> Result<Output> {
+        let command = Command::new(&self.sluice)
+            .args(arguments)
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(PATIENCE, command)
+            .await
+            .with_context(|| format!("sluice {arguments:?} does not end"))??;
+        Ok(output)
     }
 }

@@ -41,6 +41,7 @@ mod orders;
 mod others_routes;
 mod policy;
 mod ports;
+mod preflight;
 mod promote;
 mod quota;
 mod removal;
@@ -146,6 +147,7 @@ const STORIES: &[Story] = &[
     story!(newer_template::the_newest_starts_anew),
     story!(policy::two_follow_one_policy),
     story!(ports::both_ports_carry_the_weights, alone: true),
+    story!(preflight::what_is_broken_is_named, alone: true),
     story!(promote::a_route_five_points_off_is_noticed, alone: true),
     story!(promote::through_envoy_without_a_failed_request, alone: true),
     story!(quota::pods_that_nobody_takes),

@@ -8,12 +8,13 @@ use crate::observe::Observed;
 use crate::observe::observed::parent_name;
 use crate::render::service;
 
-/// What to mend, if there is one.
-pub(super) fn find(observed: &Observed) -> Option<String> {
-    let labels = observed
-        .template()?
-        .pointer("/metadata/labels")?
-        .as_object()?;
+/// What to mend, for each.
+pub(super) fn find(observed: &Observed) -> Vec<String> {
+    let template = observed.template();
+    let labels = template.and_then(|template| template.pointer("/metadata/labels")?.as_object());
+    let Some(labels) = labels else {
+        return Vec::new();
+    };
     let selects = |service: &Service| {
         let selector = service
             .spec
@@ -28,11 +29,14 @@ pub(super) fn find(observed: &Observed) -> Option<String> {
                     })
             })
     };
-    let mut others = observed.other_services.iter();
-    let other = others.find(|service| selects(service))?;
-    Some(format!(
-        "Service {} selects the same pods as {}: its callers reach every revision; change its selector",
-        other.name_any(),
-        parent_name(&observed.canary)
-    ))
+    let others = observed.other_services.iter();
+    let others = others.filter(|service| selects(service));
+    let told = others.map(|other| {
+        format!(
+            "Service {} selects the same pods as {}: its callers reach every revision; change its selector",
+            other.name_any(),
+            parent_name(&observed.canary)
+        )
+    });
+    told.collect()
 }

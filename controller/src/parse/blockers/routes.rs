@@ -7,21 +7,24 @@ use crate::observe::Observed;
 use crate::render::mentions::{self, Place};
 use crate::render::{mesh, service};
 
-/// What to mend, if there is one.
-pub(super) fn find(observed: &Observed, service: &Place) -> Option<String> {
+/// What to mend, for each.
+pub(super) fn find(observed: &Observed, service: &Place) -> Vec<String> {
     let takes = |route: &DynamicObject| {
         is_heard(observed, route)
             && mentions::parent_ports(route, service)
                 .iter()
                 .any(|port| is_routed(observed, *port))
     };
-    let mut routes = observed.others.routes.iter();
-    let (kind, route) = routes.find(|(_, route)| takes(route))?;
-    Some(format!(
-        "{kind} {} is on Service {} as well: delete it, or move its rules to spec.route",
-        name(observed, route),
-        service.name
-    ))
+    let routes = observed.others.routes.iter();
+    let routes = routes.filter(|(_, route)| takes(route));
+    let told = routes.map(|(kind, route)| {
+        format!(
+            "{kind} {} is on Service {} as well: delete it, or move its rules to spec.route",
+            name(observed, route),
+            service.name
+        )
+    });
+    told.collect()
 }
 
 /// The name of an object, with its namespace if that is another one.
