@@ -2,10 +2,10 @@
 //! Orders alone write to a cluster, one field of a Canary each.
 
 mod backtest;
-mod order;
-mod place;
 #[cfg(test)]
 mod edited;
+mod order;
+mod place;
 mod plot;
 mod preflight;
 mod read;

@@ -5,7 +5,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use serde::Deserialize as _;
 
 /// The manifest that is applied at an installation.
-const MANIFEST: &str = include_str!("../../../../deploy/rbac.yaml");
+const MANIFEST: &str = include_str!("../../../../deploy/sluice.yaml");
 
 /// To do something with a kind of object.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -109,6 +109,7 @@ fn smallest(found: &Found, namespace: &str, name: &str) -> Canary {
         service: None,
         policy_ref: None,
         policy: PolicySpec::default(),
+        approved: Vec::new(),
         suspend: false,
         ignore_template_fields: Vec::new(),
         config: None,

@@ -134,7 +134,7 @@ pub(super) fn rights(found: &Found) -> Vec<Item> {
     let denied: Vec<_> = denied.map(|(right, _)| right).collect();
     if !denied.is_empty() {
         findings.error(format!(
-            "ServiceAccount {account} may not {}: kubectl apply -f deploy/rbac.yaml",
+            "ServiceAccount {account} may not {}: kubectl apply -f deploy/sluice.yaml",
             few(denied)
         ));
     }

@@ -447,7 +447,7 @@ fn a_right_that_is_missing_is_named() {
         &[
             "ServiceAccount sluice-system/sluice may not ",
             "patch pods",
-            "kubectl apply -f deploy/rbac.yaml",
+            "kubectl apply -f deploy/sluice.yaml",
         ],
         "",
     );
