@@ -26,8 +26,8 @@ pub mod status;
 pub mod step;
 
 pub use canary::{
-    Canary, CanarySpec, ConfigSpec, PolicyKind, PolicyRef, ServiceSpec, TargetKind, TargetRef,
-    Waiver,
+    Canary, CanarySpec, ConfigSpec, PolicyKind, PolicyRef, PromotedImage, PromotedSpec,
+    ServiceSpec, TargetKind, TargetRef, Waiver,
 };
 pub use condition::{ConditionType, Reason};
 pub use holdback::Holdback;

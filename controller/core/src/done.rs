@@ -89,11 +89,14 @@ impl World {
     }
 
     fn snapshot(&mut self, name: &RevisionName, now: Time) {
-        let target = self.target.as_ref();
-        let target = target.filter(|target| target.revision == *name);
+        let target = self.target.iter();
+        let mut sources = target
+            .map(|target| (&target.revision, &target.template))
+            .chain(self.promoted.iter().map(|it| (&it.revision, &it.template)));
+        let source = sources.find(|(revision, _)| *revision == name);
         let revision = self.revisions.entry(name.clone()).or_default();
-        if let Some(target) = target {
-            revision.template.clone_from(&target.template);
+        if let Some((_, template)) = source {
+            revision.template.clone_from(template);
         }
         revision.record.get_or_insert_with(Record::default);
         revision.created.get_or_insert(now);

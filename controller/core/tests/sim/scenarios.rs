@@ -104,6 +104,16 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
             history.limit(budget(percent, days)?, past.parse().ok()?);
             Event::CatchUp
         }
+        // What Git says was promoted last.
+        ["promoted", version] => Event::Promoted(Some(version.strip_prefix('v')?.parse().ok()?)),
+        ["unpromoted"] => Event::Promoted(None),
+        // Git has no pods for the target.
+        ["target", "none"] => {
+            if let Some(target) = &mut history.cluster.world.target {
+                (target.replicas, target.ready, target.settled) = (0, 0, true);
+            }
+            Event::CatchUp
+        }
         ["break", template] => {
             let template = template.strip_prefix('v')?.parse().ok()?;
             history.cluster.surroundings.broken = Some(template);
