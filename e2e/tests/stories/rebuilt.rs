@@ -29,7 +29,7 @@ pub(crate) async fn what_was_promoted_serves_and_the_newer_is_judged(stage: &Sta
     // The first client is answered as soon as anybody serves.
     let load = scene.load("shop", 8080, RATE).await?;
 
-    let end = scene.outcome(&v2, Duration::from_secs(60)).await?;
+    let end = scene.outcome(&v2, Duration::from_mins(1)).await?;
     let new = scene.revision_of(&v2).await?;
     ensure!(
         end.phase == Some(Phase::Failed),
