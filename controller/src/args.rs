@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::Command;
 
@@ -47,6 +49,14 @@ pub struct Controller {
     #[arg(long, env = "SLUICE_RECORD", value_name = "DIR")]
     pub record: Option<PathBuf>,
 
+    /// How it logs.
+    #[command(flatten)]
+    pub logs: Logs,
+}
+
+/// How a program logs, to stderr.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Logs {
     /// How log lines look.
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
@@ -54,6 +64,24 @@ pub struct Controller {
     /// What is logged, as tracing-subscriber's filter.
     #[arg(long, env = "SLUICE_LOG", default_value = "info,kube=warn")]
     pub log: String,
+}
+
+impl Logs {
+    /// Logs from here on.
+    ///
+    /// # Errors
+    /// When the filter is none.
+    pub fn init(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.log).context("--log is no valid filter")?;
+        let logs = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Json => logs.json().init(),
+            LogFormat::Text => logs.init(),
+        }
+        Ok(())
+    }
 }
 
 /// How log lines look.

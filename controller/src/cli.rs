@@ -1,5 +1,6 @@
 //! Commands for people, a file each: what they ask is read from the cluster, from Prometheus or from files.
-//! Orders alone write to a cluster, one field of a Canary each.
+//! Orders alone write to a cluster, one field of a Canary each. And git-sync, a program of its own that comes in the
+//! same binary.
 
 mod backtest;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::io::{ErrorKind, Write as _};
 
 use clap::{Subcommand, ValueEnum};
 
+use crate::args::Logs;
 use order::Verb;
 
 /// What a person asks for.
@@ -54,6 +56,17 @@ pub enum Command {
     /// A controller with --record writes a bundle for each rollout. The timeline is printed; if a decision is another
     /// one now, so is how it differs, and the exit code is 1.
     Replay(replay::Args),
+    /// Writes the outcome of rollouts back to Git, until it is told to stop.
+    ///
+    /// A program of its own, with a service account of its own: see docs/git-sync.md. It needs the command git.
+    GitSync {
+        /// Where Git is.
+        #[command(flatten)]
+        args: Box<sluice_git_sync::Args>,
+        /// How it logs.
+        #[command(flatten)]
+        logs: Logs,
+    },
 }
 
 /// How an answer is printed.
@@ -83,6 +96,10 @@ impl Command {
             Self::Backtest(args) => backtest::run(&args).await,
             Self::Rehearse(args) => args.run(),
             Self::Replay(args) => args.run(),
+            Self::GitSync { args, logs } => {
+                logs.init()?;
+                Box::pin(sluice_git_sync::run(*args)).await
+            }
         }
     }
 }

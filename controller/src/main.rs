@@ -2,8 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use sluice::args::{Args, LogFormat};
-use tracing_subscriber::EnvFilter;
+use sluice::args::Args;
 
 fn main() -> anyhow::Result<()> {
     // Two TLS libraries could be meant; without this line reqwest panics at the first client.
@@ -22,13 +21,6 @@ fn main() -> anyhow::Result<()> {
         return runtime.block_on(command.run());
     }
     let args = args.controller;
-    let filter = EnvFilter::try_new(&args.log).context("--log is no valid filter")?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Json => logs.json().init(),
-        LogFormat::Text => logs.init(),
-    }
+    args.logs.init()?;
     runtime.block_on(sluice::run::run(args))
 }

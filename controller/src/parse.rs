@@ -7,6 +7,7 @@ pub mod autoscaler;
 pub mod blockers;
 pub mod pinned;
 pub mod plan;
+pub mod promoted;
 pub mod revisions;
 pub mod state;
 pub mod target;

@@ -136,6 +136,7 @@ async fn look(
     // Parse.
     let known = Known::of(&observed);
     let identified = parse::target::identify(&observed, &known);
+    let promoted = parse::promoted::identify(&observed, &known, identified.as_ref());
     let sections = parse::plan::in_force(&observed);
     let parsed = parse::plan::parse(&sections);
     let plan = plan_in_force(context, memory, &observed.policy, parsed.as_ref().ok());
@@ -152,6 +153,7 @@ async fn look(
         observed: &observed,
         known: &known,
         identified: identified.as_ref(),
+        promoted: promoted.as_ref(),
         route: route.as_ref(),
     };
     let mut world = World {
@@ -282,7 +284,7 @@ fn world(
         evidence.callers.clear();
     }
     let behind = context.absence.mesh_behind_until();
-    parse::world::parse(
+    let world = parse::world::parse(
         observed,
         scene.known,
         identified,
@@ -290,7 +292,11 @@ fn world(
         route,
         evidence,
         behind,
-    )
+    );
+    World {
+        promoted: scene.promoted.map(parse::promoted::parse),
+        ..world
+    }
 }
 
 /// The plan of whatever starts now. A policy that is gone or wrong must not cut short what the last good one

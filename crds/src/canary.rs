@@ -112,6 +112,12 @@ pub struct CanarySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigSpec>,
 
+    /// What was promoted last; `sluice git-sync` keeps it in Git. It counts only while nothing serves, as in a
+    /// cluster made anew from Git: the target's template with these images is the first revision then, and the
+    /// template as it is, where it names others, is judged after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<PromotedSpec>,
+
     /// Dangers of the present set-up that you know of and accept; each stops adoption otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -202,6 +208,47 @@ pub struct ConfigSpec {
     pub ignore: Vec<String>,
 }
 
+/// What was promoted last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotedSpec {
+    /// Images by container. One that differs from the template's by a digest alone is no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub images: Vec<PromotedImage>,
+}
+
+/// The image of a container that was promoted last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotedImage {
+    /// The name of the container in the target's template; an init container's too.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+
+    /// As a container's image, by its digest where that is known.
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^[^ ]+$')")
+        .message("promoted.images[].image must be the image alone, without spaces, \
+                  as in \"ghcr.io/example/app:1.2.3\""))]
+    pub image: String,
+}
+
+impl PromotedImage {
+    /// Whether a container's image is this one. Where one of the two has no digest, name and tag decide: the
+    /// digest was learned from pods, and Git need not have it.
+    #[must_use]
+    pub fn is_image(&self, image: &str) -> bool {
+        let (ours, theirs) = (self.image.split_once('@'), image.split_once('@'));
+        match (ours, theirs) {
+            (Some((name, _)), None) => name == image,
+            (None, Some((name, _))) => self.image == name,
+            _ => self.image == image,
+        }
+    }
+}
+
 /// A danger that a person knows of and accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
@@ -220,4 +267,29 @@ pub enum Waiver {
 )]
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_counts_only_where_both_have_one() {
+        let promoted = |image: &str| PromotedImage {
+            name: "app".to_owned(),
+            image: image.to_owned(),
+        };
+        let (bare, one, two) = (
+            "r:5000/app:1",
+            "r:5000/app:1@sha256:a",
+            "r:5000/app:1@sha256:b",
+        );
+        assert!(promoted(bare).is_image(bare));
+        assert!(promoted(one).is_image(bare));
+        assert!(promoted(bare).is_image(one));
+        assert!(promoted(one).is_image(one));
+        assert!(!promoted(one).is_image(two));
+        assert!(!promoted(one).is_image("r:5000/app:2"));
+        assert!(!promoted(bare).is_image("r:5000/app"));
+    }
 }

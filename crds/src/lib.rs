@@ -28,8 +28,8 @@ pub mod step;
 
 pub use approval::{Approval, Approved};
 pub use canary::{
-    Canary, CanarySpec, ConfigSpec, PolicyKind, PolicyRef, ServiceSpec, TargetKind, TargetRef,
-    Waiver,
+    Canary, CanarySpec, ConfigSpec, PolicyKind, PolicyRef, PromotedImage, PromotedSpec,
+    ServiceSpec, TargetKind, TargetRef, Waiver,
 };
 pub use condition::{ConditionType, Reason};
 pub use holdback::Holdback;

@@ -19,6 +19,7 @@ mod finalise;
 mod holdback;
 mod pass;
 mod phase;
+mod promoted;
 mod prove;
 mod rebuild;
 mod retire;
@@ -38,8 +39,13 @@ use turn::Turn;
 /// is what the last decision returned, or the default when that was lost.
 #[must_use]
 pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision {
+    let first;
     let mut turn = Turn::new(plan, state, world, now);
     rebuild::run(&mut turn);
+    if let Some(promoted) = promoted::in_its_place(&turn) {
+        first = promoted;
+        turn.world = &first;
+    }
     // Where the app itself is removed, nothing is left that a person may be working on.
     let removed = world.deleting && world.target.is_none();
     if world.suspended && !removed {
@@ -71,5 +77,7 @@ pub fn decide(plan: &Plan, state: &State, world: &World, now: Time) -> Decision 
     admit::run(&mut turn);
     retire::run(&mut turn);
     adopt::advise(&mut turn);
+    // What Git asks for is the target's own template, whatever serves first.
+    turn.world = world;
     turn.end()
 }

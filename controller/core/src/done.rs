@@ -89,12 +89,19 @@ impl World {
     }
 
     fn snapshot(&mut self, name: &RevisionName, now: Time) {
-        let target = self.target.as_ref();
-        let target = target.filter(|target| target.revision == *name);
+        let target = self.target.iter();
+        let mut sources = target
+            .map(|target| (&target.revision, &target.template, &target.images))
+            .chain(
+                self.promoted
+                    .iter()
+                    .map(|it| (&it.revision, &it.template, &it.images)),
+            );
+        let source = sources.find(|(revision, ..)| *revision == name);
         let revision = self.revisions.entry(name.clone()).or_default();
-        if let Some(target) = target {
-            revision.template.clone_from(&target.template);
-            revision.images.clone_from(&target.images);
+        if let Some((_, template, images)) = source {
+            revision.template.clone_from(template);
+            revision.images.clone_from(images);
         }
         revision.record.get_or_insert_with(Record::default);
         revision.created.get_or_insert(now);

@@ -30,8 +30,8 @@ pub use state::{Consent, Contest, Phase, Restored, Rollout, Stage, State};
 pub use waiting::Waiting;
 pub use weight::Weight;
 pub use world::{
-    Admission, Autoscaler, Blocked, Parent, Revision, Route, Scaled, Service, Target, Workload,
-    World, Writer,
+    Admission, Autoscaler, Blocked, Parent, Revision, Route, Scaled, Service, Source, Target,
+    Workload, World, Writer,
 };
 
 /// A point in time. The crate never asks for the present one: it is always given.

@@ -21,6 +21,9 @@ pub struct World {
     pub blocked: Option<Blocked>,
     /// The template source; `None` when it is gone.
     pub target: Option<Target>,
+    /// What was promoted last, as Git tells; `None` where it does not, or where the target is just that. It
+    /// counts only while nothing serves: in a cluster that is made anew from Git.
+    pub promoted: Option<Source>,
     /// How many pods the user wants serving, if the Canary says so.
     pub replicas: Option<u32>,
     /// Every revision of which anything is left.
@@ -79,6 +82,18 @@ pub struct Target {
     pub owned: bool,
     /// Who else owns `spec.replicas`.
     pub writer: Option<Writer>,
+}
+
+/// A template with its configuration, that can become a revision.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Source {
+    /// The revision that it makes.
+    pub revision: RevisionName,
+    /// Names the template alone; see [`Target::template`].
+    pub template: String,
+    /// The images of the template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
 }
 
 /// Who else writes `spec.replicas` of the target.

@@ -71,12 +71,12 @@ pub(super) async fn sweep(
         .filter(|other| other.revision != *removed);
     // Unless all of it goes, the target's configuration may be about to become a revision of its own.
     let deleting = scene.observed.canary.metadata.deletion_timestamp.is_some();
-    let target = scene
-        .identified
-        .filter(|target| !deleting && target.revision != *removed);
+    let sources = scene
+        .sources()
+        .filter(|source| !deleting && source.revision != *removed);
     let configs = others
         .map(|other| &other.config)
-        .chain(target.map(|target| &target.config));
+        .chain(sources.map(|source| &source.config));
     let used: BTreeSet<_> = configs.flatten().collect();
     for (key, hash) in snapshot.config.iter().filter(|copy| !used.contains(copy)) {
         let Some(copy) = find(scene.observed, key, hash) else {

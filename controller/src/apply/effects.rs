@@ -103,10 +103,8 @@ async fn store(
     scene: &Scene<'_>,
     revision: &RevisionName,
 ) -> Result<(), EffectError> {
-    let identified = scene
-        .identified
-        .filter(|identified| identified.revision == *revision);
-    let Some(identified) = identified else {
+    let mut sources = scene.sources();
+    let Some(identified) = sources.find(|source| source.revision == *revision) else {
         return Err(EffectError::Gone(format!(
             "the target is not {revision} any more"
         )));
@@ -160,11 +158,9 @@ async fn run_pods(
             "the snapshot of {revision} is gone"
         )));
     };
-    let identified = scene
-        .identified
-        .filter(|target| target.revision == *revision);
-    if let Some(target) = identified {
-        configuration::mend(writer, scene.observed, &target.config).await?;
+    let mut sources = scene.sources();
+    if let Some(source) = sources.find(|source| source.revision == *revision) {
+        configuration::mend(writer, scene.observed, &source.config).await?;
     }
     let (namespace, name) = (&scene.observed.namespace, &scene.observed.name);
     let target = scene.observed.target.as_deref();

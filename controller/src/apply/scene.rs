@@ -52,6 +52,15 @@ pub struct Scene<'a> {
     pub known: &'a Known<'a>,
     /// What the target is.
     pub identified: Option<&'a Identified>,
+    /// What was promoted last, where that is something else.
+    pub promoted: Option<&'a Identified>,
     /// The route template in force.
     pub route: Option<&'a RouteTemplate>,
+}
+
+impl<'a> Scene<'a> {
+    /// What can become a revision: the target, and what was promoted last.
+    pub fn sources(&self) -> impl Iterator<Item = &'a Identified> {
+        self.identified.into_iter().chain(self.promoted)
+    }
 }

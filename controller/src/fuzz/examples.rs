@@ -34,6 +34,7 @@ pub(super) fn canary() -> Value {
             "steps": [{"weight": "5%", "bake": "1m"}, {"weight": "25%", "bake": "1m"}],
             "ignoreTemplateFields": ["/metadata/annotations/built-at"],
             "waivers": ["SharedPods"],
+            "promoted": {"images": [{"name": "app", "image": "podinfo:0"}]},
         },
         "status": {
             "phase": "Progressing", "stable": "podinfo-aaaaaaaa", "candidate": "podinfo-bbbbbbbb", "weight": "5%",

@@ -83,6 +83,7 @@ fn a_reconcile_without_its_cluster() {
         let remembered = state::read(&stored, now);
         let known = Known::of(&observed);
         let identified = target::identify(&observed, &known);
+        let promoted = parse::promoted::identify(&observed, &known, identified.as_ref());
         let sections = plan::resolve(&observed.canary.spec.policy, None);
         let parsed = plan::parse(&sections);
         let blocked = blockers::find(&observed, &sections, parsed.as_ref().map(|_| ()));
@@ -90,6 +91,7 @@ fn a_reconcile_without_its_cluster() {
             observed: &observed,
             known: &known,
             identified: identified.as_ref(),
+            promoted: promoted.as_ref(),
             route: sections.route.as_ref(),
         };
         let route = parse::world::live_route(&observed, |read| effects::rendered(&scene, read));
@@ -103,6 +105,10 @@ fn a_reconcile_without_its_cluster() {
             evidence,
             None,
         );
+        let world = sluice_core::World {
+            promoted: promoted.as_ref().map(parse::promoted::parse),
+            ..world
+        };
         let built_in = plan::parse(&sluice_crds::PolicySpec::built_in()).unwrap();
         let decision = decide(&parsed.unwrap_or(built_in), &remembered, &world, now);
         for effect in &decision.effects {

@@ -16,6 +16,7 @@ use crate::render::service;
 use crate::subscription;
 
 use super::plan::{self, PlanError};
+use super::promoted;
 use super::template::TemplateError;
 
 /// The first thing that is wrong, if anything is. `judged` are the sections that the rollout is held to.
@@ -46,6 +47,7 @@ pub fn in_spec(
     missing_policy(observed)
         .or_else(|| plan.err().map(|error| invalid(observed, error)))
         .or_else(|| template(observed, judged))
+        .or_else(|| promoted::blocked(observed))
 }
 
 /// Something of others that sends requests past the weights. A person may waive each.

@@ -29,7 +29,15 @@ pub struct Identified {
 /// Identifies the target. `None` when it is gone.
 #[must_use]
 pub fn identify(observed: &Observed, known: &Known<'_>) -> Option<Identified> {
-    let source = observed.template()?;
+    Some(identify_template(observed, known, observed.template()?))
+}
+
+/// Identifies a template as if it were the target's.
+pub(super) fn identify_template(
+    observed: &Observed,
+    known: &Known<'_>,
+    source: &Value,
+) -> Identified {
     let spec = &observed.canary.spec;
     let wanted = references(source).into_keys();
     let contents: Config = wanted
@@ -52,12 +60,12 @@ pub fn identify(observed: &Observed, known: &Known<'_>) -> Option<Identified> {
         || identity::template_hash(source, fields),
         |snapshot| snapshot.template_hash.clone(),
     );
-    Some(Identified {
+    Identified {
         revision,
         template_hash,
         config: contents,
         template: source.clone(),
-    })
+    }
 }
 
 /// The target in the terms of the decision.

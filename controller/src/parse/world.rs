@@ -49,6 +49,7 @@ pub fn parse(
         deleted_at: canary.metadata.deletion_timestamp.as_ref().and_then(time),
         blocked,
         target: target.filter(|_| !removed),
+        promoted: None,
         replicas: canary
             .spec
             .replicas

@@ -44,6 +44,7 @@ mod ports;
 mod preflight;
 mod promote;
 mod quota;
+mod rebuilt;
 mod removal;
 mod replay;
 mod revert;
@@ -152,6 +153,7 @@ const STORIES: &[Story] = &[
     story!(promote::through_envoy_without_a_failed_request, alone: true),
     story!(quota::pods_that_nobody_takes),
     story!(quota::writes_that_are_refused),
+    story!(rebuilt::what_was_promoted_serves_and_the_newer_is_judged),
     story!(removal::in_every_order),
     story!(removal::with_its_namespace),
     story!(revert::to_a_revision_older_than_the_window),

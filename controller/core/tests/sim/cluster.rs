@@ -123,7 +123,7 @@ pub(crate) fn image(template: u8) -> String {
 }
 
 /// Beside it is one that every template has.
-fn images(template: u8) -> Vec<String> {
+pub(crate) fn images(template: u8) -> Vec<String> {
     vec![image(template), "proxy:1".to_owned()]
 }
 

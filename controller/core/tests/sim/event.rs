@@ -9,6 +9,7 @@
 //! | two controllers | [`Fault::Late`] and [`Event::Land`]: one leads no more, and its write comes through later |
 //! | API outage | [`Event::Api`], [`Fault::Refuse`] (conflict, 429), [`Fault::Lost`], [`Event::Lag`]; for the mesh [`Event::Behind`] |
 //! | adoption | how every history begins; [`Event::ScaleTarget`], [`Event::DropReplicas`], [`Event::Autoscale`], and a push while it is under way |
+//! | made anew from Git | [`Event::Promoted`] |
 //! | deletion | [`Event::Delete`], [`Event::Force`]; how others propagate it is nothing to core: no object of ours has an owner |
 //! | removal of the app | [`Event::Delete`], [`Event::DeleteTarget`] and [`Event::Parent`], in any order |
 //! | uninstall | [`Event::Delete`] first, or the controller first: [`Event::Api`] down, as nobody writes, and [`Event::Force`] |
@@ -27,11 +28,12 @@
 
 use chrono::TimeDelta;
 use sluice_core::{
-    Admission, Approval, Autoscaler, Blocked, Named, Part, Revision, Scaled, Weight, World, Writer,
+    Admission, Approval, Autoscaler, Blocked, Named, Part, Revision, Scaled, Source, Weight, World,
+    Writer,
 };
 
 use crate::cache::{KINDS, Kind};
-use crate::cluster::{BAD, CRASHING, Cluster, Pods, image, template_of};
+use crate::cluster::{BAD, CRASHING, Cluster, Pods, image, images, template_of};
 use crate::controller::{Fault, Outage};
 use crate::others::{self, Edit, Notes};
 
@@ -49,6 +51,8 @@ pub(crate) enum Event {
     ScaleTarget(u32),
     /// Git drops `spec.replicas` of the target.
     DropReplicas,
+    /// Git tells that this template was promoted last, or nothing of it.
+    Promoted(Option<u8>),
     /// An autoscaler is there, pointed at this.
     Autoscale(Option<Scaled>),
     Pods(Pods),
@@ -157,6 +161,7 @@ impl Event {
                 },
                 [None, Some(0), Some(25), None, Some(50)][usize::from(what / 8 % 5)],
             ),
+            105 if what < 64 => Self::Promoted(Some(version).filter(|_| flag)),
             105 => Self::Behind(what),
             106..108 => Self::Strict(flag),
             108..110 => Self::Around(flag),
@@ -304,6 +309,13 @@ impl Event {
                     });
                 }
             }
+            Self::Promoted(template) => {
+                world.promoted = template.map(|number| Source {
+                    revision: format!("v{number}").as_str().into(),
+                    template: format!("v{number}"),
+                    images: images(number),
+                });
+            }
             Self::DropReplicas => {
                 if let Some(target) = &mut world.target {
                     // The API server puts its default where nobody owns the field any more.
@@ -417,6 +429,9 @@ pub(crate) fn heal(cluster: &mut Cluster) {
         Event::Scale(1).happen(cluster);
     }
     cluster.world.mesh_behind_until = None;
+    // Nor is what was promoted once, and never gets ready any more, a first revision for ever.
+    let promoted = cluster.world.promoted.take();
+    cluster.world.promoted = promoted.filter(|it| template_of(&it.revision) != CRASHING);
     let target = cluster.world.target.as_ref();
     // Nothing is adopted from a target that never gets ready.
     if cluster.template() == CRASHING && target.is_some_and(|target| target.replicas > 0) {

@@ -103,14 +103,6 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
             history.audit.journal = journal;
             return Some(waited);
         }
-        ["push", version] => {
-            let version = version.strip_prefix('v')?;
-            let (template, config) = version.split_once('.').unwrap_or((version, "0"));
-            history
-                .cluster
-                .push(template.parse().ok()?, config.parse().ok()?);
-            Event::CatchUp
-        }
         ["budget", percent, days, past] => {
             history.limit(budget(percent, days)?, past.parse().ok()?);
             Event::CatchUp
@@ -175,6 +167,36 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["drop-replicas"] => Event::DropReplicas,
         ["autoscale", "target"] => Event::Autoscale(Some(Scaled::Target)),
         ["autoscale", "canary"] => Event::Autoscale(Some(Scaled::Canary)),
+        ["delete"] => Event::Delete,
+        ["delete-target"] => Event::DeleteTarget,
+        ["delete-route"] => Event::DeleteRoute,
+        _ => git(history, words)?,
+    };
+    let result = history.happen(event);
+    Some(result.map_err(|breach| breach.to_string()))
+}
+
+/// What Git says of the target and the Canary.
+fn git(history: &mut History, words: &[&str]) -> Option<Event> {
+    Some(match words {
+        ["push", version] => {
+            let version = version.strip_prefix('v')?;
+            let (template, config) = version.split_once('.').unwrap_or((version, "0"));
+            history
+                .cluster
+                .push(template.parse().ok()?, config.parse().ok()?);
+            Event::CatchUp
+        }
+        // What Git says was promoted last.
+        ["promoted", version] => Event::Promoted(Some(version.strip_prefix('v')?.parse().ok()?)),
+        ["unpromoted"] => Event::Promoted(None),
+        // Git has no pods for the target.
+        ["target", "none"] => {
+            if let Some(target) = &mut history.cluster.world.target {
+                (target.replicas, target.ready, target.settled) = (0, 0, true);
+            }
+            Event::CatchUp
+        }
         ["no-size"] => {
             history.cluster.world.replicas = None;
             Event::CatchUp
@@ -183,13 +205,8 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
             history.cluster.world.replicas = Some(replicas.parse().ok()?);
             Event::CatchUp
         }
-        ["delete"] => Event::Delete,
-        ["delete-target"] => Event::DeleteTarget,
-        ["delete-route"] => Event::DeleteRoute,
         _ => return None,
-    };
-    let result = history.happen(event);
-    Some(result.map_err(|breach| breach.to_string()))
+    })
 }
 
 /// What a person orders or approves.

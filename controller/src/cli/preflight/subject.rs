@@ -110,6 +110,7 @@ fn smallest(found: &Found, namespace: &str, name: &str) -> Canary {
         policy_ref: None,
         policy: PolicySpec::default(),
         approved: Vec::new(),
+        promoted: None,
         suspend: false,
         ignore_template_fields: Vec::new(),
         config: None,
