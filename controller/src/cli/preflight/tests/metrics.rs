@@ -49,22 +49,22 @@ fn what_is_missing_is_told_with_where_to_get_it() {
 
 #[test]
 fn the_interval_is_that_of_the_scrapes() {
-    let every = |seconds| seen_every(Some(seconds));
+    let every = |seconds| Ok(seen_every(Some(seconds)));
     let right: Words = &["12 series of podinfo by source istio-waypoint, every 15s"];
     told(&ok("metrics", right, ""), every(15), false);
     told(&ok("metrics", &["every 16s"], ""), every(16), false);
     let few: Words = &["too few samples to tell"];
-    told(&ok("metrics", few, ""), seen_every(None), false);
+    told(&ok("metrics", few, ""), Ok(seen_every(None)), false);
     let rarer: Words = &["metrics.interval is 15s, and a sample comes every 30s"];
     told(&warning("metrics", rarer, ""), every(30), false);
     let oftener: Words = &["metrics.interval is 15s, and a sample comes every 1s"];
     told(&warning("metrics", oftener, ""), every(1), false);
 }
 
-fn seen_every(seconds: Option<i64>) -> Answer {
+fn seen_every(seconds: Option<i64>) -> Seen {
     let mut seen = seen(|_| ());
     seen.interval = seconds.and_then(TimeDelta::try_seconds);
-    Ok(seen)
+    seen
 }
 
 #[test]
