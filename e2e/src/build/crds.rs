@@ -1,4 +1,4 @@
-//! Gateway API's and Istio's resource definitions, from the modules that istiod is built with.
+//! Resource definitions of others, from the modules that their programs are built with.
 //!
 //! Kept as one JSON file each: reading a megabyte of YAML at every start would cost seconds.
 
@@ -13,11 +13,37 @@ use super::progress::Progress;
 use super::stamp;
 use crate::paths;
 
-/// Each module, and where its definitions lie in it.
-const SOURCES: [(&str, &str); 2] = [
-    ("sigs.k8s.io/gateway-api", "config/crd/standard"),
-    ("istio.io/api", "kubernetes"),
-];
+/// Where definitions come from.
+pub(super) struct Definitions {
+    /// Whose they are.
+    what: &'static str,
+    /// Folder under `e2e/tools` of the module that pins their versions.
+    module: &'static str,
+    /// Where they are kept in the cache.
+    folder: &'static str,
+    /// Each module, and where its definitions lie in it.
+    sources: &'static [(&'static str, &'static str)],
+}
+
+pub(super) const MESH: Definitions = Definitions {
+    what: "resource definitions",
+    module: "istio",
+    folder: "crds",
+    sources: &[
+        ("sigs.k8s.io/gateway-api", "config/crd/standard"),
+        ("istio.io/api", "kubernetes"),
+    ],
+};
+
+pub(super) const FLUX: Definitions = Definitions {
+    what: "resource definitions of Flux",
+    module: "flux",
+    folder: "crds-flux",
+    sources: &[
+        ("github.com/fluxcd/source-controller", "config/crd/bases"),
+        ("github.com/fluxcd/kustomize-controller", "config/crd/bases"),
+    ],
+};
 
 /// What `go mod download -json` says of a module.
 #[derive(Deserialize)]
@@ -27,18 +53,18 @@ struct Module {
     dir: PathBuf,
 }
 
-pub(super) fn fetch(progress: &Progress) -> Result<PathBuf> {
-    let module = paths::workspace().join("e2e/tools/istio");
-    let folder = paths::cache().join("crds");
+pub(super) fn fetch(of: &Definitions, progress: &Progress) -> Result<PathBuf> {
+    let module = paths::workspace().join("e2e/tools").join(of.module);
+    let folder = paths::cache().join(of.folder);
     let digest = stamp::digest(&[module.join("go.mod")], &[]);
     if stamp::matches(&folder, &digest) {
         return Ok(folder);
     }
-    let stage = progress.start("resource definitions", None);
+    let stage = progress.start(of.what, None);
     let output = Command::new("go")
         .current_dir(&module)
         .args(["mod", "download", "-json"])
-        .args(SOURCES.map(|(path, _)| path))
+        .args(of.sources.iter().map(|(path, _)| path))
         .env("GOWORK", "off")
         .stdin(Stdio::null())
         .output()
@@ -54,7 +80,8 @@ pub(super) fn fetch(progress: &Progress) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     for found in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Module>() {
         let found = found.context("reading what `go mod download` says")?;
-        let inside = SOURCES
+        let inside = of
+            .sources
             .iter()
             .find(|(path, _)| *path == found.path)
             .map(|(_, inside)| inside);
