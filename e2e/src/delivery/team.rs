@@ -36,6 +36,19 @@ impl Delivery {
     /// When `git` or the API server refuses.
     pub async fn team<'a>(&self, scene: &'a Scene<'a>, interval: &str) -> Result<Team<'a>> {
         let repository = self.git.repository(&scene.namespace).await?;
+        self.team_of(scene, repository, interval).await
+    }
+
+    /// The same with the repository of a scene of that name that was before.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn team_of<'a>(
+        &self,
+        scene: &'a Scene<'a>,
+        repository: Repository,
+        interval: &str,
+    ) -> Result<Team<'a>> {
         let url = self.git.address(&scene.namespace);
         let team = Team {
             scene,

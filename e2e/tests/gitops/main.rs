@@ -19,6 +19,7 @@ const STORIES: &[Story<Delivery>] = &[
     story!(flux::kstatus::reads_every_phase_right),
     story!(flux::orders::given_in_git),
     story!(flux::orders::suspended_in_git),
+    story!(flux::rebuild::of_a_namespace_lost_in_mid_rollout),
     story!(flux::removal::of_the_canary_alone),
     story!(flux::removal::of_all),
     story!(flux::rollouts::a_bad_image_is_healthy_but_rejected),

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use e2e::delivery::Delivery;
-use e2e::stage::{App, Recording};
-use k8s_openapi::api::apps::v1::Deployment;
+use e2e::stage::{App, Recording, eventually};
 use kube::api::{DeleteParams, DynamicObject};
 use sluice_crds::{Canary, Phase};
 
 use super::{RATE, ROLLOUT, SHOP};
 
-/// A Canary as it comes, through a promotion, a rejection, a rollout without requests that holds, the loss of
-/// its target, and its end; every version of it that the API server ever showed.
+/// A Canary as it comes, through a promotion, a rejection, a rollout without requests that holds and then
+/// stalls, and its end; every version of it that the API server ever showed.
 pub(crate) async fn reads_every_phase_right(delivery: &Delivery) -> Result<()> {
     let scene = delivery.stage.scene("flux-kstatus").await?;
     let v1 = App::new(SHOP, "v1");
@@ -39,15 +38,16 @@ pub(crate) async fn reads_every_phase_right(delivery: &Delivery) -> Result<()> {
         .await
         .with_context(|| format!("{holding:?}"))?;
     scene
-        .api::<Deployment>()
-        .delete(SHOP, &DeleteParams::default())
-        .await?;
-    scene.told(SHOP, "TargetNotFound", &[], ROLLOUT).await?;
-    scene
         .api::<Canary>()
         .delete(SHOP, &DeleteParams::default())
         .await?;
-    scene.only_left(SHOP, &[], ROLLOUT).await?;
+    eventually("going", ROLLOUT, async || {
+        let all = told.all();
+        let last = all.last().map(|seen| seen.what.metadata.clone());
+        let going = last.is_some_and(|last| last.deletion_timestamp.is_some());
+        Ok(if going { Ok(()) } else { Err("not yet") })
+    })
+    .await?;
 
     let seen = fits(delivery, &told).await?;
     let wanted = [
@@ -107,6 +107,12 @@ fn meaning(canary: &Canary) -> (String, &'static str) {
     }
     if stalled {
         return ("Stalled".to_owned(), "Failed");
+    }
+    // A service without a waypoint, or a write refused: it serves, and not as it should.
+    let unwell = ["WaypointNotBound", "WriteRefused"];
+    let mut conditions = status.conditions.iter();
+    if conditions.any(|c| c.type_ == "Ready" && unwell.contains(&c.reason.as_str())) {
+        return ("unwell".to_owned(), "InProgress");
     }
     let word = match phase {
         // A rejected template leaves a healthy service behind.

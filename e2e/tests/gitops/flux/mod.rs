@@ -4,6 +4,7 @@
 pub(crate) mod adoption;
 pub(crate) mod kstatus;
 pub(crate) mod orders;
+pub(crate) mod rebuild;
 pub(crate) mod removal;
 pub(crate) mod rollouts;
 

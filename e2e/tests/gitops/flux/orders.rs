@@ -45,10 +45,10 @@ pub(crate) async fn given_in_git(delivery: &Delivery) -> Result<()> {
 /// `suspend: true` in Git stops every write of Sluice, and false lets it go on.
 pub(crate) async fn suspended_in_git(delivery: &Delivery) -> Result<()> {
     let scene = delivery.stage.scene("flux-suspended").await?;
-    let steps = "steps: [{weight: 20%, bake: 2s}]\nreplicas: 2\n";
+    let steps = "steps: [{weight: 20%, bake: 2s}]\n";
     let (team, v1) = adopted(delivery, &scene, steps).await?;
     let load = scene.load(SHOP, 8080, RATE).await?;
-    let suspended = canary(&scene, &format!("{steps}suspend: true\n"));
+    let suspended = canary(&scene, &format!("replicas: 2\nsuspend: true\n{steps}"));
     team.push(&[(CANARY, &suspended)], "Suspend").await?;
     scene.told(SHOP, "Suspended", &[], SOON).await?;
     let v2 = v1.tagged("v2");
@@ -58,7 +58,7 @@ pub(crate) async fn suspended_in_git(delivery: &Delivery) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(6)).await;
     let revisions = scene.snapshots(SHOP).await?.len();
     ensure!(revisions == 1, "suspended, it made a revision");
-    let resumed = canary(&scene, steps);
+    let resumed = canary(&scene, &format!("replicas: 2\n{steps}"));
     let commit = team.push(&[(CANARY, &resumed)], "Go on").await?;
     scene.revision_of_within(&v2, SOON).await?;
     let status = scene.outcome(&v2, ROLLOUT).await?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::delivery::Delivery;
-use e2e::stage::{App, EDITOR, no_failure, serves};
+use e2e::stage::{App, EDITOR, eventually, no_failure, serves};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -84,6 +84,18 @@ pub(crate) async fn an_edit_by_hand_ends_where_git_is(delivery: &Delivery) -> Re
         .await?;
     let edited = App::new(SHOP, "v9");
     let other = scene.revision_of(&edited).await?;
+    eventually("Git's image on the Deployment", SOON, async || {
+        let target = scene.api::<Deployment>().get(SHOP).await?;
+        let pod = target.spec.and_then(|spec| spec.template.spec);
+        let image = pod.and_then(|pod| pod.containers.into_iter().next()?.image);
+        let image = image.unwrap_or_default();
+        Ok(if image == "demo:v1" {
+            Ok(())
+        } else {
+            Err(image)
+        })
+    })
+    .await?;
     scene
         .until(SHOP, "Git's version serves alone", ROLLOUT, |status| {
             let rest = status.phase == Some(Phase::Succeeded);
@@ -92,7 +104,10 @@ pub(crate) async fn an_edit_by_hand_ends_where_git_is(delivery: &Delivery) -> Re
         .await?;
     scene.pods_gone(&other, SOON).await?;
     nothing_drifts(&team).await?;
-    wrote_just(&team, mark, &["patch deployments/shop"])?;
+    // Once for the image; and Flux takes the editor's name off the object's managed fields.
+    let written = team.written_since(mark)?;
+    let only = written.iter().all(|line| line == "patch deployments/shop");
+    ensure!(only && (1..=2).contains(&written.len()), "{written:?}");
     no_failure(&load.stop().await)?;
     scene.close().await
 }
