@@ -62,7 +62,8 @@ pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()
         followed += 1;
         ensure!(followed < 4, "it says one thing after another");
     }
-    ensure!(held.app.replicas.is_none() && held.scales == BY_CANARY);
+    let all = held.app.replicas.is_none() && held.replicas && held.scales == BY_CANARY;
+    ensure!(all, "it did not say all");
     scene.clean(SHOP).await?;
     let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
     ensure!(

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::delivery::{Delivery, Team};
-use e2e::stage::{no_failure, serves};
-use sluice_crds::{Phase, annotations};
+use e2e::stage::{eventually, no_failure, serves};
+use sluice_crds::{Canary, Phase, annotations};
 
 use super::{CANARY, RATE, ROLLOUT, SHOP, SOON, adopted, canary, nothing_drifts, ship};
 
@@ -50,7 +50,11 @@ pub(crate) async fn suspended_in_git(delivery: &Delivery) -> Result<()> {
     let load = scene.load(SHOP, 8080, RATE).await?;
     let suspended = canary(&scene, &format!("replicas: 2\nsuspend: true\n{steps}"));
     team.push(&[(CANARY, &suspended)], "Suspend").await?;
-    scene.told(SHOP, "Suspended", &[], SOON).await?;
+    eventually("suspended by Flux", SOON, async || {
+        let spec = scene.api::<Canary>().get(SHOP).await?.spec;
+        Ok(if spec.suspend { Ok(()) } else { Err("not yet") })
+    })
+    .await?;
     let v2 = v1.tagged("v2");
     let yaml = v2.yaml(&scene.namespace);
     team.push(&[(super::APP, &yaml)], "Ship v2").await?;
