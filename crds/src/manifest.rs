@@ -39,6 +39,7 @@ fn render(mut crd: CustomResourceDefinition) -> Result<Manifest, serde_yaml_ng::
     let file_name = format!("{}.yaml", crd.metadata.name.as_deref().unwrap_or_default());
     let mut value = serde_yaml_ng::from_value(serde_yaml_ng::to_value(crd)?)?;
     tidy(&mut value);
+    begin_unread(&mut value);
     let yaml = serde_yaml_ng::to_string(&value)?;
     Ok(Manifest {
         file_name,
@@ -61,6 +62,24 @@ fn keep_on_uninstall(crd: &mut CustomResourceDefinition) {
         ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
     ] {
         annotations.insert(key.to_owned(), value.to_owned());
+    }
+}
+
+/// kstatus takes an object without conditions for current, and an applier that waits would call a Canary
+/// healthy which nobody has looked at yet. So its status begins with a generation that no spec has, as that of
+/// Flux' own kinds does.
+fn begin_unread(value: &mut Value) {
+    let Some(Value::Array(versions)) = value.pointer_mut("/spec/versions") else {
+        return;
+    };
+    for version in versions {
+        let status = version.pointer_mut("/schema/openAPIV3Schema/properties/status");
+        if let Some(Value::Object(status)) = status
+            && let Some(properties) = status.get("properties")
+            && properties.get("observedGeneration").is_some()
+        {
+            status.insert("default".to_owned(), json!({"observedGeneration": -1}));
+        }
     }
 }
 

@@ -158,6 +158,8 @@ pub enum Waiting {
         moves: bool,
         /// The size that the Canary must say before it can be scaled, if it does not yet.
         replicas: Option<u32>,
+        /// Who applies the size from Git, if it is still there: that ends too.
+        held_by: Option<String>,
     },
     /// Somebody else scales the target up again and again.
     SizeContested {
@@ -335,7 +337,13 @@ impl fmt::Display for Waiting {
                 name,
                 moves,
                 replicas,
+                held_by,
             } => {
+                let git = held_by.as_ref().map(|manager| {
+                    format!(
+                        "remove spec.replicas from the Deployment in Git, from where {manager} applies it"
+                    )
+                });
                 let size = replicas.map(|n| format!("set spec.replicas: {n} on this Canary"));
                 let moved = moves.then(|| {
                     format!(
@@ -343,7 +351,7 @@ impl fmt::Display for Waiting {
                          kind: Canary)"
                     )
                 });
-                let steps: Vec<_> = size.into_iter().chain(moved).collect();
+                let steps: Vec<_> = git.into_iter().chain(size).chain(moved).collect();
                 let why = if *moves {
                     "it scales nothing while the Deployment is at 0".to_owned()
                 } else {

@@ -1,4 +1,4 @@
-//! Others' resource definitions, from Go modules that hold them.
+//! Resource definitions of others, from the modules that their programs are built with.
 //!
 //! Kept as one JSON file each: reading a megabyte of YAML at every start would cost seconds.
 
@@ -14,19 +14,21 @@ use super::stamp;
 use crate::paths;
 
 /// Where definitions come from.
-pub(super) struct Origin {
-    /// The folder that they get, in the cache.
-    folder: &'static str,
-    /// Folder under `e2e/tools` of the module that names the versions.
+pub(super) struct Definitions {
+    /// Whose they are.
+    what: &'static str,
+    /// Folder under `e2e/tools` of the module that pins their versions.
     module: &'static str,
-    /// Each module that holds some, and where they lie in it.
+    /// Where they are kept in the cache.
+    folder: &'static str,
+    /// Each module, and where its definitions lie in it.
     sources: &'static [(&'static str, &'static str)],
 }
 
-/// Gateway API's and Istio's: those that istiod is built with.
-pub(super) const MESH: Origin = Origin {
-    folder: "crds",
+pub(super) const MESH: Definitions = Definitions {
+    what: "resource definitions",
     module: "istio",
+    folder: "crds",
     sources: &[
         ("sigs.k8s.io/gateway-api", "config/crd/standard"),
         ("istio.io/api", "kubernetes"),
@@ -34,13 +36,24 @@ pub(super) const MESH: Origin = Origin {
 };
 
 /// The Prometheus operator's.
-pub(super) const MONITORING: Origin = Origin {
-    folder: "crds-monitoring",
+pub(super) const MONITORING: Definitions = Definitions {
+    what: "resource definitions of the Prometheus operator",
     module: "prometheus-operator",
+    folder: "crds-monitoring",
     sources: &[(
         "github.com/prometheus-operator/prometheus-operator",
         "example/prometheus-operator-crd",
     )],
+};
+
+pub(super) const FLUX: Definitions = Definitions {
+    what: "resource definitions of Flux",
+    module: "flux",
+    folder: "crds-flux",
+    sources: &[
+        ("github.com/fluxcd/source-controller", "config/crd/bases"),
+        ("github.com/fluxcd/kustomize-controller", "config/crd/bases"),
+    ],
 };
 
 /// What `go mod download -json` says of a module.
@@ -51,18 +64,18 @@ struct Module {
     dir: PathBuf,
 }
 
-pub(super) fn fetch(origin: &Origin, progress: &Progress) -> Result<PathBuf> {
-    let module = paths::workspace().join("e2e/tools").join(origin.module);
-    let folder = paths::cache().join(origin.folder);
+pub(super) fn fetch(of: &Definitions, progress: &Progress) -> Result<PathBuf> {
+    let module = paths::workspace().join("e2e/tools").join(of.module);
+    let folder = paths::cache().join(of.folder);
     let digest = stamp::digest(&[module.join("go.mod")], &[]);
     if stamp::matches(&folder, &digest) {
         return Ok(folder);
     }
-    let stage = progress.start("resource definitions", None);
+    let stage = progress.start(of.what, None);
     let output = Command::new("go")
         .current_dir(&module)
         .args(["mod", "download", "-json"])
-        .args(origin.sources.iter().map(|(path, _)| path))
+        .args(of.sources.iter().map(|(path, _)| path))
         .env("GOWORK", "off")
         .stdin(Stdio::null())
         .output()
@@ -78,8 +91,9 @@ pub(super) fn fetch(origin: &Origin, progress: &Progress) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     for found in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Module>() {
         let found = found.context("reading what `go mod download` says")?;
-        let mut sources = origin.sources.iter();
-        let inside = sources
+        let inside = of
+            .sources
+            .iter()
             .find(|(path, _)| *path == found.path)
             .map(|(_, inside)| inside);
         let source = found.dir.join(inside.context("an unexpected module")?);

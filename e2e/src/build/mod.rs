@@ -140,6 +140,35 @@ pub fn chart() -> Result<ChartTools> {
     })
 }
 
+/// What Flux is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FluxTools {
+    /// Fetches repositories.
+    pub source_controller: PathBuf,
+    /// Applies what they hold.
+    pub kustomize_controller: PathBuf,
+    /// Says what the library makes of an object that Flux waits with.
+    pub kstatus: PathBuf,
+    /// Folder of Flux' resource definitions.
+    pub crds: PathBuf,
+}
+
+/// Finds or builds Flux.
+///
+/// # Errors
+/// If a build fails, with its last lines; the network is needed the first time.
+pub fn flux() -> Result<FluxTools> {
+    let progress = Progress::new();
+    let _lock = lock()?;
+    build_missing(&tool::FLUX, "of Flux", &progress)?;
+    Ok(FluxTools {
+        source_controller: tool::SOURCE_CONTROLLER.path()?,
+        kustomize_controller: tool::KUSTOMIZE_CONTROLLER.path()?,
+        kstatus: tool::KSTATUS.path()?,
+        crds: crds::fetch(&crds::FLUX, &progress)?,
+    })
+}
+
 fn build_missing(tools: &[Tool], what: &str, progress: &Progress) -> Result<()> {
     let missing: Vec<&Tool> = tools.iter().filter(|tool| !tool.is_at_hand()).collect();
     if !missing.is_empty() {

@@ -120,6 +120,34 @@ pub(super) const HELM: Tool = Tool {
 
 /// What tries out the chart and its alerts.
 pub(super) const CHART: [Tool; 2] = [PROMTOOL, HELM];
+pub(super) const SOURCE_CONTROLLER: Tool = Tool {
+    name: "source-controller",
+    module: "flux",
+    package: "github.com/fluxcd/source-controller",
+    flags: &[LDFLAGS],
+    cpu_seconds: 300,
+    // The stories show how this very version behaves.
+    oldest: None,
+};
+pub(super) const KUSTOMIZE_CONTROLLER: Tool = Tool {
+    name: "kustomize-controller",
+    module: "flux",
+    package: "github.com/fluxcd/kustomize-controller",
+    flags: &[LDFLAGS],
+    cpu_seconds: 120,
+    oldest: None,
+};
+pub(super) const KSTATUS: Tool = Tool {
+    name: "kstatus",
+    module: "flux",
+    package: "sluice.dev/e2e/tools/flux/kstatus",
+    flags: &[LDFLAGS],
+    cpu_seconds: 5,
+    oldest: None,
+};
+
+/// Flux, in the order of building, after [`ALL`].
+pub(super) const FLUX: [Tool; 3] = [SOURCE_CONTROLLER, KUSTOMIZE_CONTROLLER, KSTATUS];
 
 /// What tries out the rules and configurations for users, in the order of building, after [`ALL`].
 pub(super) const TELEMETRY: [Tool; 2] = [PROMTOOL, OTELCOL];
@@ -153,7 +181,10 @@ impl Tool {
             .chain(self.flags.iter().copied())
             .collect();
         // Most programs come from a module of others, and have no source here.
-        let files = ["go.mod", "go.sum", "main.go"].map(|file| module.join(file));
+        let main = Path::new(self.name).join("main.go");
+        let files = ["go.mod", "go.sum", "main.go"].map(PathBuf::from);
+        let files: Vec<_> = files.into_iter().chain([main]).collect();
+        let files: Vec<_> = files.iter().map(|file| module.join(file)).collect();
         stamp::digest(&files, &words)
     }
 

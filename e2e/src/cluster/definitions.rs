@@ -18,13 +18,14 @@ use crate::process::until;
 const CONCURRENCY: usize = 8;
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
+/// Creates those of a folder of JSON files and waits until the API server serves them.
+pub(super) async fn of(client: &Client, folder: &Path) -> Result<()> {
+    create_all(client, read(folder)?).await
+}
+
 /// Creates them all in a new cluster and waits until the API server serves them.
 pub(super) async fn create(client: &Client, foreign: &Path) -> Result<()> {
-    let mut definitions = Vec::new();
-    for file in files(foreign)? {
-        let json = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-        definitions.push(serde_json::from_slice(&json)?);
-    }
+    let mut definitions = read(foreign)?;
     for file in files(&paths::workspace().join("crds/manifests")).unwrap_or_default() {
         let yaml = fs::read_to_string(&file)?;
         for document in serde_yaml_ng::Deserializer::from_str(&yaml) {
@@ -33,6 +34,19 @@ pub(super) async fn create(client: &Client, foreign: &Path) -> Result<()> {
             definitions.push(definition);
         }
     }
+    create_all(client, definitions).await
+}
+
+fn read(folder: &Path) -> Result<Vec<CustomResourceDefinition>> {
+    let mut definitions = Vec::new();
+    for file in files(folder)? {
+        let json = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        definitions.push(serde_json::from_slice(&json)?);
+    }
+    Ok(definitions)
+}
+
+async fn create_all(client: &Client, definitions: Vec<CustomResourceDefinition>) -> Result<()> {
     let api: &Api<CustomResourceDefinition> = &Api::all(client.clone());
     stream::iter(definitions)
         .map(Ok)

@@ -288,6 +288,14 @@ impl Cluster {
         apply::apply_strictly(&self.client, namespace, yaml).await
     }
 
+    /// Creates the resource definitions of a folder, and waits until they are served.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn define(&self, folder: &Path) -> Result<()> {
+        definitions::of(&self.client, folder).await
+    }
+
     /// Makes a namespace of the mesh, whose Services use the waypoint named `waypoint`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// An app as a team would write it down. [`App::yaml`] is what Git holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
     /// Name of its Deployment, Service and Canary.
     pub name: String,

@@ -29,8 +29,16 @@ impl Scene<'_> {
     /// # Errors
     /// When there is none within ten seconds.
     pub async fn revision_of(&self, app: &App) -> Result<String> {
+        self.revision_of_within(app, Duration::from_secs(10)).await
+    }
+
+    /// The same, where its template may take longer to come.
+    ///
+    /// # Errors
+    /// When the time is up.
+    pub async fn revision_of_within(&self, app: &App, within: Duration) -> Result<String> {
         let what = format!("a revision with {} and {:?}", app.tag, app.greeting);
-        eventually(&what, Duration::from_secs(10), async || {
+        eventually(&what, within, async || {
             for snapshot in self.snapshots(&app.name).await? {
                 if has_image(&snapshot, &app.tag) && self.mounts(&snapshot, app).await? {
                     return Ok(Ok(snapshot.name_any()));

@@ -1,0 +1,150 @@
+//! Flux itself: source-controller and kustomize-controller, as processes with accounts of their own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kube::api::DynamicObject;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::build::FluxTools;
+use crate::cluster::Cluster;
+use crate::process::{Launch, Process};
+
+/// Flux' field manager, of what it applies.
+pub const MANAGER: &str = "kustomize-controller";
+/// kustomize-controller, as the audit log names it.
+pub const USER: &str = "system:serviceaccount:flux-system:kustomize-controller";
+
+const NAMESPACE: &str = "flux-system";
+const RIGHTS: &str = include_str!("flux.yaml");
+/// Where source-controller serves what it fetched.
+const ARTIFACTS: SocketAddr = loopback(18_300);
+const START: Duration = Duration::from_mins(1);
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Flux, running. Dropping it ends it.
+pub struct Flux {
+    /// Each with where it says that it is ready.
+    controllers: [(Process, SocketAddr); 2],
+    kstatus: PathBuf,
+}
+
+/// What kstatus says of an object.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Judged {
+    /// `Current`, `InProgress`, `Failed`, `Terminating`, `NotFound` or `Unknown`.
+    pub status: String,
+    /// Why.
+    pub message: String,
+}
+
+impl Flux {
+    pub(super) async fn start(cluster: &Cluster, tools: &FluxTools) -> Result<Self> {
+        cluster.define(&tools.crds).await?;
+        cluster.apply(RIGHTS).await?;
+        let source = launch(cluster, "source-controller", &tools.source_controller).await?;
+        let storage = cluster.run_dir().join("flux-artifacts");
+        std::fs::create_dir_all(&storage)?;
+        let (health, metrics) = (loopback(18_301), loopback(18_302));
+        let source = source
+            .args(["--storage-path", &storage.to_string_lossy()])
+            .args(["--storage-addr", &ARTIFACTS.to_string()])
+            .args(["--storage-adv-addr", &ARTIFACTS.to_string()])
+            .args(["--health-addr", &health.to_string()])
+            .args(["--metrics-addr", &metrics.to_string()])
+            .start()?;
+        let (healthy, metrics) = (loopback(18_303), loopback(18_304));
+        let kustomize = launch(cluster, MANAGER, &tools.kustomize_controller).await?;
+        let kustomize = kustomize
+            .args(["--health-addr", &healthy.to_string()])
+            .args(["--metrics-addr", &metrics.to_string()])
+            // A fix in Git does not wait until the health of what it mends is given up.
+            .arg("--feature-gates=CancelHealthCheckOnNewRevision=true")
+            .start()?;
+        let flux = Self {
+            controllers: [(source, health), (kustomize, healthy)],
+            kstatus: tools.kstatus.clone(),
+        };
+        for (process, health) in &flux.controllers {
+            process
+                .ready(START, async || {
+                    let answer = reqwest::get(format!("http://{health}/readyz")).await?;
+                    answer.error_for_status().context("not ready")?;
+                    Ok(())
+                })
+                .await?;
+        }
+        Ok(flux)
+    }
+
+    /// Ends both in order, as Kubernetes ends pods.
+    ///
+    /// # Errors
+    /// When one takes too long, or fails.
+    pub async fn end(&self) -> Result<()> {
+        for (process, _) in &self.controllers {
+            process.end(GRACE).await?;
+        }
+        Ok(())
+    }
+
+    /// Fails if a part ended by itself, quoting its log.
+    ///
+    /// # Errors
+    /// As said.
+    pub async fn alive(&self) -> Result<()> {
+        for (process, _) in &self.controllers {
+            process.alive().await?;
+        }
+        Ok(())
+    }
+
+    /// What the library that Flux waits with makes of each of some objects.
+    ///
+    /// # Errors
+    /// When it cannot read one.
+    pub async fn kstatus(&self, objects: &[DynamicObject]) -> Result<Vec<Judged>> {
+        let mut input = String::new();
+        for object in objects {
+            input += &serde_json::to_string(object)?;
+            input.push('\n');
+        }
+        let mut child = Command::new(&self.kstatus)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting kstatus")?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        let write = async move { stdin.write_all(input.as_bytes()).await };
+        let (written, output) = tokio::join!(write, child.wait_with_output());
+        let output = output?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "kstatus: {said}");
+        written?;
+        let lines = String::from_utf8(output.stdout)?;
+        let judged: Result<Vec<Judged>, _> = lines.lines().map(serde_json::from_str).collect();
+        let judged = judged?;
+        ensure!(judged.len() == objects.len(), "kstatus: {lines}");
+        Ok(judged)
+    }
+}
+
+async fn launch(cluster: &Cluster, name: &str, program: &std::path::Path) -> Result<Launch> {
+    let kubeconfig = cluster
+        .kubeconfig_for_service_account(NAMESPACE, name)
+        .await?;
+    Ok(Launch::new(name, program, cluster.run_dir())
+        .env("RUNTIME_NAMESPACE", NAMESPACE)
+        .env("KUBECONFIG", kubeconfig))
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}

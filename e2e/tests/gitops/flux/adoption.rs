@@ -1,0 +1,202 @@
+//! From a Deployment with its size in Git and an autoscaler on it to a Canary, and back: a person does
+//! nothing but what the condition says, and only in Git.
+
+use anyhow::{Result, ensure};
+use e2e::delivery::flux::MANAGER;
+use e2e::delivery::{Delivery, Team};
+use e2e::stage::{App, Scene, condition, eventually, no_failure, says, serves};
+use sluice_crds::{CanaryStatus, Phase};
+
+use super::{
+    APP, CANARY, INTERVAL, NOTE, RATE, ROLLOUT, SHOP, SOON, canary, note, nothing_drifts, ship,
+    wrote_just,
+};
+
+const REPLICAS: usize = 3;
+const PODS: &str = "app=shop";
+const AUTOSCALER: &str = "hpa.yaml";
+
+/// What Git holds of the app.
+#[derive(Clone, PartialEq)]
+struct Held {
+    app: App,
+    /// The size on the Canary.
+    replicas: bool,
+    /// What the autoscaler scales.
+    scales: &'static str,
+}
+
+const DEPLOYMENT: &str = "{apiVersion: apps/v1, kind: Deployment, name: shop}";
+const BY_CANARY: &str = "{apiVersion: sluice.dev/v1alpha1, kind: Canary, name: shop}";
+
+/// Deployment with its size, Service and autoscaler, as most charts make them; then the Canary; then what its
+/// condition says, word by word; a rollout; and all of it back. Never is a pod missing, nothing is put back
+/// by either, and Flux finds no drift.
+pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()> {
+    let scene = delivery.stage.scene("flux-adoption").await?;
+    let audit = delivery.stage.cluster.audit();
+    let team = delivery.team(&scene, INTERVAL).await?;
+    let mut held = Held {
+        app: App {
+            replicas: Some(3),
+            ..App::new(SHOP, "v1")
+        },
+        replicas: false,
+        scales: DEPLOYMENT,
+    };
+    let commit = write(&team, &held, false, "shop").await?;
+    team.healthy(&commit, SOON).await?;
+    scene.settled(SHOP, 3).await?;
+    let load = scene.load(SHOP, 8080, RATE).await?;
+    let pods = scene.record_ready(PODS).await?;
+    let size = scene.record_size(SHOP).await?;
+
+    let mark = audit.mark()?;
+    write(&team, &held, true, "A canary for the shop").await?;
+    super::scene_has_canary(&scene).await?;
+    let told = scene.record_canary(SHOP).await?;
+    let mut followed = 0;
+    while let Some(next) = next(&scene, &held).await? {
+        held = next;
+        write(&team, &held, true, "As the condition says").await?;
+        followed += 1;
+        ensure!(followed < 4, "it says one thing after another");
+    }
+    let all = held.app.replicas.is_none() && held.replicas && held.scales == BY_CANARY;
+    ensure!(all, "it did not say all");
+    scene.clean(SHOP).await?;
+    let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
+    ensure!(
+        sizes == [3, 0],
+        "the Deployment had {sizes:?} replicas, after {:?}",
+        team.written_since(mark)?
+    );
+    nothing_drifts(&team).await?;
+
+    let v2 = held.app.tagged("v2");
+    let mark = audit.mark()?;
+    let commit = ship(&team, &v2).await?;
+    let status = scene.outcome(&v2, ROLLOUT).await?;
+    serves(&status, &scene.revision_of(&v2).await?)?;
+    team.healthy(&commit, SOON).await?;
+    wrote_just(&team, mark, &["patch deployments/shop"])?;
+    nothing_drifts(&team).await?;
+    held.app = v2;
+
+    // The way back, in one commit: the Canary goes, and the autoscaler returns to the Deployment.
+    held.scales = DEPLOYMENT;
+    std::fs::remove_file(team.repository.folder().join(CANARY))?;
+    let commit = write(&team, &held, false, "Without a canary").await?;
+    eventually("nothing of Sluice left", ROLLOUT, async || {
+        let left = scene.owned(SHOP).await?;
+        Ok(if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        })
+    })
+    .await?;
+    team.healthy(&commit, SOON).await?;
+    ensure!(scene.replicas(SHOP).await? == 3, "another size");
+    nothing_drifts(&team).await?;
+    let events = scene.events(SHOP).await?.join("\n");
+    ensure!(!events.contains("Restored"), "put back: {events}");
+    super::kstatus::fits(delivery, &told).await?;
+    no_failure(&load.stop().await)?;
+    pods.never_below(REPLICAS)?;
+    scene.close().await
+}
+
+/// Nobody follows until Flux has put the size back again: that is told by name, users notice nothing, and
+/// following then is enough.
+pub(crate) async fn by_a_person_who_is_late(delivery: &Delivery) -> Result<()> {
+    let scene = delivery.stage.scene("flux-late").await?;
+    let team = delivery.team(&scene, "2s").await?;
+    let app = App {
+        replicas: Some(3),
+        ..App::new(SHOP, "v1")
+    };
+    let yaml = app.yaml(&scene.namespace);
+    let commit = team
+        .push(&[(APP, &yaml), (NOTE, &note(&scene))], "shop")
+        .await?;
+    team.healthy(&commit, SOON).await?;
+    scene.settled(SHOP, 3).await?;
+    let load = scene.load(SHOP, 8080, RATE).await?;
+    let pods = scene.record_ready(PODS).await?;
+    let yaml = canary(&scene, "replicas: 3\n");
+    team.push(&[(CANARY, &yaml)], "A canary for the shop")
+        .await?;
+    super::scene_has_canary(&scene).await?;
+    let words = [MANAGER, "spec.replicas", "3"];
+    scene
+        .told(SHOP, "ReplicasContested", &words, ROLLOUT)
+        .await?;
+    let events = scene.events(SHOP).await?.join("\n");
+    says(
+        &events,
+        &["TargetRestored: kustomize-controller set spec.replicas"],
+    )?;
+
+    let followed = App {
+        replicas: None,
+        ..app
+    };
+    let yaml = followed.yaml(&scene.namespace);
+    let commit = team.push(&[(APP, &yaml)], "As the condition says").await?;
+    scene.told(SHOP, "Promoted", &[], SOON).await?;
+    scene.clean(SHOP).await?;
+    team.healthy(&commit, SOON).await?;
+    nothing_drifts(&team).await?;
+    no_failure(&load.stop().await)?;
+    pods.never_below(REPLICAS)?;
+    scene.close().await
+}
+
+/// Waits until the condition asks for something, and does it; `None` when it asks for nothing.
+async fn next(scene: &Scene<'_>, held: &Held) -> Result<Option<Held>> {
+    let look = |status: &CanaryStatus| {
+        let ready = condition(status, "Ready").ok()?;
+        let mut next = held.clone();
+        let has = |words: &str| ready.message.contains(words);
+        if has("remove spec.replicas from the Deployment in Git") {
+            next.app.replicas = None;
+        }
+        if has("set spec.replicas: 3 on this Canary") {
+            next.replicas = true;
+        }
+        if has("point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary") {
+            next.scales = BY_CANARY;
+        }
+        let asked = next != *held;
+        let content = status.phase == Some(Phase::Succeeded)
+            && ready.status == "True"
+            && ready.reason == "Promoted";
+        (asked || content).then(|| asked.then_some(next))
+    };
+    scene.until(SHOP, "asked or content", ROLLOUT, look).await
+}
+
+async fn write(
+    team: &Team<'_>,
+    held: &Held,
+    with_canary: bool,
+    message: &str,
+) -> Result<e2e::delivery::Commit> {
+    let scene = team.scene;
+    let namespace = &scene.namespace;
+    let autoscaler = format!(
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\n\
+         metadata: {{name: cpu, namespace: {namespace}}}\n\
+         spec: {{scaleTargetRef: {}, minReplicas: 3, maxReplicas: 5}}\n",
+        held.scales
+    );
+    let app = held.app.yaml(namespace);
+    let size = if held.replicas { "replicas: 3\n" } else { "" };
+    let canary = canary(scene, size);
+    let mut files = vec![(APP, app.as_str()), (AUTOSCALER, &autoscaler)];
+    if with_canary {
+        files.push((CANARY, &canary));
+    }
+    team.push(&files, message).await
+}

@@ -1,0 +1,37 @@
+//! Stories of delivery: manifests come from a Git server, and a real tool follows it. They share one
+//! stage; each has a namespace and a repository of its own.
+//!
+//! `cargo test -p e2e --test gitops -- promote` runs one. Arguments are those of `cargo test`.
+
+#![allow(clippy::expect_used, reason = "a failed expectation is a failed story")]
+
+mod flux;
+
+use std::process::ExitCode;
+
+use e2e::delivery::Delivery;
+use e2e::runner::{self, Story};
+use e2e::story;
+
+const STORIES: &[Story<Delivery>] = &[
+    story!(flux::adoption::by_what_the_condition_says),
+    story!(flux::adoption::by_a_person_who_is_late),
+    story!(flux::kstatus::reads_every_phase_right),
+    story!(flux::orders::given_in_git),
+    story!(flux::orders::suspended_in_git),
+    story!(flux::rebuild::of_a_namespace_lost_in_mid_rollout),
+    story!(flux::removal::of_the_canary_alone),
+    story!(flux::removal::of_all),
+    story!(flux::rollouts::a_bad_image_is_healthy_but_rejected),
+    story!(flux::rollouts::an_edit_by_hand_ends_where_git_is),
+];
+
+fn main() -> ExitCode {
+    runner::main(
+        STORIES,
+        Delivery::prepare,
+        Delivery::start,
+        Delivery::alive,
+        |_| Ok(()),
+    )
+}
