@@ -1,4 +1,4 @@
-//! Gateway API's and Istio's resource definitions, from the modules that istiod is built with.
+//! Resource definitions, from the modules that the programs which need them are built with.
 //!
 //! Kept as one JSON file each: reading a megabyte of YAML at every start would cost seconds.
 
@@ -13,11 +13,34 @@ use super::progress::Progress;
 use super::stamp;
 use crate::paths;
 
-/// Each module, and where its definitions lie in it.
-const SOURCES: [(&str, &str); 2] = [
-    ("sigs.k8s.io/gateway-api", "config/crd/standard"),
-    ("istio.io/api", "kubernetes"),
-];
+/// Definitions that are needed together.
+pub(super) struct Definitions {
+    /// Folder under `e2e/tools` of the module that pins the versions.
+    tool: &'static str,
+    /// Each module, and where its definitions lie in it.
+    sources: &'static [(&'static str, &'static str)],
+    /// The folder that they are kept in, and what they are called.
+    folder: &'static str,
+    title: &'static str,
+}
+
+/// Gateway API's and Istio's.
+pub(super) const MESH: Definitions = Definitions {
+    tool: "istio",
+    sources: &[
+        ("sigs.k8s.io/gateway-api", "config/crd/standard"),
+        ("istio.io/api", "kubernetes"),
+    ],
+    folder: "crds",
+    title: "resource definitions",
+};
+/// Argo CD's.
+pub(super) const ARGOCD: Definitions = Definitions {
+    tool: "argocd",
+    sources: &[("github.com/argoproj/argo-cd/v3", "manifests/crds")],
+    folder: "crds-argocd",
+    title: "Argo CD's resource definitions",
+};
 
 /// What `go mod download -json` says of a module.
 #[derive(Deserialize)]
@@ -27,18 +50,18 @@ struct Module {
     dir: PathBuf,
 }
 
-pub(super) fn fetch(progress: &Progress) -> Result<PathBuf> {
-    let module = paths::workspace().join("e2e/tools/istio");
-    let folder = paths::cache().join("crds");
+pub(super) fn fetch(definitions: &Definitions, progress: &Progress) -> Result<PathBuf> {
+    let module = paths::workspace().join("e2e/tools").join(definitions.tool);
+    let folder = paths::cache().join(definitions.folder);
     let digest = stamp::digest(&[module.join("go.mod")], &[]);
     if stamp::matches(&folder, &digest) {
         return Ok(folder);
     }
-    let stage = progress.start("resource definitions", None);
+    let stage = progress.start(definitions.title, None);
     let output = Command::new("go")
         .current_dir(&module)
         .args(["mod", "download", "-json"])
-        .args(SOURCES.map(|(path, _)| path))
+        .args(definitions.sources.iter().map(|(path, _)| path))
         .env("GOWORK", "off")
         .stdin(Stdio::null())
         .output()
@@ -54,7 +77,8 @@ pub(super) fn fetch(progress: &Progress) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     for found in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Module>() {
         let found = found.context("reading what `go mod download` says")?;
-        let inside = SOURCES
+        let inside = definitions
+            .sources
             .iter()
             .find(|(path, _)| *path == found.path)
             .map(|(_, inside)| inside);

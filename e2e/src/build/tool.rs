@@ -102,6 +102,25 @@ pub(super) const OTELCOL: Tool = Tool {
     oldest: None,
 };
 
+pub(super) const ARGOCD_LUA: Tool = Tool {
+    name: "argocd-lua",
+    module: "argocd",
+    package: "sluice.dev/e2e/tools/argocd",
+    flags: &[LDFLAGS],
+    cpu_seconds: 200,
+    // Ours.
+    oldest: None,
+};
+pub(super) const ARGOCD: Tool = Tool {
+    name: "argocd",
+    module: "argocd",
+    package: "github.com/argoproj/argo-cd/v3/cmd",
+    flags: &[LDFLAGS],
+    cpu_seconds: 300,
+    // What it is asked to run with fits this very version.
+    oldest: None,
+};
+
 /// What tries out the rules and configurations for users, in the order of building, after [`ALL`].
 pub(super) const TELEMETRY: [Tool; 2] = [PROMTOOL, OTELCOL];
 
