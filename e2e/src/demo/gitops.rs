@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::repository::{Commit, Repository};
 use super::screen::Screen;
 use crate::cluster::Cluster;
+use crate::delivery::repository::{Commit, Repository};
 
 /// How often HEAD is looked at.
 const PERIOD: Duration = Duration::from_millis(300);

@@ -10,7 +10,6 @@ mod manifests;
 mod moment;
 mod pods;
 mod promise;
-mod repository;
 mod screen;
 mod slo;
 mod story;
@@ -24,11 +23,11 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::build::{self, Programs, Tools};
+use crate::delivery::repository::{self, Repository};
 use crate::sandbox::{self, Door, Options};
 use crate::stage::Stage;
 use args::Args;
 use gitops::Agent;
-use repository::Repository;
 use screen::Screen;
 use story::Cast;
 

@@ -7,9 +7,9 @@ use super::follow::{Subject, follow, rest};
 use super::gitops::Agent;
 use super::manifests::{self, File, NAME, PORT};
 use super::pods::Comparison;
-use super::repository::{Commit, Repository};
 use super::screen::Screen;
 use super::watch::Watch;
+use crate::delivery::repository::{Commit, Repository};
 use crate::load::{Load, Report};
 use crate::stage::{App, Scene};
 
@@ -152,7 +152,9 @@ impl Cast<'_> {
     async fn commit(&self, change: &Change<'_>) -> Result<Commit> {
         let (commit, shown) = match change {
             Change::Write(files, message) => {
-                (self.repository.commit(files, message).await?, *files)
+                let written = files.iter().map(|file| (file.path, file.content.as_str()));
+                let written: Vec<_> = written.collect();
+                (self.repository.commit(&written, message).await?, *files)
             }
             Change::Revert(commit) => (self.repository.revert(commit).await?, [].as_slice()),
         };

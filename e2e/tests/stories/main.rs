@@ -53,48 +53,13 @@ mod unready_stable;
 mod why;
 mod writes;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Instant;
 
-use anyhow::{Result, ensure};
-use e2e::build::{self, Programs, Tools};
-use e2e::sandbox::{self, Options};
+use e2e::runner::{self, Story};
 use e2e::stage::Stage;
-use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
-use tokio::runtime::Handle;
-use tokio::sync::RwLock;
+use e2e::{build, story};
 
-/// Stories that run at once: they wait more than they compute.
-const AT_ONCE: usize = 4;
-
-/// A story, by name.
-struct Story {
-    name: &'static str,
-    /// It does something to what all share, or needs the whole machine: it runs alone.
-    alone: bool,
-    play: Play,
-}
-
-type Play = for<'a> fn(&'a Stage) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
-
-/// Names a story's function.
-macro_rules! story {
-    ($module:ident::$play:ident) => {
-        story!($module::$play, alone: false)
-    };
-    ($module:ident::$play:ident, alone: $alone:expr) => {
-        Story {
-            name: concat!(stringify!($module), "::", stringify!($play)),
-            alone: $alone,
-            play: |stage| Box::pin($module::$play(stage)),
-        }
-    };
-}
-
-const STORIES: &[Story] = &[
+const STORIES: &[Story<Stage>] = &[
     story!(adoption::in_mid_rolling_update),
     story!(adoption::with_an_autoscaler),
     story!(adoption::with_git_going_on),
@@ -183,88 +148,14 @@ const STORIES: &[Story] = &[
 ];
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    if arguments.list {
-        return libtest_mimic::run(&arguments, trials(&Arc::default())).exit_code();
-    }
-    tracing_subscriber::fmt()
-        .with_env_filter("warn,kube_client=off")
-        .with_writer(std::io::stderr)
-        .init();
-    sandbox::run(
-        Options::default(),
+    runner::main(
+        STORIES,
         build::prepare,
-        |prepared: (Tools, Programs), _| play(arguments, prepared),
+        async |(tools, programs)| Stage::start(tools, &programs).await,
+        async |stage| {
+            stage.controller.alive().await?;
+            stage.cluster.alive().await
+        },
+        rights::are_the_least,
     )
-}
-
-/// What the trials share: the stage, once it is set, and who may use it.
-#[derive(Default)]
-struct Shared {
-    stage: std::sync::OnceLock<(Stage, Handle)>,
-    turn: RwLock<()>,
-}
-
-async fn play(mut arguments: Arguments, (tools, programs): (Tools, Programs)) -> Result<()> {
-    let begun = Instant::now();
-    let stage = Stage::start(tools, &programs).await?;
-    println!(
-        "the cluster started in {:.1} s",
-        begun.elapsed().as_secs_f64()
-    );
-    let shared = Arc::new(Shared::default());
-    let fresh = shared.stage.set((stage, Handle::current())).is_ok();
-    ensure!(fresh, "the stage is set once");
-    arguments.test_threads.get_or_insert(AT_ONCE);
-    let whole = arguments.filter.is_none() && arguments.skip.is_empty();
-    let trials = trials(&shared);
-    let conclusion: Conclusion =
-        tokio::task::spawn_blocking(move || libtest_mimic::run(&arguments, trials)).await?;
-    if let Some((stage, _)) = shared.stage.get() {
-        stage.controller.alive().await?;
-        stage.cluster.alive().await?;
-    }
-    ensure!(
-        !conclusion.has_failed(),
-        "{} stories failed",
-        conclusion.num_failed
-    );
-    match shared.stage.get() {
-        Some((stage, _)) if whole => rights::are_the_least(stage),
-        _ => Ok(()),
-    }
-}
-
-/// Plays a story and prints how long it took, the wait for its turn not counted, and at once why it
-/// failed: the list of failures comes only when all are over.
-async fn timed(story: &Story, stage: &Stage) -> Result<()> {
-    let begun = Instant::now();
-    let result = (story.play)(stage).await;
-    println!("{} took {:.1} s", story.name, begun.elapsed().as_secs_f64());
-    if let Err(error) = &result {
-        println!("{} failed: {error:#}", story.name);
-    }
-    result
-}
-
-fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
-    let trial = |story: &'static Story| {
-        let shared = Arc::clone(shared);
-        Trial::test(story.name, move || {
-            let (stage, runtime) = shared.stage.get().ok_or("the stage is not set")?;
-            runtime.block_on(async {
-                let result = if story.alone {
-                    let _turn = shared.turn.write().await;
-                    timed(story, stage).await
-                } else {
-                    let _turn = shared.turn.read().await;
-                    timed(story, stage).await
-                };
-                result.map_err(|error| Failed::from(format!("{error:#}")))
-            })
-        })
-    };
-    // Those that play alone come last: before each the others would have to end.
-    let (alone, together): (Vec<_>, Vec<_>) = STORIES.iter().partition(|story| story.alone);
-    together.into_iter().chain(alone).map(trial).collect()
 }

@@ -1,4 +1,4 @@
-//! A Git repository, made by `git` itself.
+//! A Git repository with a work tree, made by `git` itself.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-use super::manifests::File;
+/// The branch that is delivered.
+pub const BRANCH: &str = "main";
 
 /// A repository with a work tree.
-pub(super) struct Repository {
+pub struct Repository {
     folder: PathBuf,
 }
 
 /// A commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Commit {
+pub struct Commit {
     /// Its full hash.
-    id: String,
+    pub id: String,
     /// The first line of its message.
-    subject: String,
+    pub subject: String,
 }
 
 /// The hash as people quote it, and the subject.
@@ -32,12 +33,15 @@ impl fmt::Display for Commit {
 }
 
 /// Fails where there is no `git`.
-pub(super) fn check() -> Result<()> {
+///
+/// # Errors
+/// With what to install.
+pub fn check() -> Result<()> {
     match std::process::Command::new("git").arg("--version").output() {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-            "`git` is not installed, and the demo delivers from a Git repository that it makes: \
-             install the package git"
+            "`git` is not installed, and what is delivered comes from a Git repository that is made \
+             here: install the package git"
         ),
         Err(error) => Err(error).context("starting `git`"),
     }
@@ -45,14 +49,19 @@ pub(super) fn check() -> Result<()> {
 
 impl Repository {
     /// Makes an empty one.
-    pub(super) async fn create(folder: PathBuf) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When `git` fails.
+    pub async fn create(folder: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let repository = Self { folder };
-        repository.git(&["init", "--quiet", "--template="]).await?;
+        repository
+            .git(&["init", "--quiet", "--template=", "--initial-branch", BRANCH])
+            .await?;
         // In the repository, so that whoever commits to it by hand needs no set-up either.
         for (key, value) in [
-            ("user.name", "Demo"),
-            ("user.email", "demo@example.com"),
+            ("user.name", "Shop team"),
+            ("user.email", "team@shop.example.com"),
             ("commit.gpgSign", "false"),
         ] {
             repository.git(&["config", key, value]).await?;
@@ -61,19 +70,39 @@ impl Repository {
     }
 
     /// Where it lies.
-    pub(super) fn folder(&self) -> &Path {
+    #[must_use]
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Writes files and commits them.
-    pub(super) async fn commit(&self, files: &[File], message: &str) -> Result<Commit> {
-        for File { path, content, .. } in files {
+    /// Writes files, by their paths, and commits them.
+    ///
+    /// # Errors
+    /// When one cannot be written, or nothing changes.
+    pub async fn commit(&self, files: &[(&str, &str)], message: &str) -> Result<Commit> {
+        for (path, content) in files {
             let path = self.folder.join(path);
             let folder = path.parent().unwrap_or(&self.folder);
             std::fs::create_dir_all(folder)?;
             std::fs::write(&path, content)
                 .with_context(|| format!("writing {}", path.display()))?;
         }
+        self.commit_all(message).await
+    }
+
+    /// Removes files and commits that.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub async fn remove(&self, paths: &[&str], message: &str) -> Result<Commit> {
+        for path in paths {
+            let path = self.folder.join(path);
+            std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+        self.commit_all(message).await
+    }
+
+    async fn commit_all(&self, message: &str) -> Result<Commit> {
         self.git(&["add", "--all"]).await?;
         self.git(&["commit", "--quiet", "--message", message])
             .await?;
@@ -81,13 +110,33 @@ impl Repository {
     }
 
     /// Commits the opposite of a commit.
-    pub(super) async fn revert(&self, commit: &Commit) -> Result<Commit> {
+    ///
+    /// # Errors
+    /// When later commits changed the same lines.
+    pub async fn revert(&self, commit: &Commit) -> Result<Commit> {
         self.git(&["revert", "--no-edit", &commit.id]).await?;
         self.head().await
     }
 
+    /// Pushes the branch to where it was cloned from, see [`super::Server::repository`].
+    ///
+    /// # Errors
+    /// When it has no remote, or that one refuses.
+    pub async fn push(&self) -> Result<()> {
+        self.git(&["push", "--quiet", "origin", BRANCH]).await?;
+        Ok(())
+    }
+
+    pub(super) async fn set_remote(&self, url: &str) -> Result<()> {
+        self.git(&["remote", "add", "origin", url]).await?;
+        Ok(())
+    }
+
     /// The newest commit.
-    pub(super) async fn head(&self) -> Result<Commit> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn head(&self) -> Result<Commit> {
         let said = self.git(&["log", "-1", "--format=%H %s"]).await?;
         let (id, subject) = said.trim().split_once(' ').context("a commit in words")?;
         Ok(Commit {
@@ -97,7 +146,10 @@ impl Repository {
     }
 
     /// The content of every file of a commit, in the order of their paths.
-    pub(super) async fn files(&self, commit: &Commit) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// When there is no such commit.
+    pub async fn files(&self, commit: &Commit) -> Result<Vec<String>> {
         let listed = self
             .git(&["ls-tree", "-r", "-z", "--name-only", &commit.id])
             .await?;
@@ -112,17 +164,7 @@ impl Repository {
     }
 
     async fn git(&self, args: &[&str]) -> Result<String> {
-        let mut command = Command::new("git");
-        // Hooks, signing and aliases of whoever runs the demo are none of its business, and neither
-        // is a repository around it.
-        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-            command.env_remove(variable);
-        }
-        let output = command
-            .envs([
-                ("GIT_CONFIG_GLOBAL", "/dev/null"),
-                ("GIT_CONFIG_NOSYSTEM", "1"),
-            ])
+        let output = git()
             .arg("-C")
             .arg(&self.folder)
             .args(args)
@@ -136,4 +178,19 @@ impl Repository {
         }
         String::from_utf8(output.stdout).context("git said something that is no text")
     }
+}
+
+/// `git`, untouched by the set-up of whoever runs it: hooks, signing, aliases and proxies are none of
+/// its business here, and neither is a repository around it.
+pub(super) fn git() -> Command {
+    let mut command = Command::new("git");
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        command.env_remove(variable);
+    }
+    command.envs([
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("no_proxy", "*"),
+    ]);
+    command
 }

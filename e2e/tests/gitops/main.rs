@@ -1,0 +1,21 @@
+//! Stories of delivery: manifests come from a Git server, and a real tool follows it. They share one
+//! stage; each has a namespace and a repository of its own.
+//!
+//! `cargo test -p e2e --test gitops -- promote` runs one. Arguments are those of `cargo test`.
+
+use std::process::ExitCode;
+
+use e2e::delivery::Delivery;
+use e2e::runner::{self, Story};
+
+const STORIES: &[Story<Delivery>] = &[];
+
+fn main() -> ExitCode {
+    runner::main(
+        STORIES,
+        Delivery::prepare,
+        Delivery::start,
+        Delivery::alive,
+        |_| Ok(()),
+    )
+}
