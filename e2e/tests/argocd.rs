@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use e2e::{argocd, build, paths};
 use serde_json::{Value, json};
@@ -41,9 +42,9 @@ fn canaries() -> BTreeMap<String, String> {
 
 /// What Argo CD makes of each Canary.
 fn judged(config: &Path, canaries: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
-    let folder = paths::cache().join(format!("argocd-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let input = folder.join(config.file_name().unwrap());
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let number = CALLS.fetch_add(1, Ordering::Relaxed);
+    let input = paths::cache().join(format!("canaries-{}-{number}.yaml", std::process::id()));
     let texts: Vec<_> = canaries.values().map(String::as_str).collect();
     fs::write(&input, texts.join("---\n")).unwrap();
     let output = Command::new(build::argocd_lua().unwrap())
@@ -51,6 +52,7 @@ fn judged(config: &Path, canaries: &BTreeMap<String, String>) -> BTreeMap<String
         .stdin(File::open(&input).unwrap())
         .output()
         .unwrap();
+    fs::remove_file(&input).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let lines = String::from_utf8(output.stdout).unwrap();
