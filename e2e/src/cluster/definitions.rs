@@ -20,11 +20,7 @@ const ESTABLISHED: Duration = Duration::from_secs(30);
 
 /// Creates them all in a new cluster and waits until the API server serves them.
 pub(super) async fn create(client: &Client, foreign: &Path) -> Result<()> {
-    let mut definitions = Vec::new();
-    for file in files(foreign)? {
-        let json = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-        definitions.push(serde_json::from_slice(&json)?);
-    }
+    let mut definitions = read(foreign)?;
     for file in files(&paths::workspace().join("crds/manifests")).unwrap_or_default() {
         let yaml = fs::read_to_string(&file)?;
         for document in serde_yaml_ng::Deserializer::from_str(&yaml) {
@@ -33,6 +29,24 @@ pub(super) async fn create(client: &Client, foreign: &Path) -> Result<()> {
             definitions.push(definition);
         }
     }
+    serve(client, definitions).await
+}
+
+/// Creates those of a folder, each of which is a JSON file, as [`create`] does.
+pub(super) async fn add(client: &Client, folder: &Path) -> Result<()> {
+    serve(client, read(folder)?).await
+}
+
+fn read(folder: &Path) -> Result<Vec<CustomResourceDefinition>> {
+    let mut definitions = Vec::new();
+    for file in files(folder)? {
+        let json = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        definitions.push(serde_json::from_slice(&json)?);
+    }
+    Ok(definitions)
+}
+
+async fn serve(client: &Client, definitions: Vec<CustomResourceDefinition>) -> Result<()> {
     let api: &Api<CustomResourceDefinition> = &Api::all(client.clone());
     stream::iter(definitions)
         .map(Ok)

@@ -271,6 +271,15 @@ impl Cluster {
         Ok(path)
     }
 
+    /// Creates the resource definitions of a folder, each of which is a JSON file, and waits until they are
+    /// served.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn define(&self, folder: &Path) -> Result<()> {
+        definitions::add(&self.client, folder).await
+    }
+
     /// Applies YAML of any kinds, in order, as `kubectl apply --server-side --force-conflicts` does.
     ///
     /// # Errors

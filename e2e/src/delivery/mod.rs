@@ -1,17 +1,23 @@
 //! What brings manifests from Git to the cluster: a Git server, and the tools that follow it.
 
+pub mod argo;
 pub mod git;
 pub mod repository;
 
 use anyhow::Result;
+use tokio::sync::OnceCell;
 
-use crate::build::{self, Programs, Tools};
+use crate::build::{self, ArgoCdTools, Programs, Tools};
 use crate::stage::Stage;
+use argo::ArgoCd;
 pub use git::Server;
 pub use repository::{Commit, Repository};
 
 /// A stage, and a Git server beside it. Dropping it ends all of it.
 pub struct Delivery {
+    /// Started by the first story that asks for it, and to be dropped before its cluster.
+    argo: OnceCell<ArgoCd>,
+    argo_tools: ArgoCdTools,
     /// Cluster, node and Sluice.
     pub stage: Stage,
     /// Where teams push to.
@@ -19,7 +25,7 @@ pub struct Delivery {
 }
 
 /// What is got before a [`Delivery`] starts.
-pub type Prepared = (Tools, Programs);
+pub type Prepared = (Tools, Programs, ArgoCdTools);
 
 impl Delivery {
     /// Finds or builds all programs.
@@ -28,17 +34,32 @@ impl Delivery {
     /// When one is missing and cannot be had.
     pub fn prepare() -> Result<Prepared> {
         repository::check()?;
-        build::prepare()
+        let (tools, programs) = build::prepare()?;
+        Ok((tools, programs, build::argocd()?))
     }
 
     /// Starts everything.
     ///
     /// # Errors
     /// When a part does not start; the error quotes its log.
-    pub async fn start((tools, programs): Prepared) -> Result<Self> {
+    pub async fn start((tools, programs, argo_tools): Prepared) -> Result<Self> {
         let stage = Stage::start(tools, &programs).await?;
         let git = Server::start(&stage.cluster.run_dir().join("git")).await?;
-        Ok(Self { stage, git })
+        Ok(Self {
+            argo: OnceCell::new(),
+            argo_tools,
+            stage,
+            git,
+        })
+    }
+
+    /// Argo CD.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn argo(&self) -> Result<&ArgoCd> {
+        let start = || ArgoCd::start(&self.stage.cluster, &self.argo_tools);
+        self.argo.get_or_try_init(start).await
     }
 
     /// Fails if a part ended by itself, quoting the end of its log.
@@ -46,6 +67,9 @@ impl Delivery {
     /// # Errors
     /// As said.
     pub async fn alive(&self) -> Result<()> {
+        if let Some(argo) = self.argo.get() {
+            argo.alive().await?;
+        }
         self.stage.controller.alive().await?;
         self.stage.cluster.alive().await
     }
