@@ -197,6 +197,17 @@ fn all() -> BTreeMap<&'static str, Value> {
                 look.world.replicas = None;
             }),
         ),
+        (
+            "autoscaler-and-size-in-git",
+            differently(serving, |look| {
+                look.world.autoscaler = Some(Autoscaler {
+                    name: "HorizontalPodAutoscaler podinfo".to_owned(),
+                    scales: Scaled::Target,
+                });
+                look.state.held_by = Some("argocd-controller".to_owned());
+                look.world.replicas = None;
+            }),
+        ),
     ]
     .into_iter()
     .map(|(name, status)| (name, canary(Some(&status))))

@@ -47,8 +47,7 @@ pub struct ArgoCd {
 }
 
 impl ArgoCd {
-    /// Starts one that knows the health and the actions of Canaries, and looks for new commits every
-    /// five seconds.
+    /// Starts one that knows the health and the actions of Canaries, and compares every five seconds.
     ///
     /// # Errors
     /// When a part does not start; the error quotes its log.

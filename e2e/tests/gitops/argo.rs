@@ -36,6 +36,10 @@ impl<'a> Team<'a> {
         let repository = delivery.git.repository(name).await?;
         let argo = delivery.argo().await?;
         let url = delivery.git.address(name);
+        repository
+            .commit(&[("README.md", "What the shop runs.\n")], "nothing yet")
+            .await?;
+        repository.push().await?;
         Ok(Self {
             scene,
             repository,

@@ -85,6 +85,7 @@ pub(super) fn advise(turn: &mut Turn<'_>) {
                 name: autoscaler.name.clone(),
                 moves,
                 replicas: unsaid,
+                held_by: turn.state.held_by.clone().filter(|_| unsaid.is_some()),
             });
         }
     }

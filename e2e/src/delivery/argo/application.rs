@@ -123,8 +123,12 @@ impl Application {
         .await
     }
 
-    /// Asks Argo CD to look at the repository now, as a webhook of a Git server does.
-    async fn look_again(&self) -> Result<()> {
+    /// Asks Argo CD to look at the repository now, as a webhook of a Git server does: by itself it believes
+    /// for three minutes that nothing was pushed.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn look_again(&self) -> Result<()> {
         let refresh =
             json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
         self.api

@@ -35,6 +35,7 @@ pub(crate) async fn by_prune(delivery: &Delivery) -> Result<()> {
         .remove(&["canary.yaml"], "no Canary")
         .await?;
     team.repository.push().await?;
+    team.application.look_again().await?;
     let canaries = team.scene.api::<Canary>();
     eventually("the Canary gone", Duration::from_mins(1), async || {
         let left = canaries.get_opt("shop").await?;

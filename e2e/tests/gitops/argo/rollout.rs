@@ -14,7 +14,7 @@ use super::{NONE, PODS, RATE, Team};
 
 const REPLICAS: usize = 3;
 /// How long nothing more is told before it counts as the end.
-const QUIET: Duration = Duration::from_secs(4);
+const QUIET: Duration = Duration::from_secs(10);
 
 /// As `kubectl apply` does.
 pub(crate) async fn client_side(delivery: &Delivery) -> Result<()> {
@@ -35,10 +35,12 @@ async fn story(delivery: &Delivery, name: &str, apply: Apply) -> Result<()> {
     let load = team.scene.load("shop", 8080, RATE).await?;
     let pods = team.scene.record_ready(PODS).await?;
 
+    let sizes = team.scene.record_size("shop").await?;
     team.canary = Some((NONE.to_owned(), team.spec("")));
     team.push("a Canary").await?;
     let told = follow(&mut team).await?;
-    println!("{name}: told, and done: {told:#?}");
+    let sizes: Vec<_> = sizes.all().into_iter().map(|seen| seen.what).collect();
+    println!("{name}: the Deployment had {sizes:?} replicas; told, and done: {told:#?}");
     ensure!(
         team.app.replicas.is_none() && team.scales == Some("Canary"),
         "the conditions led to another end: {told:?}"
