@@ -23,6 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde_json::Value;
 
 pub(crate) use mutate::{Dice, mutate_bytes};
+pub(crate) use world::observed;
 
 /// The most mutations of one case. One alone is the most likely: more hide each other.
 const MUTATIONS: u64 = 4;

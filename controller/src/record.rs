@@ -7,4 +7,6 @@ pub mod conditions;
 pub mod event;
 pub mod evidence;
 pub mod foresight;
+#[cfg(test)]
+mod states;
 pub mod status;

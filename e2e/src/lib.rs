@@ -1,6 +1,7 @@
 //! A whole cluster on one machine.
 
 pub mod app;
+pub mod argocd;
 pub mod build;
 pub mod certs;
 pub mod cluster;

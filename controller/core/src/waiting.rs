@@ -158,7 +158,8 @@ pub enum Waiting {
         moves: bool,
         /// The size that the Canary must say before it can be scaled, if it does not yet.
         replicas: Option<u32>,
-        /// Who applies the size from Git, if it is still there: that ends too.
+        /// Who applies the target's size from Git, and would go on putting it back.
+        #[serde(default)]
         held_by: Option<String>,
     },
     /// Somebody else scales the target up again and again.
@@ -339,19 +340,24 @@ impl fmt::Display for Waiting {
                 replicas,
                 held_by,
             } => {
-                let git = held_by.as_ref().map(|manager| {
+                let dropped = held_by.as_ref().map(|manager| {
                     format!(
                         "remove spec.replicas from the Deployment in Git, from where {manager} applies it"
                     )
                 });
-                let size = replicas.map(|n| format!("set spec.replicas: {n} on this Canary"));
+                let size = replicas.map(|n| {
+                    format!(
+                        "set spec.replicas: {n} on this Canary (by kubectl scale: in Git it would undo the \
+                         autoscaler)"
+                    )
+                });
                 let moved = moves.then(|| {
                     format!(
                         "point scaleTargetRef of {name} at this Canary (apiVersion: sluice.dev/v1alpha1, \
                          kind: Canary)"
                     )
                 });
-                let steps: Vec<_> = git.into_iter().chain(size).chain(moved).collect();
+                let steps: Vec<_> = [dropped, size, moved].into_iter().flatten().collect();
                 let why = if *moves {
                     "it scales nothing while the Deployment is at 0".to_owned()
                 } else {

@@ -31,7 +31,7 @@ fn example() -> Value {
 }
 
 /// What of it the API server would send.
-fn observed(value: &Value) -> Option<Observed> {
+pub(crate) fn observed(value: &Value) -> Option<Observed> {
     fn all<T: serde::de::DeserializeOwned>(value: &Value, field: &str) -> Vec<Arc<T>> {
         let list = value.get(field).and_then(Value::as_array);
         list.into_iter()

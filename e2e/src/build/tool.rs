@@ -149,6 +149,25 @@ pub(super) const KSTATUS: Tool = Tool {
 /// Flux, in the order of building, after [`ALL`].
 pub(super) const FLUX: [Tool; 3] = [SOURCE_CONTROLLER, KUSTOMIZE_CONTROLLER, KSTATUS];
 
+pub(super) const ARGOCD_LUA: Tool = Tool {
+    name: "argocd-lua",
+    module: "argocd",
+    package: "sluice.dev/e2e/tools/argocd",
+    flags: &[LDFLAGS],
+    cpu_seconds: 200,
+    // Ours.
+    oldest: None,
+};
+pub(super) const ARGOCD: Tool = Tool {
+    name: "argocd",
+    module: "argocd",
+    package: "github.com/argoproj/argo-cd/v3/cmd",
+    flags: &[LDFLAGS],
+    cpu_seconds: 300,
+    // What it is asked to run with fits this very version.
+    oldest: None,
+};
+
 /// What tries out the rules and configurations for users, in the order of building, after [`ALL`].
 pub(super) const TELEMETRY: [Tool; 2] = [PROMTOOL, OTELCOL];
 

@@ -18,11 +18,6 @@ use crate::process::until;
 const CONCURRENCY: usize = 8;
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
-/// Creates those of a folder of JSON files and waits until the API server serves them.
-pub(super) async fn of(client: &Client, folder: &Path) -> Result<()> {
-    create_all(client, read(folder)?).await
-}
-
 /// Creates them all in a new cluster and waits until the API server serves them.
 pub(super) async fn create(client: &Client, foreign: &Path) -> Result<()> {
     let mut definitions = read(foreign)?;
@@ -34,7 +29,12 @@ pub(super) async fn create(client: &Client, foreign: &Path) -> Result<()> {
             definitions.push(definition);
         }
     }
-    create_all(client, definitions).await
+    serve(client, definitions).await
+}
+
+/// Creates those of a folder, each of which is a JSON file, as [`create`] does.
+pub(super) async fn add(client: &Client, folder: &Path) -> Result<()> {
+    serve(client, read(folder)?).await
 }
 
 fn read(folder: &Path) -> Result<Vec<CustomResourceDefinition>> {
@@ -46,7 +46,7 @@ fn read(folder: &Path) -> Result<Vec<CustomResourceDefinition>> {
     Ok(definitions)
 }
 
-async fn create_all(client: &Client, definitions: Vec<CustomResourceDefinition>) -> Result<()> {
+async fn serve(client: &Client, definitions: Vec<CustomResourceDefinition>) -> Result<()> {
     let api: &Api<CustomResourceDefinition> = &Api::all(client.clone());
     stream::iter(definitions)
         .map(Ok)

@@ -271,6 +271,15 @@ impl Cluster {
         Ok(path)
     }
 
+    /// Creates the resource definitions of a folder, each of which is a JSON file, and waits until they are
+    /// served.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn define(&self, folder: &Path) -> Result<()> {
+        definitions::add(&self.client, folder).await
+    }
+
     /// Applies YAML of any kinds, in order, as `kubectl apply --server-side --force-conflicts` does.
     ///
     /// # Errors
@@ -286,14 +295,6 @@ impl Cluster {
     /// If the API server does not answer, or does not serve such a kind.
     pub async fn apply_strictly(&self, namespace: &str, yaml: &str) -> Result<Vec<Answered>> {
         apply::apply_strictly(&self.client, namespace, yaml).await
-    }
-
-    /// Creates the resource definitions of a folder, and waits until they are served.
-    ///
-    /// # Errors
-    /// If the API server refuses.
-    pub async fn define(&self, folder: &Path) -> Result<()> {
-        definitions::of(&self.client, folder).await
     }
 
     /// Makes a namespace of the mesh, whose Services use the waypoint named `waypoint`.

@@ -49,6 +49,7 @@ impl Delivery {
         repository: Repository,
         interval: &str,
     ) -> Result<Team<'a>> {
+        self.flux().await?;
         let url = self.git.address(&scene.namespace);
         let team = Team {
             scene,

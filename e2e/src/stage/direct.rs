@@ -76,7 +76,7 @@ impl Scene<'_> {
             Some(sight)
         };
         let config = watcher::Config::default().labels(&format!("{SERVICE}={service}"));
-        let sights = Recording::start(self.api::<EndpointSlice>(), config, see).await?;
+        let sights = Recording::of(self.api::<EndpointSlice>(), config, see).await?;
         let host = format!("{service}.{}", self.namespace);
         let load = Load::start(Spec {
             connections: 6,

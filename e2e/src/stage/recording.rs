@@ -75,8 +75,11 @@ pub enum Turn {
 }
 
 impl<T: Clone + Send + 'static> Recording<T> {
-    /// Returns when the watch has seen what is there already.
-    pub(super) async fn start<K>(
+    /// Records what `see` makes of each change; returns when the watch has seen what is there already.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn of<K>(
         api: Api<K>,
         config: watcher::Config,
         mut see: impl FnMut(Event<K>) -> Option<T> + Send + 'static,
@@ -163,7 +166,7 @@ impl Scene<'_> {
             (before.as_ref() != Some(&weights)).then_some(Split { route, weights })
         };
         let config = watcher::Config::default().labels(&of_canary);
-        Recording::start(self.dynamic(&http_route()), config, see).await
+        Recording::of(self.dynamic(&http_route()), config, see).await
     }
 
     /// Records every version of a Canary.
@@ -176,7 +179,7 @@ impl Scene<'_> {
             Event::Init | Event::InitDone | Event::Delete(_) => None,
         };
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        Recording::start(self.api(), config, see).await
+        Recording::of(self.api(), config, see).await
     }
 
     /// Records how many pods each Deployment of a Canary asks for, an entry for each change.
@@ -196,7 +199,7 @@ impl Scene<'_> {
         };
         let of_canary = format!("{}={canary}", labels::CANARY);
         let config = watcher::Config::default().labels(&of_canary);
-        Recording::start(self.api::<Deployment>(), config, see).await
+        Recording::of(self.api::<Deployment>(), config, see).await
     }
 
     /// Records when objects of a Canary come, are told to go, and are gone.
@@ -232,7 +235,7 @@ impl Scene<'_> {
             (last.insert(object.uid(), turn) != Some(turn)).then_some(life)
         };
         let of_canary = format!("{}={canary}", labels::CANARY);
-        Recording::start(
+        Recording::of(
             self.api::<K>(),
             watcher::Config::default().labels(&of_canary),
             see,
@@ -254,7 +257,7 @@ impl Scene<'_> {
             Event::Init | Event::InitDone | Event::Delete(_) => None,
         };
         let config = watcher::Config::default().fields(&format!("metadata.name={deployment}"));
-        Recording::start(self.api(), config, see).await
+        Recording::of(self.api(), config, see).await
     }
 
     /// Records how many pods that a selector selects are ready, an entry for each change of it.
@@ -280,6 +283,6 @@ impl Scene<'_> {
             (complete && last.replace(ready) != Some(ready)).then_some(ready)
         };
         let config = watcher::Config::default().labels(selector);
-        Recording::start(self.api::<Pod>(), config, see).await
+        Recording::of(self.api::<Pod>(), config, see).await
     }
 }

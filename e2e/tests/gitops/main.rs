@@ -5,6 +5,7 @@
 
 #![allow(clippy::expect_used, reason = "a failed expectation is a failed story")]
 
+mod argo;
 mod flux;
 
 use std::process::ExitCode;
@@ -24,6 +25,10 @@ const STORIES: &[Story<Delivery>] = &[
     story!(flux::removal::of_all),
     story!(flux::rollouts::a_bad_image_is_healthy_but_rejected),
     story!(flux::rollouts::an_edit_by_hand_ends_where_git_is),
+    story!(argo::orders::in_git_and_by_hand),
+    story!(argo::removal::by_prune),
+    story!(argo::rollout::client_side),
+    story!(argo::rollout::server_side),
 ];
 
 fn main() -> ExitCode {

@@ -77,7 +77,7 @@ pub(crate) async fn fits(
         .iter()
         .map(|canary| serde_json::from_value(serde_json::to_value(canary)?))
         .collect();
-    let judged = delivery.flux.kstatus(&objects?).await?;
+    let judged = delivery.flux().await?.kstatus(&objects?).await?;
     let mut seen = BTreeSet::new();
     for (canary, judged) in versions.iter().zip(judged) {
         let (name, wanted) = meaning(canary);

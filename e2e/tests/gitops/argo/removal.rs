@@ -1,0 +1,66 @@
+//! What goes from Git goes from the cluster, in the foreground as Argo CD prunes: first the Canary, then all.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use e2e::delivery::Delivery;
+use e2e::delivery::argo::Apply;
+use e2e::stage::{eventually, no_failure};
+use k8s_openapi::api::apps::v1::Deployment;
+use sluice_crds::{Canary, Phase};
+
+use super::{NONE, PODS, RATE, Team};
+
+const REPLICAS: usize = 3;
+
+/// The Canary alone is pruned: its Deployment takes over, with no pod missing and no difference to Git. Then the
+/// Application goes, and nothing stays.
+pub(crate) async fn by_prune(delivery: &Delivery) -> Result<()> {
+    let mut team = Team::new(delivery, "argo-removal", Apply::ClientSide).await?;
+    team.push("an app").await?;
+    team.scene.scale_target("shop", 3).await?;
+    team.scene.settled("shop", 3).await?;
+    let load = team.scene.load("shop", 8080, RATE).await?;
+    let pods = team.scene.record_ready(PODS).await?;
+    team.canary = Some((NONE.to_owned(), team.spec("replicas: 3\n")));
+    team.push("a Canary").await?;
+    team.scene
+        .phase("shop", Phase::Succeeded, Duration::from_secs(40))
+        .await?;
+    team.scene.clean("shop").await?;
+
+    team.canary = None;
+    let without = team
+        .repository
+        .remove(&["canary.yaml"], "no Canary")
+        .await?;
+    team.repository.push().await?;
+    team.application.look_again().await?;
+    let canaries = team.scene.api::<Canary>();
+    eventually("the Canary gone", Duration::from_mins(1), async || {
+        let left = canaries.get_opt("shop").await?;
+        Ok(left.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
+    })
+    .await?;
+    team.application.delivered(&without.id).await?;
+    team.health("Healthy").await?;
+    team.scene.settled("shop", 3).await?;
+    team.scene
+        .only_left("shop", &[], Duration::from_secs(20))
+        .await?;
+    no_failure(&load.stop().await)?;
+    pods.never_below(REPLICAS)?;
+
+    team.canary = Some((NONE.to_owned(), team.spec("replicas: 3\n")));
+    team.push("the Canary again").await?;
+    team.scene
+        .phase("shop", Phase::Succeeded, Duration::from_secs(40))
+        .await?;
+    team.application.delete().await?;
+    team.scene
+        .only_left("shop", &[], Duration::from_secs(30))
+        .await?;
+    let left = team.scene.api::<Deployment>().get_opt("shop").await?;
+    ensure!(left.is_none(), "the Deployment is still there");
+    team.scene.close().await
+}
