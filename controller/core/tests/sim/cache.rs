@@ -82,6 +82,8 @@ impl Cache {
                 seen.replicas = truth.replicas;
                 seen.autoscaler.clone_from(&truth.autoscaler);
                 seen.orders = truth.orders.clone();
+                seen.approved.clone_from(&truth.approved);
+                seen.promoted.clone_from(&truth.promoted);
                 seen.blocked.clone_from(&truth.blocked);
             }
             Kind::Target => seen.target.clone_from(&truth.target),
@@ -98,6 +100,7 @@ impl Cache {
         for (name, real) in &truth.revisions {
             let revision = seen.revisions.entry(name.clone()).or_default();
             revision.template.clone_from(&real.template);
+            revision.images.clone_from(&real.images);
         }
         let nothing = sluice_core::Revision::default();
         for (name, revision) in &mut seen.revisions {
