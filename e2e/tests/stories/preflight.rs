@@ -127,7 +127,7 @@ async fn by_the_controllers_rights(scene: &Scene<'_>) -> Result<()> {
         .stage
         .sluice_by(&kubeconfig.await?, &arguments)
         .await?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stdout);
     ensure!(
         output.status.success(),
         "by the controller's rights: {said}"

@@ -79,7 +79,10 @@ pub(super) fn istiod(found: &Found) -> Vec<Item> {
         good.push(format!("{place} {version}, ambient"));
     }
     if all.is_empty() {
-        match (found.unread(&kind), accepted(found)) {
+        // Whether somebody else is istiod shows at the class alone.
+        let unread = found.unread(&kind);
+        let unread = unread.or_else(|| found.unread(&gateway_class()));
+        match (unread, accepted(found)) {
             (Some(why), _) => findings.unknown([why]),
             (None, true) => findings.unknown([
                 "no Deployment here has the label app=istiod, yet somebody accepted the GatewayClass: \
