@@ -8,9 +8,8 @@ use anyhow::{Context, Result, ensure};
 use e2e::build;
 use e2e::cluster::audit::Mark;
 use e2e::helm::{self, Helm, NAMESPACE, RELEASE};
-use e2e::load::Load;
 use e2e::paths;
-use e2e::stage::{App, Recording, Scene, Stage, address, eventually, is_ready, list, no_failure};
+use e2e::stage::{App, Scene, Stage, address, eventually, is_ready, list, no_failure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -21,10 +20,8 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use sluice_crds::Canary;
 
-const REPLICAS: usize = 2;
-const POLICY: &str = "replicas: 2\nsteps: [{weight: 50%, bake: 1s}]\nminRequests: 20\n";
-const RATE: f64 = 200.0;
-const PODS: &str = "app=shop";
+use crate::uninstall::{REPLICAS, adopted};
+
 const KIND: &str = "canaries.sluice.dev";
 /// For pods of Sluice to start, to fill their caches and to elect one.
 const START: Duration = Duration::from_mins(1);
@@ -335,17 +332,4 @@ async fn only_the_kinds_are_left(scene: &Scene<'_>) -> Result<()> {
         "left over: {roles:?} {deployments:?}"
     );
     Ok(())
-}
-
-async fn adopted(scene: &Scene<'_>) -> Result<(App, Load, Recording<usize>)> {
-    let mut app = App::new("shop", "v1");
-    app.replicas = Some(2);
-    scene.deploy(&app).await?;
-    scene.settled("shop", 2).await?;
-    let load = scene.load("shop", 8080, RATE).await?;
-    scene.adopt(&app, POLICY).await?;
-    let pods = scene.record_ready(PODS).await?;
-    app.replicas = None;
-    scene.deploy(&app).await?;
-    Ok((app, load, pods))
 }

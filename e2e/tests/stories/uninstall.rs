@@ -9,7 +9,7 @@ use kube::api::DeleteParams;
 use serde_json::json;
 use sluice_crds::Canary;
 
-const REPLICAS: usize = 2;
+pub(crate) const REPLICAS: usize = 2;
 const POLICY: &str = "replicas: 2\nsteps: [{weight: 50%, bake: 1s}]\nminRequests: 20\n";
 const RATE: f64 = 200.0;
 const PODS: &str = "app=shop";
@@ -87,7 +87,8 @@ async fn without_controller(scene: &Scene<'_>) -> Result<()> {
     gone(scene, Duration::from_secs(5)).await
 }
 
-async fn adopted(scene: &Scene<'_>) -> Result<(App, Load, Recording<usize>)> {
+/// An adopted app with users, whose manifest no longer says a size, and how many of its pods are ready.
+pub(crate) async fn adopted(scene: &Scene<'_>) -> Result<(App, Load, Recording<usize>)> {
     let mut app = App::new("shop", "v1");
     app.replicas = Some(2);
     scene.deploy(&app).await?;
