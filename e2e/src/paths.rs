@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
@@ -26,6 +27,18 @@ pub fn target() -> PathBuf {
 #[must_use]
 pub fn cache() -> PathBuf {
     target().join("e2e")
+}
+
+/// A path that nobody else has, of a file or folder for a moment: the caller makes it and removes it.
+///
+/// # Errors
+/// If the cache, which holds it, cannot be made.
+pub fn scratch(name: &str) -> Result<PathBuf> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let cache = cache();
+    fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    Ok(cache.join(format!("{}-{call}-{name}", std::process::id())))
 }
 
 /// Makes the folder of a new run, `target/e2e/run-TIME`: logs, certificates and data of each part.

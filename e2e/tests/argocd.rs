@@ -14,9 +14,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use e2e::{argocd, build, paths};
 use serde_json::{Value, json};
@@ -42,9 +41,7 @@ fn canaries() -> BTreeMap<String, String> {
 
 /// What Argo CD makes of each Canary.
 fn judged(config: &Path, canaries: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
-    static CALLS: AtomicU32 = AtomicU32::new(0);
-    let number = CALLS.fetch_add(1, Ordering::Relaxed);
-    let input = paths::cache().join(format!("canaries-{}-{number}.yaml", std::process::id()));
+    let input = paths::scratch("canaries.yaml").unwrap();
     let texts: Vec<_> = canaries.values().map(String::as_str).collect();
     fs::write(&input, texts.join("---\n")).unwrap();
     let output = Command::new(build::argocd_lua().unwrap())
@@ -198,7 +195,7 @@ fn an_order_beside_others() {
 fn a_script_that_is_wrong_is_found() {
     let text = fs::read_to_string(argocd::path()).unwrap();
     let expected = fs::read_to_string(argocd::folder().join("tests/expected.txt")).unwrap();
-    for (number, (right, wrong)) in [
+    for (right, wrong) in [
         ("if obj.spec.suspend then", "if false then"),
         (
             "status.observedGeneration < obj.metadata.generation",
@@ -211,13 +208,9 @@ fn a_script_that_is_wrong_is_found() {
         ("rollout.gated == true", "true"),
         ("rollout.promoting ~= true", "true"),
         ("local heard = not suspended", "local heard = true"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ] {
         assert!(text.contains(right), "no script says {right}");
-        let config: PathBuf =
-            paths::cache().join(format!("cm-{}-{number}.yaml", std::process::id()));
+        let config = paths::scratch("cm.yaml").unwrap();
         fs::write(&config, text.replace(right, wrong)).unwrap();
         let found = summary(&judged(&config, &canaries()));
         fs::remove_file(&config).unwrap();

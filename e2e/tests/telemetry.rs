@@ -74,9 +74,7 @@ fn a_rule_that_is_wrong_is_found() {
         ("\"0.00$1\"", "\"0.0$1\""),
     ] {
         assert!(rules.contains(right), "no rule says {right}");
-        let folder = paths::cache()
-            .join("rules")
-            .join(format!("{}", std::process::id()));
+        let folder = paths::scratch("rules").unwrap();
         let tests = folder.join("tests");
         fs::create_dir_all(&tests).unwrap();
         fs::write(folder.join("sluice.yaml"), rules.replace(right, wrong)).unwrap();
@@ -112,7 +110,7 @@ fn a_collector_loads_the_example_and_refuses_what_is_wrong() {
         ("exporters: [otlp_http]}", "exporters: [otlp]}", "otlp"),
     ] {
         assert!(config.contains(right), "{COLLECTOR} does not say {right}");
-        let file = paths::cache().join(format!("collector-{}.yaml", std::process::id()));
+        let file = paths::scratch("collector.yaml").unwrap();
         fs::write(&file, config.replace(right, wrong)).unwrap();
         let bad = run(
             &otelcol,

@@ -37,7 +37,7 @@ fn fire_and_are_silent_as_their_tests_expect() {
 fn that_are_wrong_are_found() {
     let rules = fs::read_to_string(helm::chart().join(RULES)).unwrap();
     let tests = fs::read_to_string(here(TESTS)).unwrap();
-    let folder = paths::cache().join(format!("alerts-{}", std::process::id()));
+    let folder = paths::scratch("alerts").unwrap();
     fs::create_dir_all(&folder).unwrap();
     let link = "../../../../charts/sluice/files/rules.yaml";
     assert!(tests.contains(link));

@@ -53,7 +53,7 @@ fn asks_in_promql() {
             json!({"record": format!("query:{n}"), "expr": query})
         })
         .collect();
-    let file = paths::cache().join(format!("board-{}.yaml", std::process::id()));
+    let file = paths::scratch("board.yaml").unwrap();
     let groups = json!({"groups": [{"name": "board", "rules": rules}]});
     fs::write(&file, groups.to_string()).unwrap();
     let checked = promtool("check", &file);

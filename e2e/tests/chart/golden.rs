@@ -103,7 +103,7 @@ fn has_the_kinds_as_they_are_generated() {
 /// What users are given is the archive: the link must have become files.
 #[test]
 fn is_the_same_from_an_archive() {
-    let folder = paths::cache().join(format!("archive-{}", std::process::id()));
+    let folder = paths::scratch("archive").unwrap();
     let to = folder.to_string_lossy();
     let chart = helm::chart();
     helm()
@@ -118,7 +118,7 @@ fn is_the_same_from_an_archive() {
 /// A chart that came without the definitions says so; else an upgrade would take them for removed.
 #[test]
 fn without_the_kinds_is_refused() {
-    let folder = paths::cache().join(format!("bare-{}", std::process::id()));
+    let folder = paths::scratch("bare").unwrap();
     copy_chart(&folder).unwrap();
     fs::remove_dir_all(folder.join("files/crds")).unwrap();
     let made = helm().template(&folder, &[]);
