@@ -319,6 +319,7 @@ impl Book {
                 }
                 Err(problem) => (None, Some(problem)),
             };
+            let sample = sample.filter(|sample| rollout.is_news(sample));
             if sample.is_some() || problem != rollout.problem {
                 changed.push(key);
             }
@@ -371,6 +372,17 @@ impl Rollout {
         let own = group(source, subscription.names, self.alone.clone());
         let all: Vec<_> = [own].into_iter().chain(connections).collect();
         all.into_iter()
+    }
+
+    /// Whether a sample says more than the last one did. A reading between two scrapes, for a rollout that has just
+    /// begun, says the same of all others.
+    fn is_news(&self, sample: &Sample) -> bool {
+        let interval = self.subscription.interval;
+        self.timeline.samples().last().is_none_or(|last| {
+            let after = sample.at - last.at;
+            let soon = after >= TimeDelta::zero() && after < interval / 2;
+            !soon || sample.stable != last.stable || sample.candidate != last.candidate
+        })
     }
 
     /// Puts the events of its own queries, and those on layer 4, into a balance that has none of them.

@@ -33,8 +33,11 @@ const ROTATION: Duration = Duration::from_mins(1);
 /// How long a server may take unless it is said: as long as an interval, within these.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 const MOST_PATIENCE: Duration = Duration::from_secs(10);
-/// Readings for new subscriptions are this far apart at least: many rollouts may start at once.
-const GATHER: Duration = Duration::from_millis(100);
+/// Readings for new subscriptions are this part of an interval apart at least, within these limits: many rollouts may
+/// start at once.
+const GATHER: u32 = 4;
+const LEAST_GATHER: Duration = Duration::from_millis(100);
+const MOST_GATHER: Duration = Duration::from_secs(1);
 
 /// Reads the counters of all rollouts. Clones share everything.
 #[derive(Clone, Debug)]
@@ -167,7 +170,7 @@ impl Reader {
             if let Some(last) = last {
                 // From the last reading: late readings are not made up for.
                 let pause = if waited_for {
-                    GATHER
+                    (interval / GATHER).clamp(LEAST_GATHER, MOST_GATHER)
                 } else {
                     rest.min(interval + interval / 2)
                 };

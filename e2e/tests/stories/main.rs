@@ -28,6 +28,7 @@ mod incident;
 mod latency;
 mod layer4;
 mod many_pushes;
+mod many_rollouts;
 mod metric_template;
 mod metrics_outage;
 mod names;
@@ -98,6 +99,7 @@ const STORIES: &[Story<Stage>] = &[
     story!(deletion::with_its_finalizer_forced_off),
     story!(errors::a_failing_version_is_rolled_back_and_stays_away, alone: true),
     story!(idle::fifty_canaries_ask_for_nothing, alone: true),
+    story!(many_rollouts::two_hundred_are_asked_about_at_once, alone: true),
     story!(incident::what_hits_both_revisions_only_holds),
     story!(latency::a_slow_version_is_rolled_back, alone: true),
     story!(many_pushes::the_newest_serves_in_the_end),

@@ -104,7 +104,7 @@ pub(crate) async fn each_is_asked_once_a_scrape(stage: &Stage) -> Result<()> {
 
 /// What Prometheus counted of instant queries. The counters are its own, read from its page: a query for them
 /// would count itself.
-async fn queries(stage: &Stage) -> Result<f64> {
+pub(crate) async fn queries(stage: &Stage) -> Result<f64> {
     let page = reqwest::get(format!("{}/metrics", stage.cluster.prometheus_url())).await?;
     let text = page.text().await?;
     let counts = text.lines().filter(|line| {

@@ -189,3 +189,22 @@ fn a_failed_reading_leaves_the_samples_and_says_why_once() {
     assert_eq!(end(Err(&problem)), (0, 1, text));
     assert_eq!(end(Ok(&Ledger::default())), (1, 1, None));
 }
+
+/// Many rollouts that start at once are many readings in one interval: the others need not look at each.
+#[test]
+fn a_reading_between_two_scrapes_is_no_news_of_what_stays_the_same() {
+    let mut book = Book::default();
+    book.subscribe(key("one"), Some(subscription("web-b", 10)));
+    let group = group(&book);
+    let mut after = |seconds| {
+        let round = book.begin(&group).unwrap();
+        let at = NOW + TimeDelta::seconds(seconds);
+        let changed = book.end(round, at, Ok(&Ledger::default())).len();
+        (changed, book.evidence(&key("one")).samples.len())
+    };
+    assert_eq!(after(0), (1, 1));
+    assert_eq!(after(1), (0, 1));
+    assert_eq!(after(4), (0, 1));
+    assert_eq!(after(5), (1, 2));
+    assert_eq!(after(6), (0, 2));
+}

@@ -69,7 +69,7 @@ async fn a_source_without_an_answer_keeps_one_slo_of_one_rollout_from_being_coun
     };
     let counted = async {
         while network("cilium").0.total == 0 || network("ambient").1.is_empty() {
-            sleep(GATHER).await;
+            sleep(LEAST_GATHER).await;
         }
     };
     timeout(LONG, counted).await.unwrap();
@@ -103,11 +103,11 @@ async fn each_source_is_asked_once_for_all() {
     let running = Running::start(&all.collect::<Vec<_>>());
     let asked = async {
         while running.reader.queries() < 3 {
-            sleep(GATHER).await;
+            sleep(LEAST_GATHER).await;
         }
     };
     timeout(LONG, asked).await.unwrap();
-    sleep(5 * GATHER).await;
+    sleep(5 * LEAST_GATHER).await;
     // The waypoint, ztunnel and Cilium.
     assert_eq!(running.reader.queries(), 3);
 }
