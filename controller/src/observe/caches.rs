@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 use super::absence::Absence;
 use super::kinds;
-use super::labelled::label;
+use super::labelled::{is_in, label};
 use super::optional::Neighbours;
 use super::pauses::Pauses;
 use super::triggers::{self, Concerns};
@@ -343,7 +343,6 @@ where
     K::DynamicType: Hash + Eq + Clone,
 {
     store.state_filter(|object| {
-        object.namespace().as_deref() == Some(namespace)
-            && label(object.labels(), labels::CANARY) == Some(canary)
+        is_in(object, namespace) && label(object.labels(), labels::CANARY) == Some(canary)
     })
 }

@@ -18,7 +18,7 @@ use sluice_crds::{
 
 use super::caches::{Caches, of_canary};
 use super::kinds;
-use super::labelled::label;
+use super::labelled::{is_in, label};
 use super::others::Others;
 use super::stripped;
 use crate::render::copies::Setting;
@@ -95,12 +95,11 @@ impl Observed {
         let namespace = canary.namespace().unwrap_or_default();
         let name = canary.name_any();
         let beside = |labels: &BTreeMap<String, String>| label(labels, labels::CANARY).is_none();
-        let here = |own: Option<String>| own.as_deref() == Some(namespace.as_str());
         let parent = find(&caches.services, &namespace, parent_name(&canary), ());
         let others = |service: &Service| {
-            here(service.namespace())
+            is_in(service, &namespace)
                 && beside(service.labels())
-                && service.name_any() != parent_name(&canary)
+                && service.metadata.name.as_deref() != Some(parent_name(&canary))
         };
         let target_name = &canary.spec.target_ref.name;
         let of_revision = |meta: &ObjectMeta, is_stripped: &dyn Fn() -> bool| {
@@ -108,7 +107,8 @@ impl Observed {
             let by_name = || name::is_revision_of(target_name, own) && is_stripped();
             let labels = meta.labels.as_ref();
             let labelled = labels.and_then(|all| label(all, labels::CANARY));
-            here(meta.namespace.clone()) && labelled.map_or_else(by_name, |of| of == name)
+            meta.namespace.as_deref() == Some(namespace.as_str())
+                && labelled.map_or_else(by_name, |of| of == name)
         };
         let services = caches
             .services
@@ -119,9 +119,9 @@ impl Observed {
         let snapshots = caches
             .pod_templates
             .state_filter(|one| of_revision(&one.metadata, &|| stripped::is_snapshot(one)));
-        let config_maps = caches
-            .config_maps
-            .state_filter(|object| here(object.namespace()) && config::may_copy_config_map(object));
+        let config_maps = caches.config_maps.state_filter(|object| {
+            is_in(object, &namespace) && config::may_copy_config_map(object)
+        });
         let hash = |object: &Arc<ConfigMap>| {
             Some((
                 object.name_any(),
@@ -150,7 +150,7 @@ impl Observed {
             config_copies: of_canary(&caches.config_maps, &namespace, &name),
             autoscalers: caches
                 .autoscalers
-                .state_filter(|autoscaler| here(autoscaler.namespace())),
+                .state_filter(|autoscaler| is_in(autoscaler, &namespace)),
             canary,
             namespace,
             name,
@@ -223,7 +223,7 @@ fn is_own_route(
         let mut ports = ports.into_iter().flatten();
         ports.any(|port| name::route_name(&service, port.port) == route.name_any())
     };
-    route.namespace().as_deref() == Some(namespace)
+    is_in(route, namespace)
         && label(route.labels(), labels::CANARY).map_or_else(by_name, |of| of == canary)
 }
 
@@ -242,8 +242,7 @@ fn copies(caches: &Caches, namespace: &str, canary: &str) -> Vec<Setting> {
 /// The templates of these namespaces; of two with one name that of the first.
 fn templates(caches: &Caches, namespace: &str, home: &str) -> BTreeMap<String, MetricTemplateSpec> {
     let of = |namespace: &str| {
-        let here = |own: Option<String>| own.as_deref() == Some(namespace);
-        let found = caches.templates.state_filter(|one| here(one.namespace()));
+        let found = caches.templates.state_filter(|one| is_in(one, namespace));
         let found = found.into_iter();
         found.map(|template| (template.name_any(), template.spec.clone()))
     };

@@ -9,7 +9,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt as _};
 use sluice_crds::{Canary, CanaryPolicy, labels};
 
-use super::labelled::label;
+use super::labelled::{is_in, label};
 use crate::render::{mentions, name};
 
 /// Which Canaries a change concerns.
@@ -108,22 +108,17 @@ pub fn routes() -> impl FnMut(&DynamicObject) -> Concerns + Send + 'static {
 /// The Canaries that a change concerns.
 #[must_use]
 pub fn keys(canaries: &Store<Canary>, concerns: &Concerns) -> Vec<ObjectRef<Canary>> {
-    let in_namespace =
-        |canary: &Canary, namespace: &str| canary.namespace().is_some_and(|own| own == namespace);
     let found = match concerns {
         Concerns::Nobody => return Vec::new(),
         Concerns::One(key) => return vec![key.clone()],
-        Concerns::Namespace(namespace) => {
-            canaries.state_filter(|canary| in_namespace(canary, namespace))
-        }
+        Concerns::Namespace(namespace) => canaries.state_filter(|canary| is_in(canary, namespace)),
         Concerns::Namespaces(namespaces) => canaries.state_filter(|canary| {
-            let own = canary.namespace();
-            own.is_some_and(|own| namespaces.contains(&own))
+            let own = canary.metadata.namespace.as_ref();
+            own.is_some_and(|own| namespaces.contains(own))
         }),
         Concerns::Target(namespace, name) => canaries.state_filter(|canary| {
             let target = &canary.spec.target_ref.name;
-            in_namespace(canary, namespace)
-                && (target == name || name::is_revision_of(target, name))
+            is_in(canary, namespace) && (target == name || name::is_revision_of(target, name))
         }),
         Concerns::All => canaries.state(),
     };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
@@ -31,13 +30,13 @@ impl Place {
 /// The ports by which a route has a Service as its parent; `None` stands for all of them.
 #[must_use]
 pub fn parent_ports(route: &DynamicObject, service: &Place) -> Vec<Option<i64>> {
-    let own = route.namespace().unwrap_or_default();
+    let own = own(route);
     list(&route.data, "/spec/parentRefs")
         .iter()
         .filter(|parent| {
             is_core(text(parent, "group").unwrap_or(GATEWAY_API))
                 && text(parent, "kind") == Some("Service")
-                && place(parent, &own) == *service
+                && is_place(parent, own, service)
         })
         .map(|parent| parent.get("port").and_then(Value::as_i64))
         .collect()
@@ -46,49 +45,49 @@ pub fn parent_ports(route: &DynamicObject, service: &Place) -> Vec<Option<i64>> 
 /// The Gateways that a route hangs on.
 #[must_use]
 pub fn gateways(route: &DynamicObject) -> Vec<Place> {
-    let own = route.namespace().unwrap_or_default();
+    let own = own(route);
     list(&route.data, "/spec/parentRefs")
         .iter()
         .filter(|parent| {
             text(parent, "group").unwrap_or(GATEWAY_API) == GATEWAY_API
                 && text(parent, "kind").unwrap_or("Gateway") == "Gateway"
         })
-        .map(|parent| place(parent, &own))
+        .map(|parent| place(parent, own))
         .collect()
 }
 
 /// Whether a route sends requests to a Service. A backend without any is none.
 #[must_use]
 pub fn has_backend(route: &DynamicObject, service: &Place) -> bool {
-    let own = route.namespace().unwrap_or_default();
+    let own = own(route);
     backends(route).any(|backend| {
         let idle = backend.get("weight").and_then(Value::as_i64) == Some(0);
-        !idle && is_service(backend) && place(backend, &own) == *service
+        !idle && is_service(backend) && is_place(backend, own, service)
     })
 }
 
 /// Whether a `VirtualService` says what becomes of calls to a Service, inside the mesh.
 #[must_use]
 pub fn takes_calls(virtual_service: &DynamicObject, service: &Place) -> bool {
-    let own = virtual_service.namespace().unwrap_or_default();
+    let own = own(virtual_service);
     let gateways = list(&virtual_service.data, "/spec/gateways");
     let in_mesh = gateways.is_empty() || gateways.iter().any(|gateway| gateway == "mesh");
     in_mesh
         && list(&virtual_service.data, "/spec/hosts")
             .iter()
             .filter_map(Value::as_str)
-            .any(|host| matches(host, &own, service))
+            .any(|host| matches(host, own, service))
 }
 
 /// The gateway by which a `VirtualService` sends requests from outside the mesh to a Service.
 #[must_use]
 pub fn ingress_gateway<'a>(virtual_service: &'a DynamicObject, service: &Place) -> Option<&'a str> {
-    let own = virtual_service.namespace().unwrap_or_default();
+    let own = own(virtual_service);
     let gateways = list(&virtual_service.data, "/spec/gateways").iter();
     let gateway = gateways
         .filter_map(Value::as_str)
         .find(|gateway| *gateway != "mesh")?;
-    let leads = destinations(virtual_service).any(|host| matches(host, &own, service));
+    let leads = destinations(virtual_service).any(|host| matches(host, own, service));
     leads.then_some(gateway)
 }
 
@@ -156,9 +155,20 @@ fn is_core(group: &str) -> bool {
     group.is_empty() || group == "core"
 }
 
+/// The namespace of an object.
+fn own(object: &DynamicObject) -> &str {
+    object.metadata.namespace.as_deref().unwrap_or_default()
+}
+
 fn place(reference: &Value, own: &str) -> Place {
     let name = text(reference, "name").unwrap_or_default();
     Place::new(text(reference, "namespace").unwrap_or(own), name)
+}
+
+/// Whether that is the place of a reference. Asked of every route at every look: it copies nothing.
+fn is_place(reference: &Value, own: &str, place: &Place) -> bool {
+    text(reference, "name").unwrap_or_default() == place.name
+        && text(reference, "namespace").unwrap_or(own) == place.namespace
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
