@@ -25,9 +25,9 @@ use tokio::task::JoinSet;
 
 use super::absence::Absence;
 use super::kinds;
-use super::labelled::{is_in, label};
 use super::optional::Neighbours;
 use super::pauses::Pauses;
+use super::shelf::{Shelf, Topic, by_namespace, by_owner, by_owner_and_services};
 use super::triggers::{self, Concerns};
 
 /// Where requests to reconcile go.
@@ -45,21 +45,21 @@ pub struct Caches {
     /// Queries of users' own, of all namespaces: some are for all.
     pub templates: Store<MetricTemplate>,
     /// All Deployments: targets and revisions.
-    pub deployments: Store<DynamicObject>,
+    pub deployments: Shelf<DynamicObject>,
     /// All `PodTemplate`s: targets and snapshots.
-    pub pod_templates: Store<DynamicObject>,
+    pub pod_templates: Shelf<DynamicObject>,
     /// All Services: parents, revisions, and others that select the same pods.
-    pub services: Store<Service>,
+    pub services: Shelf<Service>,
     /// All `HTTPRoute`s: ours, and others on the same Service.
-    pub routes: Store<DynamicObject>,
+    pub routes: Shelf<DynamicObject>,
     /// The slices of revisions' Services.
-    pub slices: Store<EndpointSlice>,
+    pub slices: Shelf<EndpointSlice>,
     /// The pods of revisions.
-    pub pods: Store<Pod>,
+    pub pods: Shelf<Pod>,
     /// All `ConfigMap`s, their content reduced to a hash.
-    pub config_maps: Store<ConfigMap>,
+    pub config_maps: Shelf<ConfigMap>,
     /// All autoscalers: of targets, and of Canaries.
-    pub autoscalers: Store<HorizontalPodAutoscaler>,
+    pub autoscalers: Shelf<HorizontalPodAutoscaler>,
     /// The labels of all namespaces, some of which are the mesh's.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// What there is of kinds that the cluster may lack.
@@ -109,6 +109,7 @@ where
     config: watcher::Config,
     trim: fn(&mut K),
     writer: Writer<K>,
+    shelf: Shelf<K>,
 }
 
 impl Caches {
@@ -132,30 +133,32 @@ impl Caches {
             |template| template.managed_fields_mut().clear(),
         );
         let (deployments, deployment_watch) =
-            dynamic_cache(scope, &kinds::deployment(), kinds::trim_deployment);
+            dynamic_cache(scope, kinds::deployment(), kinds::trim_deployment, by_owner);
         let (pod_templates, pod_template_watch) =
-            dynamic_cache(scope, &kinds::pod_template(), kinds::trim);
-        let (routes, route_watch) = dynamic_cache(scope, &kinds::http_route(), |_| ());
+            dynamic_cache(scope, kinds::pod_template(), kinds::trim, by_owner);
+        let (routes, route_watch) =
+            dynamic_cache(scope, kinds::http_route(), |_| (), by_owner_and_services);
         let (services, service_watch) = cache(scope.api::<Service>(), any(), |service| {
             service.managed_fields_mut().clear();
         });
         let (slices, slice_watch) = cache(scope.api(), ours(), |_| ());
         let (pods, pod_watch) = cache(scope.api(), ours(), kinds::trim_pod);
         let (config_maps, config_map_watch) = cache(scope.api(), any(), kinds::trim_config_map);
-        let (autoscalers, autoscaler_watch) = cache(scope.api(), any(), kinds::trim_autoscaler);
+        let (autoscalers, autoscaler_watch) =
+            filed(scope.api(), any(), kinds::trim_autoscaler, by_namespace);
         let (namespaces, namespace_watch) =
             cache(Api::all(scope.client.clone()), any(), kinds::trim_namespace);
         let mut tasks = JoinSet::new();
         // Of all namespaces: a Gateway may be anywhere, and so may a route on a Service of ours.
         let neighbours = Neighbours::start(scope.client, &mut tasks, {
-            let (queue, canaries) = (queue.clone(), canaries.clone());
+            let (queue, canaries) = (queue.clone(), canaries.store());
             move |concerns: &Concerns| ask(&queue, &canaries, concerns)
         });
         let mut caches = Self {
-            canaries,
-            policies,
-            cluster_policies,
-            templates,
+            canaries: canaries.store(),
+            policies: policies.store(),
+            cluster_policies: cluster_policies.store(),
+            templates: templates.store(),
             deployments,
             pod_templates,
             services,
@@ -165,7 +168,7 @@ impl Caches {
             config_maps,
             autoscalers,
             failed: Vec::new(),
-            namespaces,
+            namespaces: namespaces.store(),
             neighbours,
         };
 
@@ -248,39 +251,51 @@ impl Caches {
     }
 }
 
-fn cache<K>(api: Api<K>, config: watcher::Config, trim: fn(&mut K)) -> (Store<K>, Watch<K>)
+fn cache<K>(api: Api<K>, config: watcher::Config, trim: fn(&mut K)) -> (Shelf<K>, Watch<K>)
 where
     K: Resource + Clone + 'static,
     K::DynamicType: Hash + Eq + Clone + Default,
 {
-    let writer = Writer::<K>::new(K::DynamicType::default());
-    (
-        writer.as_reader(),
-        Watch {
-            api,
-            config,
-            trim,
-            writer,
-        },
-    )
+    filed(api, config, trim, by_owner)
+}
+
+fn filed<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    trim: fn(&mut K),
+    topics: fn(&K) -> Vec<Topic>,
+) -> (Shelf<K>, Watch<K>)
+where
+    K: Resource + Clone + 'static,
+    K::DynamicType: Hash + Eq + Clone + Default,
+{
+    let (shelf, writer) = Shelf::new(K::DynamicType::default(), topics);
+    let watch = Watch {
+        api,
+        config,
+        trim,
+        writer,
+        shelf: shelf.clone(),
+    };
+    (shelf, watch)
 }
 
 fn dynamic_cache(
     scope: &Scope<'_>,
-    resource: &ApiResource,
+    resource: ApiResource,
     trim: fn(&mut DynamicObject),
-) -> (Store<DynamicObject>, Watch<DynamicObject>) {
-    let writer = Writer::new(resource.clone());
-    let api = scope.dynamic(resource);
-    (
-        writer.as_reader(),
-        Watch {
-            api,
-            config: watcher::Config::default(),
-            trim,
-            writer,
-        },
-    )
+    topics: fn(&DynamicObject) -> Vec<Topic>,
+) -> (Shelf<DynamicObject>, Watch<DynamicObject>) {
+    let api = scope.dynamic(&resource);
+    let (shelf, writer) = Shelf::new(resource, topics);
+    let watch = Watch {
+        api,
+        config: watcher::Config::default(),
+        trim,
+        writer,
+        shelf: shelf.clone(),
+    };
+    (shelf, watch)
 }
 
 /// Tells the queue which Canaries a change concerns.
@@ -305,6 +320,7 @@ impl Teller<'_> {
         let failed = Arc::new(AtomicBool::new(false));
         self.failed.push(Arc::clone(&failed));
         let absence = self.absence.clone();
+        let noted = watch.shelf;
         let changes = watcher(watch.api, watch.config)
             .modify(watch.trim)
             .backoff(Pauses::default())
@@ -313,6 +329,7 @@ impl Teller<'_> {
                 Ok(watcher::Event::InitDone) => failed.store(false, Ordering::Relaxed),
                 Ok(_) => {}
             })
+            .inspect_ok(move |event| noted.note(event))
             .reflect(watch.writer)
             .touched_objects()
             .inspect_err(move |error| {
@@ -333,16 +350,4 @@ fn ask(queue: &Queue, canaries: &Store<Canary>, concerns: &Concerns) {
         // The receiver is gone only when the program ends.
         let _ = queue.unbounded_send(ReconcileRequest::from(key));
     }
-}
-
-/// Every cached object that carries the label of a Canary.
-#[must_use]
-pub fn of_canary<K>(store: &Store<K>, namespace: &str, canary: &str) -> Vec<Arc<K>>
-where
-    K: Resource + Clone + 'static,
-    K::DynamicType: Hash + Eq + Clone,
-{
-    store.state_filter(|object| {
-        is_in(object, namespace) && label(object.labels(), labels::CANARY) == Some(canary)
-    })
 }

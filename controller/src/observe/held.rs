@@ -4,14 +4,13 @@ use std::hash::Hash;
 
 use kube::Resource;
 use kube::api::DynamicObject;
-use kube::runtime::reflector::Store;
-use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
 
 use super::caches::Caches;
 use super::kinds;
 use super::optional::Neighbours;
+use super::shelf::{Shelf, Topic, by_namespace, by_owner, by_owner_and_services};
 use crate::render::kind::Optional;
 
 impl Caches {
@@ -19,36 +18,41 @@ impl Caches {
     /// or cannot be read, is left out.
     #[must_use]
     pub fn holding(objects: &[DynamicObject]) -> Self {
-        let dynamic = |kind| store(objects, kind, |_| ());
-        let neighbours = Optional::ALL.map(|kind| (kind, dynamic(kind.resource())));
+        let dynamic = |kind| shelf(objects, kind, |_| (), by_owner);
+        let neighbours = Optional::ALL.map(|kind| (kind, dynamic(kind.resource()).store()));
         Self {
-            canaries: typed(objects),
-            policies: typed(objects),
-            cluster_policies: typed(objects),
-            templates: typed(objects),
+            canaries: typed(objects).store(),
+            policies: typed(objects).store(),
+            cluster_policies: typed(objects).store(),
+            templates: typed(objects).store(),
             deployments: dynamic(kinds::deployment()),
             pod_templates: dynamic(kinds::pod_template()),
             services: typed(objects),
-            routes: dynamic(kinds::http_route()),
+            routes: shelf(objects, kinds::http_route(), |_| (), by_owner_and_services),
             slices: typed(objects),
             pods: typed(objects),
-            config_maps: store(objects, (), kinds::trim_config_map),
-            autoscalers: typed(objects),
-            namespaces: typed(objects),
+            config_maps: shelf(objects, (), kinds::trim_config_map, by_owner),
+            autoscalers: shelf(objects, (), |_| (), by_namespace),
+            namespaces: typed(objects).store(),
             neighbours: Neighbours(neighbours.into_iter().collect()),
             failed: Vec::new(),
         }
     }
 }
 
-fn typed<K>(objects: &[DynamicObject]) -> Store<K>
+fn typed<K>(objects: &[DynamicObject]) -> Shelf<K>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + 'static,
 {
-    store(objects, (), |_| ())
+    shelf(objects, (), |_| (), by_owner)
 }
 
-fn store<K>(objects: &[DynamicObject], kind: K::DynamicType, trim: fn(&mut K)) -> Store<K>
+fn shelf<K>(
+    objects: &[DynamicObject],
+    kind: K::DynamicType,
+    trim: fn(&mut K),
+    topics: fn(&K) -> Vec<Topic>,
+) -> Shelf<K>
 where
     K: Resource + DeserializeOwned + Clone + 'static,
     K::DynamicType: Eq + Hash + Clone,
@@ -65,11 +69,15 @@ where
         Some(object)
     };
     let read: Vec<K> = objects.iter().filter(of_kind).filter_map(read).collect();
-    let mut writer = Writer::new(kind);
-    writer.apply_watcher_event(&Event::Init);
-    for object in read {
-        writer.apply_watcher_event(&Event::InitApply(object));
+    let (shelf, mut writer) = Shelf::new(kind, topics);
+    let listed = read.into_iter().map(Event::InitApply);
+    for event in [Event::Init]
+        .into_iter()
+        .chain(listed)
+        .chain([Event::InitDone])
+    {
+        shelf.note(&event);
+        writer.apply_watcher_event(&event);
     }
-    writer.apply_watcher_event(&Event::InitDone);
-    writer.as_reader()
+    shelf
 }

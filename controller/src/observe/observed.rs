@@ -16,10 +16,11 @@ use sluice_crds::{
     PolicySpec, TargetKind, labels,
 };
 
-use super::caches::{Caches, of_canary};
+use super::caches::Caches;
 use super::kinds;
 use super::labelled::{is_in, label};
 use super::others::Others;
+use super::shelf::Topic;
 use super::stripped;
 use crate::render::copies::Setting;
 use crate::render::kind::Optional;
@@ -94,34 +95,33 @@ impl Observed {
     pub fn collect(caches: &Caches, canary: Arc<Canary>, home: &str) -> Self {
         let namespace = canary.namespace().unwrap_or_default();
         let name = canary.name_any();
-        let beside = |labels: &BTreeMap<String, String>| label(labels, labels::CANARY).is_none();
+        let own = [Topic::Canary(Place::new(&namespace, &name))];
+        let beside = [Topic::Namespace(namespace.clone())];
+        // Somebody may have taken our labels from one of ours.
+        let near = [own.clone(), beside.clone()].concat();
         let parent = find(&caches.services, &namespace, parent_name(&canary), ());
-        let others = |service: &Service| {
-            is_in(service, &namespace)
-                && beside(service.labels())
-                && service.metadata.name.as_deref() != Some(parent_name(&canary))
-        };
+        let others =
+            |service: &Service| service.metadata.name.as_deref() != Some(parent_name(&canary));
         let target_name = &canary.spec.target_ref.name;
         let of_revision = |meta: &ObjectMeta, is_stripped: &dyn Fn() -> bool| {
             let own = meta.name.as_deref().unwrap_or_default();
             let by_name = || name::is_revision_of(target_name, own) && is_stripped();
             let labels = meta.labels.as_ref();
             let labelled = labels.and_then(|all| label(all, labels::CANARY));
-            meta.namespace.as_deref() == Some(namespace.as_str())
-                && labelled.map_or_else(by_name, |of| of == name)
+            labelled.map_or_else(by_name, |of| of == name)
         };
-        let services = caches
-            .services
-            .state_filter(|one| of_revision(&one.metadata, &|| stripped::is_service(one)));
-        let workloads = caches
-            .deployments
-            .state_filter(|one| of_revision(&one.metadata, &|| stripped::is_workload(one)));
-        let snapshots = caches
-            .pod_templates
-            .state_filter(|one| of_revision(&one.metadata, &|| stripped::is_snapshot(one)));
-        let config_maps = caches.config_maps.state_filter(|object| {
-            is_in(object, &namespace) && config::may_copy_config_map(object)
+        let services = caches.services.pick(&near, |one| {
+            of_revision(&one.metadata, &|| stripped::is_service(one))
         });
+        let workloads = caches.deployments.pick(&near, |one| {
+            of_revision(&one.metadata, &|| stripped::is_workload(one))
+        });
+        let snapshots = caches.pod_templates.pick(&near, |one| {
+            of_revision(&one.metadata, &|| stripped::is_snapshot(one))
+        });
+        let config_maps = caches
+            .config_maps
+            .pick(&beside, config::may_copy_config_map);
         let hash = |object: &Arc<ConfigMap>| {
             Some((
                 object.name_any(),
@@ -130,27 +130,25 @@ impl Observed {
         };
         let ours =
             |route: &DynamicObject| is_own_route(route, &namespace, &name, parent.as_deref());
-        let routes = caches.routes.state_filter(ours);
+        let routes = caches.routes.pick(&near, ours);
         Self {
             policy: Policy::of(caches, &canary),
             templates: templates(caches, &namespace, home),
             target: target(caches, &canary, &namespace),
             parent: parent.clone(),
-            other_services: caches.services.state_filter(others),
+            other_services: caches.services.pick(&beside, others),
             snapshots,
             workloads,
             services,
-            slices: of_canary(&caches.slices, &namespace, &name),
-            pods: of_canary(&caches.pods, &namespace, &name),
+            slices: caches.slices.pick(&own, |_| true),
+            pods: caches.pods.pick(&own, |_| true),
             others: Others::collect(caches, &Place::new(&namespace, parent_name(&canary)), &ours),
             copies: copies(caches, &namespace, &name),
             namespace_labels: namespace_labels(caches, &namespace),
             routes,
             config_maps: config_maps.iter().filter_map(hash).collect(),
-            config_copies: of_canary(&caches.config_maps, &namespace, &name),
-            autoscalers: caches
-                .autoscalers
-                .state_filter(|autoscaler| is_in(autoscaler, &namespace)),
+            config_copies: caches.config_maps.pick(&own, |_| true),
+            autoscalers: caches.autoscalers.pick(&beside, |_| true),
             canary,
             namespace,
             name,
@@ -230,9 +228,10 @@ fn is_own_route(
 /// Everything of the kinds that are copied that is labelled as the Canary's.
 fn copies(caches: &Caches, namespace: &str, canary: &str) -> Vec<Setting> {
     let of_kind = |kind: Optional| {
-        let store = caches.neighbours.store(kind);
-        let found = store.map(|store| of_canary(store, namespace, canary));
-        let found = found.unwrap_or_default().into_iter();
+        let ours = |object: &DynamicObject| {
+            is_in(object, namespace) && label(object.labels(), labels::CANARY) == Some(canary)
+        };
+        let found = caches.neighbours.find(kind, ours).into_iter();
         found.map(move |object| (kind, object))
     };
     let kinds = [Optional::DestinationRule, Optional::BackendTlsPolicy];

@@ -11,6 +11,7 @@ use sluice_crds::labels;
 
 use super::caches::Caches;
 use super::labelled::label;
+use super::shelf::Topic;
 use crate::render::copies::{self, Setting};
 use crate::render::kind::Optional;
 use crate::render::mentions::{self, Place};
@@ -47,7 +48,8 @@ impl Others {
                     || mentions::has_backend(route, service))
         };
         let neighbours = &caches.neighbours;
-        let http = caches.routes.state_filter(concerns).into_iter();
+        let named = [Topic::Service(service.clone())];
+        let http = caches.routes.pick(&named, concerns).into_iter();
         let grpc = neighbours.find(Optional::GrpcRoute, concerns).into_iter();
         let routes: Vec<_> = http
             .map(|route| ("HTTPRoute", route))

@@ -8,7 +8,7 @@ use serde_json::Value;
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
 /// An object, by namespace and name.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Place {
     /// Its namespace.
     pub namespace: String,
@@ -25,6 +25,16 @@ impl Place {
             name: name.to_owned(),
         }
     }
+}
+
+/// The Services that a route names, as parents or backends.
+#[must_use]
+pub fn services(route: &DynamicObject) -> BTreeSet<Place> {
+    let own = own(route);
+    let parents = list(&route.data, "/spec/parentRefs").iter();
+    let parents = parents.filter(|parent| text(parent, "kind") == Some("Service"));
+    let named = parents.chain(backends(route).filter(|backend| is_service(backend)));
+    named.map(|reference| place(reference, own)).collect()
 }
 
 /// The ports by which a route has a Service as its parent; `None` stands for all of them.
