@@ -1,22 +1,25 @@
 //! Who wants what, and what each has got so far. No I/O and no clock.
 
+mod round;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use sluice_core::evidence::Timeline;
 use sluice_core::{Evidence, Sample, Time};
-use sluice_crds::OtlpNames;
+
+use round::groups;
+pub(super) use round::{Group, Round, Wanted};
 
 use super::balance::{Balance, balance};
 use super::callers::Caller;
 use super::layer4::Layer4;
 use super::ledger::Ledger;
-use super::own::{Account, Numbers, Own};
+use super::own::{Account, Numbers};
 use super::problem::Problem;
-use super::query::Asked;
-use super::source::{Connections, Dialect};
-use super::{Key, Server, Service, Subscription};
+use super::source::Connections;
+use super::{Key, Subscription};
 
 /// The shortest time between two readings of a group.
 const SHORTEST: Duration = Duration::from_millis(500);
@@ -27,16 +30,6 @@ const STALE_INTERVALS: i32 = 4;
 fn stale_after(interval: TimeDelta) -> TimeDelta {
     let patience = interval.checked_mul(STALE_INTERVALS);
     patience.unwrap_or(TimeDelta::MAX)
-}
-
-/// What is read with one query: a server and the name of a source.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct Group {
-    pub(super) server: Server,
-    pub(super) source: &'static str,
-    pub(super) names: OtlpNames,
-    /// The one Canary of it, if that has queries of its own: nobody else waits for their answers.
-    pub(super) alone: Option<String>,
 }
 
 /// All subscriptions.
@@ -50,6 +43,8 @@ pub(super) struct Book {
 #[derive(Debug)]
 struct Rollout {
     subscription: Subscription,
+    /// What it is read with: its source, and those of connections.
+    groups: Vec<Group>,
     /// Tells it from another of the same Canary, earlier or later.
     number: u64,
     /// The sources of which a reading for it was begun.
@@ -64,36 +59,6 @@ struct Rollout {
     callers: BTreeMap<Caller, (u64, Time)>,
     /// See [`Group::alone`].
     alone: Option<String>,
-}
-
-/// One reading: what to ask, and for whom.
-#[derive(Debug)]
-pub(super) struct Round {
-    pub(super) wanted: Wanted,
-    members: Vec<(Key, u64)>,
-}
-
-/// What to ask.
-#[derive(Debug)]
-pub(super) enum Wanted {
-    /// What became of requests.
-    Requests {
-        dialect: &'static Dialect,
-        asked: Asked,
-        /// See [`super::ledger::Entries::young`].
-        young: BTreeSet<Service>,
-        /// What the one member asks beside.
-        own: Vec<Own>,
-    },
-    /// Who connects to the pods of these.
-    Connections {
-        metric: &'static Connections,
-        called: BTreeSet<Service>,
-        /// Whether anybody judges how that went.
-        judged: bool,
-        /// See [`super::ledger::Entries::young`].
-        young: BTreeSet<Service>,
-    },
 }
 
 /// Evidence of which nothing was read yet, by a source that is read so often.
@@ -122,12 +87,16 @@ impl Book {
             && rollout.subscription.counts_like(&subscription)
         {
             let changed = rollout.subscription != subscription;
-            rollout.subscription = subscription;
+            if changed {
+                rollout.groups = groups(&subscription, rollout.alone.as_ref());
+                rollout.subscription = subscription;
+            }
             return changed;
         }
         self.latest += 1;
         let alone = (!subscription.own.is_empty()).then(|| key.to_string());
         let rollout = Rollout {
+            groups: groups(&subscription, alone.as_ref()),
             subscription,
             number: self.latest,
             asked: BTreeSet::new(),
@@ -164,7 +133,8 @@ impl Book {
 
     /// The groups that have members.
     pub(super) fn groups(&self) -> BTreeSet<Group> {
-        self.rollouts.values().flat_map(Rollout::groups).collect()
+        let all: BTreeSet<_> = self.rollouts.values().flat_map(|r| &r.groups).collect();
+        all.into_iter().cloned().collect()
     }
 
     /// How often a group is read, and whether a member still waits for its first reading; `None` when
@@ -332,48 +302,7 @@ impl Book {
     }
 }
 
-impl Wanted {
-    /// Nothing yet of a group that this subscription is of.
-    fn by(subscription: &Subscription, group: &Group) -> Self {
-        let dialect = Dialect::of(subscription.source);
-        match subscription.connections().remove(group.source) {
-            Some(metric) => Self::Connections {
-                metric,
-                called: BTreeSet::new(),
-                judged: false,
-                young: BTreeSet::new(),
-            },
-            None => Self::Requests {
-                dialect,
-                asked: Asked {
-                    names: group.names,
-                    ..Asked::default()
-                },
-                young: BTreeSet::new(),
-                own: Vec::new(),
-            },
-        }
-    }
-}
-
 impl Rollout {
-    /// What it is read with: its source, and those of connections.
-    fn groups(&self) -> impl Iterator<Item = Group> {
-        let subscription = &self.subscription;
-        let group = |source, names, alone| Group {
-            server: subscription.server.clone(),
-            source,
-            names,
-            alone,
-        };
-        let source = Dialect::of(subscription.source).name;
-        let connections = subscription.connections().into_keys();
-        let connections = connections.map(|name| group(name, OtlpNames::default(), None));
-        let own = group(source, subscription.names, self.alone.clone());
-        let all: Vec<_> = [own].into_iter().chain(connections).collect();
-        all.into_iter()
-    }
-
     /// Whether a sample says more than the last one did. A reading between two scrapes, for a rollout that has just
     /// begun, says the same of all others.
     fn is_news(&self, sample: &Sample) -> bool {
@@ -410,7 +339,7 @@ impl Rollout {
     }
 
     fn is_of(&self, group: &Group) -> bool {
-        self.groups().any(|own| own == *group)
+        self.groups.contains(group)
     }
 }
 

@@ -4,11 +4,11 @@
 
 use super::*;
 use chrono::DateTime;
-use sluice_crds::{ConnectionSource, Source};
+use sluice_crds::{ConnectionSource, OtlpNames, Source};
 
-use crate::evidence::Workload;
 use crate::evidence::counters::{Counters, Row};
 use crate::evidence::source::Counted;
+use crate::evidence::{Server, Service, Workload};
 
 const NOW: Time = DateTime::UNIX_EPOCH;
 
