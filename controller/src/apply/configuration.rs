@@ -1,15 +1,17 @@
 //! Copies of the configuration that a revision needs: made with it, removed with the last user.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ApiResource;
 use kube::{Api, ResourceExt as _};
 use sluice_core::RevisionName;
+use sluice_crds::labels;
 
 use super::scene::{EffectError, Scene};
 use super::writer::Writer;
 use crate::observe::Observed;
+use crate::observe::labelled::label;
 use crate::render::config::{self, Config};
 use crate::render::name;
 
@@ -55,43 +57,69 @@ pub(super) async fn mend(
     copy(writer, observed, &missing.collect()).await
 }
 
-/// Removes the copies that only the removed revision used.
+/// Removes the copies that nobody uses once this revision is gone, too, after those that went by the same decision.
+///
+/// Of several that go at once the last user takes a shared copy away. The first one also takes away what another left whose
+/// snapshot somebody else deleted.
 pub(super) async fn sweep(
     writer: &Writer,
     scene: &Scene<'_>,
-    removed: &RevisionName,
+    gone: &BTreeSet<&RevisionName>,
+    revision: &RevisionName,
 ) -> Result<(), EffectError> {
-    let Some(snapshot) = scene.known.get(removed) else {
-        return Ok(());
-    };
-    let others = scene
-        .known
-        .snapshots
-        .iter()
-        .filter(|other| other.revision != *removed);
-    // Unless all of it goes, the target's configuration may be about to become a revision of its own.
-    let deleting = scene.observed.canary.metadata.deletion_timestamp.is_some();
-    let sources = scene
-        .sources()
-        .filter(|source| !deleting && source.revision != *removed);
-    let configs = others
-        .map(|other| &other.config)
-        .chain(sources.map(|source| &source.config));
-    let used: BTreeSet<_> = configs.flatten().collect();
-    for (key, hash) in snapshot.config.iter().filter(|copy| !used.contains(copy)) {
-        let Some(copy) = find(scene.observed, key, hash) else {
-            continue;
-        };
+    let copies = scene.observed.config_copies.iter().map(AsRef::as_ref);
+    let ours =
+        |copy: &&ConfigMap| label(copy.labels(), labels::MANAGED_BY) == Some(labels::MANAGER);
+    let copies: BTreeMap<_, _> = copies
+        .filter(ours)
+        .map(|copy| (copy.name_any(), copy))
+        .collect();
+    let users = users(scene);
+    for name in released(copies.keys(), &users, gone, revision) {
+        let live = copies.get(name).map(|copy| &copy.metadata);
         writer
-            .delete(
-                &config_map(),
-                "ConfigMap",
-                &copy.name_any(),
-                Some(&copy.metadata),
-            )
+            .delete(&config_map(), "ConfigMap", name, live)
             .await?;
     }
     Ok(())
+}
+
+/// Whoever needs copies: a revision, and their names.
+type User<'a> = (&'a RevisionName, BTreeSet<String>);
+
+fn users<'a>(scene: &'a Scene<'_>) -> Vec<User<'a>> {
+    let snapshots = scene.known.snapshots.iter();
+    let snapshots = snapshots.map(|known| (&known.revision, &known.config));
+    // Unless all of it goes, the target's configuration may be about to become a revision of its own.
+    let deleting = scene.observed.canary.metadata.deletion_timestamp.is_some();
+    let sources = scene.sources().filter(|_| !deleting);
+    let sources = sources.map(|source| (&source.revision, &source.config));
+    let canary = &scene.observed.name;
+    let name = |(key, hash): (&String, &String)| name::copy_name(canary, key, hash);
+    snapshots
+        .chain(sources)
+        .map(|(revision, config)| (revision, config.iter().map(name).collect()))
+        .collect()
+}
+
+/// The copies that nobody needs any more with this revision gone.
+fn released<'a>(
+    copies: impl Iterator<Item = &'a String>,
+    users: &[User<'_>],
+    gone: &BTreeSet<&RevisionName>,
+    revision: &RevisionName,
+) -> Vec<&'a String> {
+    let needed = |copy: &String, and_this: bool| {
+        let stays = |user: &RevisionName| !gone.contains(user) && (and_this || user != revision);
+        users
+            .iter()
+            .any(|(user, needs)| stays(user) && needs.contains(copy))
+    };
+    // What was needed by none before went before.
+    let is_left = |copy: &String| gone.is_empty() || needed(copy, true);
+    copies
+        .filter(|copy| is_left(copy) && !needed(copy, false))
+        .collect()
 }
 
 /// Our copy of a `ConfigMap` with this content, if there is one.
@@ -104,4 +132,55 @@ fn find<'a>(observed: &'a Observed, key: &str, hash: &str) -> Option<&'a ConfigM
 /// core/v1 `ConfigMap`.
 fn config_map() -> ApiResource {
     ApiResource::erase::<ConfigMap>(&())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is taken away as these go, in this order.
+    fn taken(users: &[(&str, &[&str])], going: &[&str]) -> Vec<Vec<String>> {
+        let copies = ["a", "b", "c", "left"].map(str::to_owned);
+        let names: Vec<_> = users
+            .iter()
+            .map(|(user, _)| RevisionName::from(*user))
+            .collect();
+        let needs = |needs: &[&str]| needs.iter().map(|copy| (*copy).to_owned()).collect();
+        let users: Vec<User<'_>> = names
+            .iter()
+            .zip(users)
+            .map(|(name, (_, copies))| (name, needs(copies)))
+            .collect();
+        let going: Vec<_> = going.iter().map(|name| RevisionName::from(*name)).collect();
+        let mut gone = BTreeSet::new();
+        let mut taken = Vec::new();
+        for revision in &going {
+            let now = released(copies.iter(), &users, &gone, revision);
+            taken.push(now.into_iter().cloned().collect());
+            gone.insert(revision);
+        }
+        taken
+    }
+
+    #[test]
+    fn of_several_that_go_at_once_the_last_takes_a_shared_copy() {
+        let users: [(&str, &[&str]); 4] = [
+            ("one", &["a"]),
+            ("two", &["a", "b"]),
+            ("three", &["b", "c"]),
+            ("stable", &["c"]),
+        ];
+        assert_eq!(
+            taken(&users, &["one", "two", "three"]),
+            [vec!["left"], vec!["a"], vec!["b"]]
+        );
+    }
+
+    #[test]
+    fn the_target_keeps_what_it_needs_unless_it_is_that_revision() {
+        let users: [(&str, &[&str]); 2] = [("one", &["a", "left"]), ("target", &["a", "b", "c"])];
+        assert_eq!(taken(&users, &["one"]), [vec!["left"]]);
+        let users: [(&str, &[&str]); 2] = [("one", &["a", "b", "c", "left"]), ("one", &["a"])];
+        assert_eq!(taken(&users, &["one"]), [vec!["a", "b", "c", "left"]]);
+    }
 }

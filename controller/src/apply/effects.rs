@@ -1,5 +1,7 @@
 //! Effects become writes.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{ApiResource, DynamicObject};
@@ -28,9 +30,20 @@ pub async fn run(
     effects: &[Effect],
 ) -> Result<Vec<EffectError>, EffectError> {
     let (mut forgotten, mut repeated) = (None, Vec::new());
+    // The revisions whose snapshots are gone, which the caches still show.
+    let mut gone = BTreeSet::new();
     for effect in effects {
-        match one(writer, scene, effect).await {
-            Ok(()) => tracing::info!(?effect, "done"),
+        match one(writer, scene, effect, &gone).await {
+            Ok(()) => {
+                tracing::info!(?effect, "done");
+                if let Effect::Remove {
+                    revision,
+                    part: Part::Snapshot,
+                } = effect
+                {
+                    gone.insert(revision);
+                }
+            }
             Err(error) if effect.is_repeated() => repeated.push(error),
             Err(error) if matches!(effect, Effect::Remember { .. }) => {
                 forgotten = forgotten.or(Some(error));
@@ -41,7 +54,12 @@ pub async fn run(
     forgotten.map_or(Ok(repeated), Err)
 }
 
-async fn one(writer: &Writer, scene: &Scene<'_>, effect: &Effect) -> Result<(), EffectError> {
+async fn one(
+    writer: &Writer,
+    scene: &Scene<'_>,
+    effect: &Effect,
+    gone: &BTreeSet<&RevisionName>,
+) -> Result<(), EffectError> {
     match effect {
         Effect::Claim => claim(writer, scene, true).await,
         Effect::Release => claim(writer, scene, false).await,
@@ -79,7 +97,7 @@ async fn one(writer: &Writer, scene: &Scene<'_>, effect: &Effect) -> Result<(), 
                 .share(&kinds::deployment(), "Deployment", &patch)
                 .await?)
         }
-        Effect::Remove { revision, part } => remove(writer, scene, revision, *part).await,
+        Effect::Remove { revision, part } => remove(writer, scene, (revision, *part), gone).await,
         Effect::Admit(revision) => role(writer, scene, revision, labels::SERVING).await,
         Effect::Dismiss(revision) => role(writer, scene, revision, labels::STANDBY).await,
     }
@@ -268,8 +286,8 @@ async fn unroute(
 async fn remove(
     writer: &Writer,
     scene: &Scene<'_>,
-    revision: &RevisionName,
-    part: Part,
+    (revision, part): (&RevisionName, Part),
+    gone: &BTreeSet<&RevisionName>,
 ) -> Result<(), EffectError> {
     let name = revision.as_str();
     match part {
@@ -294,7 +312,7 @@ async fn remove(
             // Somebody may have deleted the Service and left these.
             settings::sweep(writer, scene.observed, revision).await?;
             // The snapshot goes last: without it nothing knows whose the copies were.
-            configuration::sweep(writer, scene, revision).await?;
+            configuration::sweep(writer, scene, gone, revision).await?;
             let live = find(&scene.observed.snapshots, revision).map(|live| &live.metadata);
             writer
                 .delete(&kinds::pod_template(), "PodTemplate", name, live)
