@@ -26,3 +26,4 @@ pub mod record;
 pub mod render;
 pub mod run;
 pub mod subscription;
+pub mod turns;

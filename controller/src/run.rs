@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use futures::StreamExt as _;
 use futures::channel::mpsc;
 use kube::Client;
+use kube::api::DynamicObject;
 use kube::runtime::controller::{Config, Error as ApplierError, ReconcileRequest, applier};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
@@ -27,6 +28,7 @@ use crate::observe::caches::Queue;
 use crate::observe::{Absence, Caches, Scope};
 use crate::parse;
 use crate::reconcile::{self, Context};
+use crate::turns::Turns;
 
 /// Reconciles that run at once. Each is mostly waiting for the API server.
 const CONCURRENCY: u16 = 16;
@@ -246,13 +248,13 @@ impl Program {
 /// Reconciles what the queue asks for, one reconcile of a Canary at a time.
 async fn work(context: Arc<Context>, requests: &mut Requests, mut stopping: watch::Receiver<bool>) {
     let canaries = context.caches.canaries.clone();
-    let gone = Arc::clone(&context);
-    let requests = requests
-        .take_until(async move {
-            // An error means that the sender is gone: the program ends as well.
-            let _ = stopping.wait_for(|stop| *stop).await;
-        })
-        .map(Ok::<_, std::convert::Infallible>);
+    let known = Arc::clone(&context);
+    let turns = Turns::new(CONCURRENCY.into());
+    let requests = requests.take_until(async move {
+        // An error means that the sender is gone: the program ends as well.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    });
+    let requests = turns.take(requests).map(Ok::<_, std::convert::Infallible>);
     let config = Config::default().concurrency(CONCURRENCY);
     let reconciled = applier(
         |canary, context| Box::pin(reconcile::reconcile(canary, context)),
@@ -264,18 +266,23 @@ async fn work(context: Arc<Context>, requests: &mut Requests, mut stopping: watc
     );
     reconciled
         .for_each(|result| {
-            if let Err(ApplierError::ObjectNotFound(key)) = result {
-                forget(&gone, &key);
+            let canary = |key: &ObjectRef<DynamicObject>| {
+                ObjectRef::new(&key.name).within(key.namespace.as_deref().unwrap_or_default())
+            };
+            match result {
+                Ok((key, _)) => turns.end(&key),
+                Err(ApplierError::ReconcilerFailed(_, key)) => turns.end(&canary(&key)),
+                Err(ApplierError::ObjectNotFound(key)) => {
+                    let key = canary(&key);
+                    reconcile::forget(&known, &key);
+                    turns.end(&key);
+                }
+                // Neither has a Canary: what they end ends all.
+                Err(ApplierError::QueueError(_) | ApplierError::RunnerError(_)) => {}
             }
             std::future::ready(())
         })
         .await;
-}
-
-fn forget(context: &Context, key: &ObjectRef<kube::api::DynamicObject>) {
-    if let Some(namespace) = &key.namespace {
-        reconcile::forget(context, &ObjectRef::new(&key.name).within(namespace));
-    }
 }
 
 /// The client for metrics. Its time-outs are set with each query.
