@@ -148,7 +148,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "opentelemetry-collector/operator.yaml",
         "pipelines:",
         "pipes:",
-        ".pipes:",
+        "spec.config.service.pipelines",
     ),
     (
         "minimal/policy.yaml",

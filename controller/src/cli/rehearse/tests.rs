@@ -141,7 +141,7 @@ spec:
 
 #[test]
 fn every_example_and_valid_object_can_be_rehearsed() {
-    let mut folders = vec![std::path::PathBuf::from(example(""))];
+    let mut folders = vec![PathBuf::from(example(""))];
     let mut rehearsed = 0;
     while let Some(folder) = folders.pop() {
         let entries = std::fs::read_dir(&folder).unwrap();
@@ -149,7 +149,7 @@ fn every_example_and_valid_object_can_be_rehearsed() {
             .map(|entry| entry.unwrap().path())
             .partition(|path| path.is_dir());
         folders.extend(inside);
-        let holds = |path: &std::path::PathBuf, what: &str| {
+        let holds = |path: &PathBuf, what: &str| {
             let text = std::fs::read_to_string(path).unwrap();
             text.lines().any(|line| line == what)
         };
