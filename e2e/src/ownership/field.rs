@@ -10,6 +10,16 @@ use serde_json::Value;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Field(Vec<Step>);
 
+impl Field {
+    /// Whether this is all labels or all annotations of an object. Who owns that wrote none of them: it is the
+    /// empty map, and as with a `.` nobody's alone.
+    #[must_use]
+    pub fn is_an_empty_map(&self) -> bool {
+        matches!(self.0.as_slice(), [Step::Named(metadata), Step::Named(map)]
+            if metadata == "metadata" && (map == "labels" || map == "annotations"))
+    }
+}
+
 /// One step on the way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Step {
@@ -219,6 +229,16 @@ mod tests {
         ];
         assert_eq!(read(&fields), expected);
         assert_eq!(read(&json!({})), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_empty_map_of_labels_is_told_from_labels() {
+        let empty = json!({"f:metadata": {"f:annotations": {}, "f:labels": {}}});
+        let empty = decode(&empty).unwrap();
+        assert_eq!(empty.len(), 2);
+        assert!(empty.iter().all(Field::is_an_empty_map));
+        let others = json!({"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": {"f:labels": {}}});
+        assert!(!decode(&others).unwrap().iter().any(Field::is_an_empty_map));
     }
 
     #[test]

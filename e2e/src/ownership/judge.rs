@@ -112,7 +112,7 @@ pub fn violations(seen: &Seen) -> Vec<Violation> {
             }
         };
         let owner = Owner::of(&manager);
-        for field in fields {
+        for field in fields.into_iter().filter(|field| !field.is_an_empty_map()) {
             let row = row(seen.kind, seen.whose, &field);
             let allowed = row.zip(owner).is_some_and(|(row, owner)| row.allows(owner));
             if !allowed {
@@ -202,7 +202,8 @@ mod tests {
     #[test]
     fn a_label_of_sluices_on_gits_service_is_found() {
         let label = json!({"f:metadata": {"f:labels": {"f:sluice.dev/role": {}}}});
-        let service = seen("Service", json!({}), &[("sluice", label)]);
+        let git = json!({"f:spec": {"f:selector": {}}});
+        let service = seen("Service", json!({}), &[("e2e", git), ("sluice", label)]);
         let expected = "Service shop/podinfo: metadata.labels[sluice.dev/role] is owned by the field \
                         manager \"sluice\" (Sluice), and its owner is Git";
         assert_eq!(said(&service), [expected]);
@@ -254,8 +255,10 @@ mod tests {
             said(&seen("Deployment", json!({}), &managed)),
             Vec::<String>::new()
         );
+        let git = json!({"f:spec": {"f:template": {}}});
         let paused = json!({"f:spec": {"f:paused": {}, "f:replicas": {}}});
-        let found = said(&seen("Deployment", json!({}), &[("sluice", paused)]));
+        let managed_wrongly = [("e2e", git), ("sluice", paused)];
+        let found = said(&seen("Deployment", json!({}), &managed_wrongly));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("spec.paused"), "{found:?}");
         // Of a revision it is Sluice's alone.

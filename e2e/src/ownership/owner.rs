@@ -57,6 +57,7 @@ impl Owner {
                 ("argocd-controller", "Argo CD"),
                 ("kustomize-controller", "Flux"),
                 ("helm", "Helm"),
+                ("Helm", "Helm, of its releases"),
                 ("e2e", "the stories, in Git's place"),
                 ("git", "one story, for what it must not apply as `e2e`"),
             ],

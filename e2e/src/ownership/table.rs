@@ -123,6 +123,13 @@ pub const ROWS: &[Row] = &[
     row(Yours, &["Gateway"], &["metadata", "spec"], Git).note("the waypoint's among them"),
     row(
         Yours,
+        &["Gateway"],
+        &["metadata.annotations[gateway.istio.io/*]"],
+        Istiod,
+    )
+    .note("which istiod looks after it"),
+    row(
+        Yours,
         &[
             "HTTPRoute",
             "GRPCRoute",
@@ -290,6 +297,10 @@ pub const ROWS: &[Row] = &[
         &["metadata.labels[sluice.dev/role]"],
         Sluice,
     )
+    .also(&[(
+        Controllers,
+        "on pods of your Deployment, as its template has it",
+    )])
     .note("in strict mode: which pods your Service selects"),
     row(Kubernetes, &["Pod"], &["status"], Kubelet)
         .also(&[(Controllers, "conditions such as `DisruptionTarget`")]),
@@ -388,13 +399,13 @@ pub const BEYOND: &[Beyond] = &[
         Some(Git),
     )
     .note("they select by the labels of your template, which revisions' pods keep")
-    .why("Sluice neither reads nor writes them"),
+    .why("Sluice writes none of them"),
     beyond(
         "istiod's Helm values, MeshConfig, Telemetry",
         "all of them",
         Some(Git),
     )
-    .why("Sluice neither reads nor writes them"),
+    .why("Sluice writes none of it"),
     beyond(
         "scrape configuration, ServiceMonitor, PodMonitor, collector",
         "all of them",

@@ -3,6 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sluice_crds::labels;
 
+use super::owner::Owner;
+
 /// Whose an object is, as a whole.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Whose {
@@ -47,9 +49,20 @@ impl Whose {
             ("Lease", _) => Self::Sluices,
             _ if label(OF_A_GATEWAY).is_some() => Self::Istiods,
             _ if ours && label(labels::CANARY).is_some() => Self::Sluices,
+            _ if is_written_by_sluice_alone(object) => Self::Sluices,
             _ => Self::Yours,
         }
     }
+}
+
+/// Somebody may have taken the labels away. What Sluice writes a field of, and Git and people none, it made.
+fn is_written_by_sluice_alone(object: &ObjectMeta) -> bool {
+    let entries = object.managed_fields.iter().flatten();
+    let owners: Vec<_> = entries
+        .filter_map(|entry| Owner::of(entry.manager.as_deref()?))
+        .collect();
+    let theirs = |owner: &Owner| matches!(owner, Owner::Git | Owner::Person);
+    owners.contains(&Owner::Sluice) && !owners.iter().any(theirs)
 }
 
 fn has_controller(object: &ObjectMeta) -> bool {
@@ -79,6 +92,15 @@ mod tests {
         // One label of ours does not make it ours.
         let labelled = json!({"name": "shop", "labels": {"sluice.dev/canary": "shop"}});
         assert_eq!(whose("Service", labelled), Whose::Yours);
+        // Nor does a field that Sluice wrote; and taking the labels off does not make it anybody else's.
+        let managed = |managers: &[&str]| {
+            let entries: Vec<_> = managers.iter().map(|m| json!({"manager": m})).collect();
+            json!({"name": "shop-1", "managedFields": entries})
+        };
+        let both = managed(&["e2e", "sluice"]);
+        assert_eq!(whose("Deployment", both), Whose::Yours);
+        let stripped = managed(&["sluice", "kube-controller-manager"]);
+        assert_eq!(whose("Deployment", stripped), Whose::Sluices);
         let waypoint = json!({"name": "waypoint", "labels": {
             "gateway.networking.k8s.io/gateway-name": "waypoint",
         }});
