@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use kube::Client;
 use kube::client::{Body, ClientBuilder, DynBody};
 use tower::BoxError;
 use tower::filter::FilterLayer;
 use tower::util::MapResponseLayer;
 
+use crate::evidence;
 use crate::lease::{Fence, PATIENCE};
 
 /// How long the API server may be silent in an answer: a rollback must not wait for a connection that
@@ -84,6 +87,11 @@ fn build(
 ) -> anyhow::Result<Client> {
     let mut config = config.clone();
     config.read_timeout = Some(patience);
+    // The field manager of what is written without naming one, which is our Lease and Events: the API server
+    // takes what is before the `/`, and calls a client that says nothing `unknown`.
+    config
+        .headers
+        .push((USER_AGENT, HeaderValue::from_static(evidence::USER_AGENT)));
     // It would sleep for minutes inside a request, and then write what was decided before.
     config.default_retry = false;
     let (silence, kept) = (silence.clone(), silence.clone());
@@ -112,6 +120,12 @@ fn build(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_without_a_field_manager_is_ours() {
+        let (program, _) = evidence::USER_AGENT.split_once('/').unwrap_or_default();
+        assert_eq!(program, sluice_crds::labels::MANAGER);
+    }
 
     #[test]
     fn silence_is_kept_for_as_long_as_asked_within_reason() {

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod helm;
 pub mod load;
 pub mod node;
+pub mod ownership;
 pub mod paths;
 pub mod process;
 pub mod runner;

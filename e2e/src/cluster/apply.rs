@@ -12,6 +12,15 @@ pub(super) const MANAGER: &str = "e2e";
 
 /// Applies every document of `yaml`, in order, and returns the objects as they are now.
 pub(super) async fn apply(client: &Client, yaml: &str) -> Result<Vec<DynamicObject>> {
+    apply_as(client, MANAGER, yaml).await
+}
+
+/// The same in the place of a program that has this field manager.
+pub(super) async fn apply_as(
+    client: &Client,
+    manager: &str,
+    yaml: &str,
+) -> Result<Vec<DynamicObject>> {
     let mut applied = Vec::new();
     for document in serde_yaml_ng::Deserializer::from_str(yaml) {
         let value = serde_json::Value::deserialize(document).context("reading YAML")?;
@@ -20,12 +29,16 @@ pub(super) async fn apply(client: &Client, yaml: &str) -> Result<Vec<DynamicObje
             continue;
         }
         let object: DynamicObject = serde_json::from_value(value).context("reading an object")?;
-        applied.push(apply_one(client, &object).await?);
+        applied.push(apply_one(client, manager, &object).await?);
     }
     Ok(applied)
 }
 
-async fn apply_one(client: &Client, object: &DynamicObject) -> Result<DynamicObject> {
+async fn apply_one(
+    client: &Client,
+    manager: &str,
+    object: &DynamicObject,
+) -> Result<DynamicObject> {
     let types = object
         .types
         .as_ref()
@@ -39,7 +52,7 @@ async fn apply_one(client: &Client, object: &DynamicObject) -> Result<DynamicObj
         Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
-    let params = PatchParams::apply(MANAGER).force();
+    let params = PatchParams::apply(manager).force();
     api.patch(&object.name_any(), &params, &Patch::Apply(object))
         .await
         .with_context(|| format!("applying {what}"))

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use hyper::header::{HeaderValue, USER_AGENT};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
@@ -16,10 +17,13 @@ use crate::build::Tools;
 use crate::certs::Authority;
 use crate::process::Process;
 
-pub(super) async fn client(kubeconfig: &Path) -> Result<Client> {
+/// A client that calls itself `program`: the field manager of what it writes without naming another.
+pub(super) async fn client(kubeconfig: &Path, program: &str) -> Result<Client> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    let program = HeaderValue::from_str(program)?;
+    config.headers.push((USER_AGENT, program));
     Ok(Client::try_from(config)?)
 }
 

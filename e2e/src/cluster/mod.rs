@@ -91,7 +91,7 @@ impl Cluster {
         let authority = Arc::new(Authority::new()?);
         let files = Files::new(&run, &authority)?;
         let admin_config = files.kubeconfig(&authority, ADMIN, Some(MASTERS))?;
-        let client = control_plane::client(&admin_config).await?;
+        let client = control_plane::client(&admin_config, apply::MANAGER).await?;
 
         let (prometheus, control_plane, ()) = tokio::try_join!(
             timings.time("prometheus", Prometheus::launch(&tools, &run)),
@@ -118,6 +118,14 @@ impl Cluster {
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// The same for something that stands in for another program: it writes by that name.
+    ///
+    /// # Errors
+    /// If the name is none.
+    pub async fn client_named(&self, program: &str) -> Result<Client> {
+        control_plane::client(&self.admin_config, program).await
     }
 
     /// The programs that the cluster is made of, and those that run on it.

@@ -15,10 +15,11 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::apply::apply;
+use super::apply::{apply, apply_as};
 use super::envoy::{Admin, Shares};
 use crate::build::Tools;
 use crate::certs::TRUST_DOMAIN;
+use crate::node;
 use crate::process::{Launch, Process, until};
 
 /// Port of HBONE: HTTP/2 `CONNECT` over mTLS.
@@ -28,6 +29,9 @@ pub(crate) const METRICS_PORT: u16 = 15020;
 /// The node that waypoints' pods are bound to. No agent runs there.
 pub(super) const NODE: &str = "waypoints";
 
+/// Istio's field manager of what it makes of a Gateway (pilot/pkg/features, `ManagedGatewayController`).
+const MAKER: &str = "istio.io/gateway-controller";
+const GATEWAY: &str = include_str!("../../mesh/gateway.yaml");
 const OBJECTS: &str = include_str!("../../mesh/waypoint.yaml");
 const FILTERS: &str = include_str!("../../mesh/envoyfilters.yaml");
 const BOOTSTRAP: &str = include_str!("../../mesh/bootstrap.yaml");
@@ -68,7 +72,8 @@ impl Waypoint {
         };
         // The filters first: Envoy refuses its first configuration without them.
         apply(&client, &fill(FILTERS)).await?;
-        apply(&client, &fill(OBJECTS)).await?;
+        apply(&client, &fill(GATEWAY)).await?;
+        apply_as(&client, MAKER, &fill(OBJECTS)).await?;
         let bootstrap = run.join(format!("waypoint-{namespace}-{name}.yaml"));
         fs::write(&bootstrap, fill(BOOTSTRAP)).context("writing Envoy's bootstrap")?;
         let envoy = Launch::new(&format!("waypoint-{namespace}-{name}"), &tools.envoy, run)
@@ -219,8 +224,8 @@ impl Waypoint {
     async fn set_ready(&self, ready: bool) -> Result<()> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
         let status = pod_status(self.ip, ready);
-        let params = PatchParams::default();
         let status = Patch::Merge(&status);
+        let params = as_a_kubelet();
         let written = pods.patch_status(&self.pod, &params, &status);
         match written.await {
             // It went with its namespace.
@@ -250,10 +255,17 @@ pub(super) async fn client_pod(
     let made = pods.create(&PostParams::default(), &pod).await;
     made.with_context(|| format!("the Pod of client {name}"))?;
     let status = pod_status(ip, true);
-    pods.patch_status(name, &PatchParams::default(), &Patch::Merge(&status))
+    pods.patch_status(name, &as_a_kubelet(), &Patch::Merge(&status))
         .await
         .with_context(|| format!("the status of client {name}"))?;
     Ok(())
+}
+
+fn as_a_kubelet() -> PatchParams {
+    PatchParams {
+        field_manager: Some(node::MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
 }
 
 fn pod_status(ip: Ipv4Addr, ready: bool) -> Value {

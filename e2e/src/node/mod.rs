@@ -51,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::{PODS, Range};
 use address::Addresses;
+pub use object::MANAGER;
 use ztunnel::Ztunnel;
 
 /// What a node needs to know.

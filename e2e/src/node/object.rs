@@ -24,7 +24,8 @@ use serde_json::json;
 pub(super) const CPU_MILLIS: u64 = 64_000;
 const PODS: &str = "500";
 const MEMORY: &str = "256Gi";
-const MANAGER: &str = "node-agent";
+/// Field manager of what the node writes.
+pub const MANAGER: &str = "node-agent";
 /// As a kubelet's. Without a heartbeat for 50 s the node controller taints the node and evicts.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const LEASE_SECONDS: i32 = 40;

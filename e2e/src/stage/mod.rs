@@ -17,12 +17,14 @@ mod target;
 mod wait;
 mod witness;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Output;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use parking_lot::Mutex;
 use tokio::process::Command;
 
 use crate::build::{Programs, Tools};
@@ -51,6 +53,8 @@ pub struct Stage {
     pub cluster: Cluster,
     sluice: PathBuf,
     gated: AtomicU16,
+    /// Namespaces of scenes that were not yet closed.
+    open: Mutex<BTreeSet<String>>,
 }
 
 impl Stage {
@@ -63,7 +67,7 @@ impl Stage {
         let dir = cluster.run_dir().join("node");
         let mut node = node::Config::new(programs.demo_app.clone(), dir);
         node.sluice = Some(programs.sluice.clone());
-        let node = Node::start(cluster.client(), node).await?;
+        let node = Node::start(cluster.client_named(node::MANAGER).await?, node).await?;
         install::grant(&cluster).await?;
         let controller = Controller::start(&cluster, &programs.sluice).await?;
         Ok(Self {
@@ -72,6 +76,7 @@ impl Stage {
             cluster,
             sluice: programs.sluice.clone(),
             gated: AtomicU16::new(1),
+            open: Mutex::default(),
         })
     }
 
@@ -125,6 +130,24 @@ impl Stage {
     /// When the API server refuses, or the waypoint does not start.
     pub async fn scene(&self, name: &str) -> Result<Scene<'_>> {
         Scene::set(self, name).await
+    }
+
+    fn opened(&self, namespace: &str) {
+        self.open.lock().insert(namespace.to_owned());
+    }
+
+    fn closed(&self, namespace: &str) {
+        self.open.lock().remove(namespace);
+    }
+
+    /// Fails if a scene was set and never closed: nobody looked at who owns what in it.
+    ///
+    /// # Errors
+    /// With their names.
+    pub fn all_closed(&self) -> Result<()> {
+        let open = self.open.lock();
+        ensure!(open.is_empty(), "scenes that were never closed: {open:?}");
+        Ok(())
     }
 }
 

@@ -35,8 +35,12 @@ impl Scene<'_> {
     /// When the API server refuses.
     pub async fn scale(&self, name: &str, replicas: i32) -> Result<()> {
         let patch = json!({"spec": {"replicas": replicas}});
+        let params = PatchParams {
+            field_manager: Some("kubectl".to_owned()),
+            ..PatchParams::default()
+        };
         self.api::<Canary>()
-            .patch_scale(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .patch_scale(name, &params, &Patch::Merge(&patch))
             .await
             .with_context(|| format!("scaling Canary {name}"))?;
         Ok(())

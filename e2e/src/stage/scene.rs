@@ -9,11 +9,13 @@ use kube::core::ApiResource;
 use kube::{Client, ResourceExt as _};
 use sluice_crds::{Canary, CanaryStatus, Phase};
 
+use super::controller::NAMESPACE;
 use super::wait::eventually;
 use super::{App, Stage, app};
 use crate::certs::spiffe_uri;
 use crate::cluster::Waypoint;
 use crate::load::{self, Load, Target, mesh_client};
+use crate::ownership;
 
 /// The service account of a waypoint, which is named as its Gateway.
 const WAYPOINT: &str = "waypoint";
@@ -30,6 +32,7 @@ pub struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     pub(super) async fn set(stage: &'a Stage, name: &str) -> Result<Self> {
+        stage.opened(name);
         stage.cluster.namespace(name).await?;
         let waypoint = stage.cluster.waypoint(name, WAYPOINT).await?;
         Ok(Self {
@@ -201,11 +204,19 @@ impl<'a> Scene<'a> {
         Ok(spec)
     }
 
-    /// Deletes the namespace and kills its waypoint: a machine with two cores has room for few.
+    /// The end of every story: compares who owns what with `docs/ownership.md`, deletes the namespace, if
+    /// there still is one, and kills its waypoint: a machine with two cores has room for few.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When something is owned by somebody else, or the API server refuses.
     pub async fn close(self) -> Result<()> {
+        let owned = ownership::compare(&self.client(), &self.namespace, NAMESPACE).await;
+        self.stage.closed(&self.namespace);
+        self.clear().await?;
+        owned
+    }
+
+    async fn clear(self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.client());
         let canaries = self.api::<Canary>().list(&ListParams::default()).await?;
         for canary in canaries {
@@ -213,9 +224,13 @@ impl<'a> Scene<'a> {
                 .delete(&canary.name_any(), &DeleteParams::default())
                 .await?;
         }
-        namespaces
+        let deleted = namespaces
             .delete(&self.namespace, &DeleteParams::default())
-            .await?;
+            .await;
+        // The story may have deleted it.
+        if !matches!(&deleted, Err(kube::Error::Api(status)) if status.code == 404) {
+            deleted?;
+        }
         self.stage.cluster.remove_waypoint(self.waypoint).await
     }
 

@@ -37,6 +37,6 @@ fn main() -> ExitCode {
         Delivery::prepare,
         Delivery::start,
         Delivery::alive,
-        |_| Ok(()),
+        |delivery| delivery.stage.all_closed(),
     )
 }

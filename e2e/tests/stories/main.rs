@@ -170,7 +170,10 @@ fn main() -> ExitCode {
             stage.controller.alive().await?;
             stage.cluster.alive().await
         },
-        rights::are_the_least,
+        |stage| {
+            stage.all_closed()?;
+            rights::are_the_least(stage)
+        },
     )
 }
 

@@ -283,9 +283,11 @@ async fn says_who_programs(scene: &Scene<'_>, two: bool) -> Result<()> {
             *own.get_mut("controllerName").context("no name")? = OTHER.into();
             parents.push(own);
         }
-        let written = api
-            .replace_status(&name, &PostParams::default(), &route)
-            .await;
+        let params = PostParams {
+            field_manager: Some("cilium-operator".to_owned()),
+            ..PostParams::default()
+        };
+        let written = api.replace_status(&name, &params, &route).await;
         // istiod may have written in between.
         Ok(written.map(|_| ()))
     })

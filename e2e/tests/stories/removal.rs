@@ -70,7 +70,7 @@ pub(crate) async fn with_its_namespace(stage: &Stage) -> Result<()> {
         Ok(namespace.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
     })
     .await?;
-    stage.cluster.remove_waypoint(scene.waypoint).await
+    scene.close().await
 }
 
 /// Adopted apps that follow a policy of their namespace; every second one is in a rollout.
