@@ -8,7 +8,9 @@ use crate::admin;
 use crate::args::Logs;
 
 /// How git-sync runs.
+// Without a group: that of the arguments within has the same name.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Where Git is.
     #[command(flatten)]
@@ -36,5 +38,20 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     tokio::select! {
         served = served => served,
         done = sluice_git_sync::run(args.git, metrics, ready) => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use crate::args::Args;
+
+    /// clap looks for contradictions among arguments only when it is asked, or at the first start.
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+        let line = ["sluice", "git-sync", "--repository", "file:///srv/git"];
+        assert!(Args::try_parse_from(line).is_ok());
     }
 }
