@@ -16,3 +16,4 @@ pub mod runner;
 pub mod sandbox;
 pub mod soak;
 pub mod stage;
+mod tls;
