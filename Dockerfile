@@ -17,6 +17,15 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --package sluice --bin sluice \
     && cp target/release/sluice /sluice
 
+# For `sluice git-sync`, with the commands that it calls: docker build --target git-sync --tag ghcr.io/sluice-dev/sluice-git-sync:0.1.0 .
+FROM docker.io/library/alpine:3.22 AS git-sync
+RUN apk add --no-cache ca-certificates git openssh-client
+COPY --from=build /sluice /usr/local/bin/sluice
+# ssh refuses to run for a user without a name.
+RUN adduser -D -H -u 65532 sluice
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/sluice"]
+
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /sluice /usr/local/bin/sluice
 # By number: `runAsNonRoot` cannot tell by a name.

@@ -1,6 +1,8 @@
-//! `/metrics`, `/livez` and `/readyz`.
+//! `/metrics`, `/livez` and `/readyz`: of the controller, and of git-sync.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -9,29 +11,31 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::sync::watch;
 
-use crate::metrics::Metrics;
+/// Makes the page of the metrics.
+type Page = Arc<dyn Fn() -> Result<String, fmt::Error> + Send + Sync>;
 
 #[derive(Clone)]
 struct Shared {
-    metrics: Metrics,
+    page: Page,
     ready: watch::Receiver<bool>,
 }
 
-/// Serves until `shutdown` says true. `ready` says whether the caches are filled.
+/// Serves until `shutdown` says true. `page` makes the page of the metrics, `ready` says whether the program can work.
 ///
 /// # Errors
 /// When the address cannot be listened on.
 pub async fn serve(
     address: SocketAddr,
-    metrics: Metrics,
+    page: impl Fn() -> Result<String, fmt::Error> + Send + Sync + 'static,
     ready: watch::Receiver<bool>,
     mut shutdown: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
+    let page: Page = Arc::new(page);
     let routes = Router::new()
-        .route("/metrics", get(page))
+        .route("/metrics", get(metrics))
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
-        .with_state(Shared { metrics, ready });
+        .with_state(Shared { page, ready });
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("--admin-address: cannot listen on {address}"))?;
@@ -45,11 +49,8 @@ pub async fn serve(
         .context("the admin server failed")
 }
 
-async fn page(State(shared): State<Shared>) -> Result<String, StatusCode> {
-    shared
-        .metrics
-        .encode()
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+async fn metrics(State(shared): State<Shared>) -> Result<String, StatusCode> {
+    (shared.page)().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
@@ -58,7 +59,7 @@ async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the caches are not filled yet",
+            "what it works with was not read yet",
         )
     }
 }

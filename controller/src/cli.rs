@@ -6,6 +6,7 @@ mod adopt;
 mod backtest;
 #[cfg(test)]
 mod edited;
+mod git_sync;
 mod order;
 mod place;
 mod plot;
@@ -21,7 +22,6 @@ use std::io::{ErrorKind, Write as _};
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::args::Logs;
 use order::Verb;
 
 /// What a person asks for.
@@ -64,14 +64,7 @@ pub enum Command {
     /// Writes the outcome of rollouts back to Git, until it is told to stop.
     ///
     /// A program of its own, with a service account of its own: see docs/git-sync.md. It needs the command git.
-    GitSync {
-        /// Where Git is.
-        #[command(flatten)]
-        args: Box<sluice_git_sync::Args>,
-        /// How it logs.
-        #[command(flatten)]
-        logs: Logs,
-    },
+    GitSync(Box<git_sync::Args>),
 }
 
 /// How an answer is printed.
@@ -102,10 +95,7 @@ impl Command {
             Self::Backtest(args) => backtest::run(&args).await,
             Self::Rehearse(args) => args.run(),
             Self::Replay(args) => args.run(),
-            Self::GitSync { args, logs } => {
-                logs.init()?;
-                Box::pin(sluice_git_sync::run(*args)).await
-            }
+            Self::GitSync(args) => Box::pin(git_sync::run(*args)).await,
         }
     }
 }

@@ -54,12 +54,9 @@ pub async fn run(args: Controller) -> anyhow::Result<()> {
     let client = client::for_requests(&config, &fence, &silence)?;
     let watches = client::for_watches(&config, &fence)?;
 
-    let admin = admin::serve(
-        args.admin_address,
-        metrics.clone(),
-        is_ready,
-        stopping.clone(),
-    );
+    let shown = metrics.clone();
+    let page = move || shown.encode();
+    let admin = admin::serve(args.admin_address, page, is_ready, stopping.clone());
     let mut admin = tokio::spawn(admin);
     let (queue, requests) = mpsc::unbounded();
     let started = Instant::now();

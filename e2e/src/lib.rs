@@ -17,3 +17,4 @@ pub mod runner;
 pub mod sandbox;
 pub mod soak;
 pub mod stage;
+mod tls;

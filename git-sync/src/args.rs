@@ -31,7 +31,7 @@ pub struct Args {
     pub author: (String, String),
 
     /// A folder with the files of a Secret as Flux has it: `username` and `password`, or `identity` and
-    /// `known_hosts`.
+    /// `known_hosts`; and `ca.crt`, the authority of an https server, if the system does not know it.
     #[arg(long, env = "SLUICE_GIT_CREDENTIALS_DIR", value_name = "DIR")]
     pub credentials: Option<PathBuf>,
 

@@ -47,7 +47,7 @@ pub struct Git {
     pub directory: PathBuf,
     /// Name and e-mail address of commits.
     pub author: (String, String),
-    /// Files of a Secret: `username` and `password`, or `identity` and `known_hosts`.
+    /// Files of a Secret: `username` and `password`, or `identity` and `known_hosts`; and `ca.crt`, whom https trusts.
     pub credentials: Option<PathBuf>,
 }
 
@@ -156,6 +156,10 @@ impl Git {
                 command.env("SLUICE_GIT_CREDENTIALS", folder);
                 command.args(["-c", "credential.helper=", "-c"]);
                 command.arg(format!("credential.helper={HELPER}"));
+            }
+            let authority = folder.join("ca.crt");
+            if authority.exists() {
+                command.env("GIT_SSL_CAINFO", authority);
             }
         }
         command

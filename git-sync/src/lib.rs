@@ -4,13 +4,14 @@
 //! this order: [`outcome`] is what the cluster says, [`mark`] which values of a file are ours to write, [`wanted`]
 //! decides what they should be, [`mod@edit`] writes them into the text, [`message`] says why. All these are pure.
 //! [`git`] and [`repository`] are the edge to Git, [`mod@pass`] brings both sides together, [`mod@run`] does so whenever
-//! something changes.
+//! something changes, and [`metrics`] counts it.
 
 pub mod args;
 pub mod edit;
 pub mod git;
 pub mod mark;
 pub mod message;
+pub mod metrics;
 pub mod outcome;
 pub mod pass;
 pub mod repository;
@@ -19,4 +20,5 @@ pub mod tell;
 pub mod wanted;
 
 pub use args::Args;
+pub use metrics::Metrics;
 pub use run::run;

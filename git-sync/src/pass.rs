@@ -59,6 +59,8 @@ pub enum Kind {
     Contested,
     /// Something is wrong that a person must mend.
     Problem,
+    /// The repository cannot be reached, or takes nothing, for a while now.
+    Failing,
 }
 
 /// What is to be written about one end of a Canary.

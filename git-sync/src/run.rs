@@ -7,18 +7,20 @@ use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{Pod, PodTemplate};
 use kube::api::{Api, ListParams};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Client, ResourceExt as _};
 use sluice_crds::{Canary, labels};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::args::Args;
+use crate::git::GitError;
+use crate::metrics::Metrics;
 use crate::outcome::{self, Ended, Stance};
-use crate::pass::pass;
+use crate::pass::{Kind, News, pass};
+use crate::repository::Repository;
 use crate::tell::{Told, tell};
 use crate::wanted::Digests;
 
@@ -35,11 +37,14 @@ struct Cluster {
     snapshots: Store<PodTemplate>,
 }
 
-/// Writes back until it is told to stop.
+/// From how many failures in a row on people are told by Events, and not by the log alone.
+const PERSISTENT: u32 = 3;
+
+/// Writes back until it is told to stop. `ready` says whether the branch was read, and all told, at least once.
 ///
 /// # Errors
 /// When it cannot start, or a watch ends on its own.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run(args: Args, metrics: Metrics, ready: watch::Sender<bool>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
     std::fs::create_dir_all(&args.directory)
@@ -48,17 +53,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .context("no way to reach the API server")?;
     let changed = Arc::new(Notify::new());
-    let (cluster, watches) = watch(client, args.namespace.as_deref(), &changed);
+    let (cluster, watches) = caches(client, args.namespace.as_deref(), &changed);
+    let writer = Writer::new(&args, &cluster, metrics);
     tokio::select! {
         () = watches => anyhow::bail!("a watch ended"),
-        () = write_back(&args, &cluster, &changed) => Ok(()),
+        () = writer.run(&changed, &ready) => Ok(()),
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     }
 }
 
 /// Caches, and what keeps them.
-fn watch(
+fn caches(
     client: Client,
     namespace: Option<&str>,
     changed: &Arc<Notify>,
@@ -111,55 +117,117 @@ fn watch(
     (cluster, watches)
 }
 
-async fn write_back(args: &Args, cluster: &Cluster, changed: &Notify) {
-    let repository = args.to_repository();
-    let reporter = Reporter {
-        controller: "sluice-git-sync".to_owned(),
-        instance: None,
-    };
-    let recorder = Recorder::new(cluster.client.clone(), reporter);
-    let mut told = Told::default();
-    let (mut known, mut due, mut failures) = (Vec::new(), Instant::now(), 0_u32);
-    let filled = async {
-        let canaries = cluster.canaries.wait_until_ready().await;
-        canaries.is_ok() && cluster.snapshots.wait_until_ready().await.is_ok()
-    };
-    if !filled.await {
-        return;
+/// Brings what the cluster says to Git.
+struct Writer<'a> {
+    args: &'a Args,
+    cluster: &'a Cluster,
+    metrics: Metrics,
+    repository: Repository,
+    told: Told,
+    /// What the last pass that succeeded told; before it nothing is known.
+    written: Option<Vec<Stance>>,
+    /// In a row.
+    failures: u32,
+}
+
+impl<'a> Writer<'a> {
+    fn new(args: &'a Args, cluster: &'a Cluster, metrics: Metrics) -> Self {
+        Self {
+            args,
+            cluster,
+            metrics,
+            repository: args.to_repository(),
+            told: Told::default(),
+            written: None,
+            failures: 0,
+        }
     }
-    loop {
-        let stances = cluster.stances();
-        if stances != known || Instant::now() >= due {
-            let digests = async |stance: &Stance| cluster.digests(stance).await;
-            let outcome = pass(&repository, args.on_rejection, &stances, digests).await;
-            due = Instant::now() + args.interval;
-            match outcome {
-                Ok(news) => {
-                    failures = 0;
-                    for news in news {
-                        let Some(stance) = stances.get(news.stance) else {
-                            continue;
-                        };
-                        if told.is_new(stance, &news) {
-                            let canary = cluster.canary(stance);
-                            tell(&recorder, canary.as_deref(), stance, &news).await;
-                        }
-                    }
-                }
-                Err(error) => {
-                    let pause = PAUSES.0.saturating_mul(1 << failures.min(10)).min(PAUSES.1);
-                    failures = failures.saturating_add(1);
-                    due = Instant::now() + pause;
-                    tracing::error!(%error, ?pause, "nothing was written back; it is tried again");
-                }
+
+    async fn run(mut self, changed: &Notify, ready: &watch::Sender<bool>) {
+        let filled = async {
+            let canaries = self.cluster.canaries.wait_until_ready().await;
+            canaries.is_ok() && self.cluster.snapshots.wait_until_ready().await.is_ok()
+        };
+        if !filled.await {
+            return;
+        }
+        let (mut known, mut due) = (Vec::new(), Instant::now());
+        loop {
+            let stances = self.cluster.stances();
+            if stances != known || Instant::now() >= due {
+                due = self.pass(&stances).await;
+                ready.send_if_modified(|ready| {
+                    let first = !*ready && self.written.is_some();
+                    *ready |= first;
+                    first
+                });
+                known = stances;
             }
-            known = stances;
-        }
-        tokio::select! {
-            () = changed.notified() => sleep(TOGETHER).await,
-            () = sleep_until(due) => {}
+            tokio::select! {
+                () = changed.notified() => sleep(TOGETHER).await,
+                () = sleep_until(due) => {}
+            }
         }
     }
+
+    /// Makes a pass, and returns when the next is due if nothing happens.
+    async fn pass(&mut self, stances: &[Stance]) -> Instant {
+        if self.written.as_deref() != Some(stances) {
+            self.metrics.waits();
+        }
+        let digests = async |stance: &Stance| self.cluster.digests(stance).await;
+        let mode = self.args.on_rejection;
+        let outcome = pass(&self.repository, mode, stances, digests).await;
+        let (news, pause) = match outcome {
+            Ok(news) => {
+                self.metrics.passed(&news, chrono::Utc::now());
+                self.failures = 0;
+                self.written = Some(stances.to_vec());
+                (news, self.args.interval)
+            }
+            Err(error) => {
+                self.metrics.failed();
+                let pause = PAUSES.0.saturating_mul(1 << self.failures.min(10));
+                let pause = pause.min(PAUSES.1);
+                self.failures = self.failures.saturating_add(1);
+                tracing::error!(%error, ?pause, "nothing was written back; it is tried again");
+                (
+                    untold(stances, self.written.as_deref(), self.failures, &error),
+                    pause,
+                )
+            }
+        };
+        for news in news {
+            let Some(stance) = stances.get(news.stance) else {
+                continue;
+            };
+            if self.told.is_new(stance, &news) {
+                let canary = self.cluster.canary(stance);
+                tell(&self.cluster.client, canary.as_deref(), stance, &news).await;
+            }
+        }
+        Instant::now() + pause
+    }
+}
+
+/// Who is to be told that Git does not take their outcome, once that lasts: those whose outcome it does not have.
+fn untold(
+    stances: &[Stance],
+    written: Option<&[Stance]>,
+    failures: u32,
+    error: &GitError,
+) -> Vec<News> {
+    let Some(written) = written.filter(|_| failures >= PERSISTENT) else {
+        return Vec::new();
+    };
+    let stances = stances.iter().enumerate();
+    let waiting = stances.filter(|(_, stance)| !written.contains(stance));
+    let news = |stance| News {
+        stance,
+        kind: Kind::Failing,
+        text: format!("it is not in Git yet, and is tried again: {error}"),
+    };
+    waiting.map(|(index, _)| news(index)).collect()
 }
 
 impl Cluster {
@@ -198,5 +266,44 @@ impl Cluster {
                 Digests::new()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mark::Key;
+
+    fn stance(name: &str) -> Stance {
+        Stance {
+            canary: Key {
+                namespace: "shop".to_owned(),
+                name: name.to_owned(),
+            },
+            serving: None,
+            rejected: None,
+        }
+    }
+
+    #[test]
+    fn who_waits_is_told_once_failures_last() {
+        let error = GitError::Time {
+            command: "push".to_owned(),
+        };
+        let (old, new) = (stance("old"), stance("new"));
+        let stances = [old.clone(), new];
+        let told = |written: Option<&[Stance]>, failures| {
+            let news = untold(&stances, written, failures, &error);
+            news.iter().map(|news| news.stance).collect::<Vec<_>>()
+        };
+        let written = [old];
+        assert_eq!(told(Some(&written), PERSISTENT), [1]);
+        assert!(
+            told(Some(&written), PERSISTENT - 1).is_empty(),
+            "it may pass"
+        );
+        assert!(told(Some(&stances), PERSISTENT).is_empty());
+        // Not ready yet, which says the same.
+        assert!(told(None, PERSISTENT).is_empty());
     }
 }

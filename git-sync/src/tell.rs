@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kube::Resource as _;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource as _};
 use sluice_crds::Canary;
 
 use crate::mark::Key;
@@ -38,7 +38,7 @@ impl Told {
         }
         // Hashes and lines differ each time that a branch moves on; what is wrong is the same.
         let what = match news.kind {
-            Kind::Contested => String::new(),
+            Kind::Contested | Kind::Failing => String::new(),
             _ => news.text.clone(),
         };
         let known = (news.kind, what);
@@ -51,13 +51,13 @@ impl Told {
 }
 
 /// Logs news, and puts them on the Canary. An Event that is not taken is only logged.
-pub async fn tell(recorder: &Recorder, canary: Option<&Canary>, stance: &Stance, news: &News) {
+pub async fn tell(client: &Client, canary: Option<&Canary>, stance: &Stance, news: &News) {
     let (type_, reason) = match news.kind {
         Kind::Recorded => (EventType::Normal, "PromotionRecorded"),
         Kind::Reverted => (EventType::Normal, "RevertCommitted"),
         Kind::Proposed => (EventType::Normal, "RevertProposed"),
         Kind::Contested => (EventType::Warning, "WriteBackContested"),
-        Kind::Problem => (EventType::Warning, "WriteBackFailed"),
+        Kind::Problem | Kind::Failing => (EventType::Warning, "WriteBackFailed"),
     };
     match type_ {
         EventType::Normal => tracing::info!(canary = %stance.canary, reason, "{}", news.text),
@@ -77,6 +77,12 @@ pub async fn tell(recorder: &Recorder, canary: Option<&Canary>, stance: &Stance,
         action: "WriteBack".to_owned(),
         secondary: None,
     };
+    // A recorder that lasts would count a second promotion as a repetition of the first, and keep that one's note.
+    let reporter = Reporter {
+        controller: "sluice-git-sync".to_owned(),
+        instance: None,
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
     if let Err(error) = recorder.publish(&event, &canary.object_ref(&())).await {
         tracing::warn!(%error, reason, "an Event was not taken");
     }

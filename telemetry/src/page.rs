@@ -244,7 +244,7 @@ fn own(registry: &Registry) -> String {
     let rows = registry.metrics.iter().map(row).collect();
     let head = ["series", "instrument, unit", "labels (attributes)", ""];
     format!(
-        "## What Sluice says of itself\n\nThe controller, at `--admin-address` under `/metrics`.\n\n{}",
+        "## What Sluice says of itself\n\nThe controller, and `sluice git-sync` (its series begin with `sluice_git_sync_`), each at its `--admin-address` under `/metrics`.\n\n{}",
         table(&head, rows)
     )
 }

@@ -1,9 +1,10 @@
-//! The registry in `telemetry/` tells of every metric and label that the controller has, and of no other.
+//! The registry in `telemetry/` tells of every metric and label that the controller and git-sync have, and of no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_core::evidence::{Against, Spending};
 use sluice_core::{Finding, Phase, Tally, Verdict};
+use sluice_git_sync::pass::{Kind, News};
 use sluice_telemetry::registry::{Group, Registry};
 
 use super::{CanaryLabels, Metrics, Outcome};
@@ -14,7 +15,8 @@ type Page = BTreeMap<String, (String, String, BTreeMap<String, BTreeSet<String>>
 #[test]
 fn the_registry_tells_what_is_shown() {
     let registry = Registry::read().unwrap();
-    let shown = page(&filled().encode().unwrap());
+    let mut shown = page(&filled().encode().unwrap());
+    shown.extend(page(&git_sync().encode().unwrap()));
     let told: BTreeMap<_, _> = registry
         .metrics
         .iter()
@@ -164,6 +166,19 @@ fn filled() -> Metrics {
             verdict: Verdict::Pass,
         },
     );
+    metrics
+}
+
+/// git-sync, with every series that there can be.
+fn git_sync() -> sluice_git_sync::Metrics {
+    let metrics = sluice_git_sync::Metrics::default();
+    let news = [Kind::Recorded, Kind::Reverted, Kind::Proposed].map(|kind| News {
+        stance: 0,
+        kind,
+        text: String::new(),
+    });
+    metrics.passed(&news, chrono::DateTime::UNIX_EPOCH);
+    metrics.failed();
     metrics
 }
 

@@ -23,13 +23,14 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// Reads the behaviour from an image reference such as `demo:v2-fail10`.
+    /// Reads the behaviour from an image reference such as `demo:v2-fail10`, with a digest behind it or without.
     ///
     /// # Errors
     /// When the repository is not [`REPOSITORY`], or the tag does not parse.
     pub fn of_image(image: &str) -> Result<Self, Unknown> {
         let unknown = || Unknown(image.to_owned());
         let name = image.rsplit('/').next().unwrap_or(image);
+        let name = name.split('@').next().unwrap_or(name);
         let (repository, tag) = name.split_once(':').ok_or_else(unknown)?;
         if repository != REPOSITORY {
             return Err(unknown());

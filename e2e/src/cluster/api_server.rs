@@ -65,6 +65,11 @@ impl Files {
         })
     }
 
+    /// Where etcd keeps its data.
+    fn etcd(&self) -> PathBuf {
+        self.run.join("etcd")
+    }
+
     /// Writes a kubeconfig with a certificate for `user`, who is of `group`.
     pub(super) fn kubeconfig(
         &self,
@@ -80,7 +85,7 @@ impl Files {
 pub(super) async fn start_etcd(tools: &Tools, files: &Files) -> Result<Process> {
     let etcd = Launch::new("etcd", &tools.etcd, &files.run)
         .arg("--data-dir")
-        .arg(files.run.join("etcd"))
+        .arg(files.etcd())
         .args([
             "--listen-client-urls",
             ETCD,
@@ -91,14 +96,25 @@ pub(super) async fn start_etcd(tools: &Tools, files: &Files) -> Result<Process> 
         // A run's data dies with it.
         .args(["--unsafe-no-fsync", "--log-level", "warn"])
         .start()?;
+    etcd_ready(&etcd).await?;
+    Ok(etcd)
+}
+
+/// Waits until etcd answers.
+pub(super) async fn etcd_ready(etcd: &Process) -> Result<()> {
     etcd.ready(START, async || {
         reqwest::get(format!("{ETCD}/health"))
             .await?
             .error_for_status()?;
         Ok(())
     })
-    .await?;
-    Ok(etcd)
+    .await
+}
+
+/// Deletes all that etcd has, which must not run.
+pub(super) fn delete_stored(files: &Files) -> Result<()> {
+    let stored = files.etcd();
+    fs::remove_dir_all(&stored).with_context(|| format!("deleting {}", stored.display()))
 }
 
 /// The API server's URL inside the sandbox.

@@ -27,11 +27,37 @@ pub(super) async fn client(kubeconfig: &Path, program: &str) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// What is started first.
+/// What everything else asks.
 pub(super) struct ControlPlane {
     pub(super) api_server: ApiServer,
-    /// etcd, the controllers, istiod.
-    pub(super) others: Vec<Process>,
+    etcd: Process,
+    controllers: Process,
+    istiod: Process,
+}
+
+impl ControlPlane {
+    /// Kills all of it, deletes all that was ever stored, and starts it anew.
+    pub(super) async fn lose(&self, tools: &Tools, files: &Files, client: &Client) -> Result<()> {
+        self.istiod.kill().await?;
+        self.controllers.kill().await?;
+        self.api_server.stop().await?;
+        self.etcd.kill().await?;
+        api_server::delete_stored(files)?;
+        self.etcd.restart().await?;
+        api_server::etcd_ready(&self.etcd).await?;
+        self.api_server.start().await?;
+        self.controllers.restart().await?;
+        self.istiod.restart().await?;
+        fill(client, tools, &self.istiod, &Timings::new()).await
+    }
+
+    pub(super) async fn alive(&self) -> Result<()> {
+        self.api_server.alive().await?;
+        for part in [&self.etcd, &self.controllers, &self.istiod] {
+            part.alive().await?;
+        }
+        Ok(())
+    }
 }
 
 /// etcd, then the API server, then all that needs it at once.
@@ -55,18 +81,26 @@ pub(super) async fn start(
     )?;
     // istiod reads resource definitions as they come, and must not wait for them.
     let istiod = istiod::start(tools, &files.run, &kubeconfig("istiod")?)?;
+    fill(client, tools, &istiod, timings).await?;
+    Ok(ControlPlane {
+        api_server,
+        etcd,
+        controllers,
+        istiod,
+    })
+}
+
+/// What an empty cluster needs, and istiod in it.
+async fn fill(client: &Client, tools: &Tools, istiod: &Process, timings: &Timings) -> Result<()> {
     tokio::try_join!(
         timings.time(
             "resource definitions",
             definitions::create(client, &tools.crds)
         ),
         timings.time("node and namespace", cluster_objects(client)),
-        timings.time("istiod", istiod::ready(&istiod)),
+        timings.time("istiod", istiod::ready(istiod)),
     )?;
-    Ok(ControlPlane {
-        api_server,
-        others: vec![etcd, controllers, istiod],
-    })
+    Ok(())
 }
 
 /// The namespace of istiod, and the node of the waypoints: the controller of endpoints leaves out

@@ -35,13 +35,14 @@ use serde_json::json;
 use crate::build::Tools;
 use crate::certs::Authority;
 use crate::paths;
-use crate::process::{Process, until};
+use crate::process::until;
 use crate::sandbox::{Door, WAYPOINTS};
 pub use api_server::ApiServer;
 use api_server::Files;
 pub use apply::Answered;
 pub use audit::Audit;
 pub use bare::Bare;
+use control_plane::ControlPlane;
 pub use envoy::Shares;
 pub use gate::{Gate, Refusal, Write};
 use kubeconfig::Credentials;
@@ -71,8 +72,7 @@ pub struct Cluster {
     admin_config: PathBuf,
     client: Client,
     prometheus: Prometheus,
-    api_server: ApiServer,
-    parts: Vec<Process>,
+    control_plane: ControlPlane,
     waypoints: AtomicU32,
     timings: Vec<Timing>,
 }
@@ -107,8 +107,7 @@ impl Cluster {
             admin_config,
             client,
             prometheus,
-            api_server: control_plane.api_server,
-            parts: control_plane.others,
+            control_plane,
             waypoints,
             timings,
         })
@@ -161,7 +160,19 @@ impl Cluster {
     /// The API server, to stop and start it.
     #[must_use]
     pub fn api_server(&self) -> &ApiServer {
-        &self.api_server
+        &self.control_plane.api_server
+    }
+
+    /// Loses all that was ever written to the API server, with the machine that held it, and starts anew what a cluster
+    /// is made of: its kinds, and nothing of anybody's. Prometheus keeps what it knows, as one outside does.
+    ///
+    /// # Errors
+    /// If a part does not come up; the error quotes the end of its log.
+    pub async fn lose(&self) -> Result<()> {
+        let lost = self
+            .control_plane
+            .lose(&self.tools, &self.files, &self.client);
+        lost.await
     }
 
     /// Prometheus, to stop and start it.
@@ -386,10 +397,6 @@ impl Cluster {
     /// # Errors
     /// As said.
     pub async fn alive(&self) -> Result<()> {
-        self.api_server.alive().await?;
-        for part in &self.parts {
-            part.alive().await?;
-        }
-        Ok(())
+        self.control_plane.alive().await
     }
 }

@@ -123,6 +123,17 @@ impl ArgoCd {
         Ok(())
     }
 
+    /// Kills it, as a lost cluster would.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub async fn kill(&self) -> Result<()> {
+        for part in &self.parts {
+            part.kill().await?;
+        }
+        Ok(())
+    }
+
     fn applications(&self) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application");
         Api::namespaced_with(

@@ -1,7 +1,7 @@
 //! Flux itself: source-controller and kustomize-controller, as processes with accounts of their own.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub const MANAGER: &str = "kustomize-controller";
 pub const USER: &str = "system:serviceaccount:flux-system:kustomize-controller";
 
 const NAMESPACE: &str = "flux-system";
+const SOURCE: &str = "source-controller";
 const RIGHTS: &str = include_str!("flux.yaml");
 /// Where source-controller serves what it fetched.
 const ARTIFACTS: SocketAddr = loopback(18_300);
@@ -34,6 +35,14 @@ pub struct Flux {
     kstatus: PathBuf,
 }
 
+/// What is on the machine for it; the same paths each time.
+struct Installed {
+    storage: PathBuf,
+    /// Kubeconfigs of the two.
+    source: PathBuf,
+    kustomize: PathBuf,
+}
+
 /// What kstatus says of an object.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Judged {
@@ -45,21 +54,23 @@ pub struct Judged {
 
 impl Flux {
     pub(super) async fn start(cluster: &Cluster, tools: &FluxTools) -> Result<Self> {
-        cluster.define(&tools.crds).await?;
-        cluster.apply(RIGHTS).await?;
-        let source = launch(cluster, "source-controller", &tools.source_controller).await?;
-        let storage = cluster.run_dir().join("flux-artifacts");
-        std::fs::create_dir_all(&storage)?;
+        let installed = install(cluster, tools).await?;
+        let source = launch(cluster, SOURCE, &tools.source_controller, &installed.source);
         let (health, metrics) = (loopback(18_301), loopback(18_302));
         let source = source
-            .args(["--storage-path", &storage.to_string_lossy()])
+            .args(["--storage-path", &installed.storage.to_string_lossy()])
             .args(["--storage-addr", &ARTIFACTS.to_string()])
             .args(["--storage-adv-addr", &ARTIFACTS.to_string()])
             .args(["--health-addr", &health.to_string()])
             .args(["--metrics-addr", &metrics.to_string()])
             .start()?;
         let (healthy, metrics) = (loopback(18_303), loopback(18_304));
-        let kustomize = launch(cluster, MANAGER, &tools.kustomize_controller).await?;
+        let kustomize = launch(
+            cluster,
+            MANAGER,
+            &tools.kustomize_controller,
+            &installed.kustomize,
+        );
         let kustomize = kustomize
             .args(["--health-addr", &healthy.to_string()])
             .args(["--metrics-addr", &metrics.to_string()])
@@ -70,7 +81,24 @@ impl Flux {
             controllers: [(source, health), (kustomize, healthy)],
             kstatus: tools.kstatus.clone(),
         };
-        for (process, health) in &flux.controllers {
+        flux.ready().await?;
+        Ok(flux)
+    }
+
+    /// Installs it on a cluster that was lost and made anew, after [`Self::end`]. What it had fetched is lost as well.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub(super) async fn again(&self, cluster: &Cluster, tools: &FluxTools) -> Result<()> {
+        install(cluster, tools).await?;
+        for (process, _) in &self.controllers {
+            process.restart().await?;
+        }
+        self.ready().await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        for (process, health) in &self.controllers {
             process
                 .ready(START, async || {
                     let answer = reqwest::get(format!("http://{health}/readyz")).await?;
@@ -79,7 +107,7 @@ impl Flux {
                 })
                 .await?;
         }
-        Ok(flux)
+        Ok(())
     }
 
     /// Ends both in order, as Kubernetes ends pods.
@@ -136,13 +164,31 @@ impl Flux {
     }
 }
 
-async fn launch(cluster: &Cluster, name: &str, program: &std::path::Path) -> Result<Launch> {
-    let kubeconfig = cluster
-        .kubeconfig_for_service_account(NAMESPACE, name)
-        .await?;
-    Ok(Launch::new(name, program, cluster.run_dir())
+/// Kinds, rights and accounts, and an empty folder for what is fetched.
+async fn install(cluster: &Cluster, tools: &FluxTools) -> Result<Installed> {
+    cluster.define(&tools.crds).await?;
+    cluster.apply(RIGHTS).await?;
+    let storage = cluster.run_dir().join("flux-artifacts");
+    if storage.exists() {
+        std::fs::remove_dir_all(&storage)?;
+    }
+    std::fs::create_dir_all(&storage)?;
+    let account = async |name| {
+        cluster
+            .kubeconfig_for_service_account(NAMESPACE, name)
+            .await
+    };
+    Ok(Installed {
+        storage,
+        source: account(SOURCE).await?,
+        kustomize: account(MANAGER).await?,
+    })
+}
+
+fn launch(cluster: &Cluster, name: &str, program: &Path, kubeconfig: &Path) -> Launch {
+    Launch::new(name, program, cluster.run_dir())
         .env("RUNTIME_NAMESPACE", NAMESPACE)
-        .env("KUBECONFIG", kubeconfig))
+        .env("KUBECONFIG", kubeconfig)
 }
 
 const fn loopback(port: u16) -> SocketAddr {

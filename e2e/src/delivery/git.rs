@@ -1,4 +1,4 @@
-//! An HTTP Git server: `git http-backend`, called as CGI (RFC 3875).
+//! An HTTP Git server: `git http-backend`, called as CGI (RFC 3875); open to everybody, or guarded.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,13 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::response::Builder;
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::repository::{BRANCH, Repository, git};
+use crate::tls::Front;
 
 /// No push here is larger, in bytes.
 const LARGEST: usize = 64 << 20;
@@ -26,15 +27,22 @@ const PASSED: [(&str, &str); 4] = [
     ("user-agent", "HTTP_USER_AGENT"),
 ];
 
-/// A server of repositories, which everybody may fetch from and push to. Dropping it ends it.
+/// Who may fetch from a guarded server, and push to it.
+pub const CREDENTIALS: (&str, &str) = ("sluice", "token");
+/// The same as a header says it.
+const BASIC: &str = "Basic c2x1aWNlOnRva2Vu";
+
+/// A server of repositories. Dropping it ends it.
 pub struct Server {
     url: String,
     folder: PathBuf,
+    /// The authority of a guarded one, PEM.
+    ca: Option<String>,
     _task: JoinSet<()>,
 }
 
 impl Server {
-    /// Starts one on a free port of the loopback, with its repositories in `folder`.
+    /// Starts one on a free port of the loopback, with its repositories in `folder`: everybody may fetch and push.
     ///
     /// # Errors
     /// When there is no port, or the folder cannot be made.
@@ -51,8 +59,37 @@ impl Server {
         Ok(Self {
             url,
             folder: folder.to_owned(),
+            ca: None,
             _task: task,
         })
+    }
+
+    /// Starts one that speaks TLS, by an authority of its own, and serves [`CREDENTIALS`] alone.
+    ///
+    /// # Errors
+    /// When there is no port, or the folder cannot be made.
+    pub async fn guarded(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let front = Front::open().await?;
+        let (url, ca) = (front.url.clone(), front.ca.clone());
+        let repositories = folder.to_owned();
+        let mut task = JoinSet::new();
+        task.spawn(front.serve(move |request| {
+            let folder = repositories.clone();
+            async move { Ok(for_known(folder, request.map(Body::new)).await) }
+        }));
+        Ok(Self {
+            url,
+            folder: folder.to_owned(),
+            ca: Some(ca),
+            _task: task,
+        })
+    }
+
+    /// The authority of a guarded one, PEM.
+    #[must_use]
+    pub fn ca(&self) -> Option<&str> {
+        self.ca.as_deref()
     }
 
     /// Makes an empty repository, `NAME.git`, and a work tree beside it that pushes there.
@@ -75,7 +112,12 @@ impl Server {
             .status();
         ensure!(allow.await?.success(), "git config of {}", bare.display());
         let repository = Repository::create(self.folder.join(name)).await?;
-        repository.set_remote(&self.address(name)).await?;
+        // A team's own way to a guarded one is no matter here.
+        let remote = match self.ca {
+            Some(_) => bare.display().to_string(),
+            None => self.address(name),
+        };
+        repository.set_remote(&remote).await?;
         Ok(repository)
     }
 
@@ -84,6 +126,20 @@ impl Server {
     pub fn address(&self, name: &str) -> String {
         format!("{}/{name}.git", self.url)
     }
+}
+
+async fn for_known(folder: PathBuf, request: Request) -> Response<Body> {
+    let said = request.headers().get(header::AUTHORIZATION);
+    if said.is_some_and(|said| said == BASIC) {
+        return answer(State(folder), request).await;
+    }
+    let mut response = Response::new(Body::from("who are you?"));
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    let asks = HeaderValue::from_static("Basic realm=\"git\"");
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, asks);
+    response
 }
 
 async fn answer(State(folder): State<PathBuf>, request: Request) -> Response<Body> {

@@ -77,6 +77,25 @@ impl Delivery {
         self.flux.get_or_try_init(start).await
     }
 
+    /// The whole cluster is lost: see [`Stage::lose`]. Then Sluice and Flux are installed again, and Argo CD is not: nothing
+    /// that needs it may come after. What Git has stays.
+    ///
+    /// # Errors
+    /// When a part does not start; the error quotes its log.
+    pub async fn lose(&self) -> Result<()> {
+        if let Some(argo) = self.argo.get() {
+            argo.kill().await?;
+        }
+        if let Some(flux) = self.flux.get() {
+            flux.end().await?;
+        }
+        self.stage.lose().await?;
+        if let Some(flux) = self.flux.get() {
+            flux.again(&self.stage.cluster, &self.tools.0).await?;
+        }
+        Ok(())
+    }
+
     /// Fails if a part ended by itself, quoting the end of its log.
     ///
     /// # Errors

@@ -127,6 +127,25 @@ impl Repository {
         Ok(())
     }
 
+    /// Takes over what others pushed to the branch; returns its newest commit.
+    ///
+    /// # Errors
+    /// When there are commits here that were not pushed.
+    pub async fn pull(&self) -> Result<Commit> {
+        self.git(&["pull", "--quiet", "--ff-only", "origin", BRANCH])
+            .await?;
+        self.head().await
+    }
+
+    /// Every branch that it was pushed to has, as lines of a hash and a name.
+    ///
+    /// # Errors
+    /// When that one does not answer.
+    pub async fn branches(&self) -> Result<Vec<String>> {
+        let listed = self.git(&["ls-remote", "--heads", "origin"]).await?;
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
     pub(super) async fn set_remote(&self, url: &str) -> Result<()> {
         self.git(&["remote", "add", "origin", url]).await?;
         Ok(())
@@ -163,7 +182,11 @@ impl Repository {
         Ok(files)
     }
 
-    async fn git(&self, args: &[&str]) -> Result<String> {
+    /// Runs `git` in it, and returns what it prints.
+    ///
+    /// # Errors
+    /// When it fails; the error quotes what it says.
+    pub async fn git(&self, args: &[&str]) -> Result<String> {
         let output = git()
             .arg("-C")
             .arg(&self.folder)

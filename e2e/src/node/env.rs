@@ -35,7 +35,9 @@ pub(super) async fn variables(
         client,
         namespace: &namespace,
     };
-    let mut variables = BTreeMap::new();
+    // First, so that a value can say where a mount is.
+    let root = root.to_string_lossy().into_owned();
+    let mut variables = BTreeMap::from([("POD_ROOT".to_owned(), root)]);
     for from in container.env_from.iter().flatten() {
         let prefix = from.prefix.as_deref().unwrap_or_default();
         let mut data = BTreeMap::new();
@@ -78,7 +80,6 @@ pub(super) async fn variables(
             ("POD_NAMESPACE", namespace.clone()),
             ("POD_IP", address.to_string()),
             ("PORTS", ports.join(",")),
-            ("POD_ROOT", root.to_string_lossy().into_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );

@@ -7,8 +7,11 @@ use sha2::{Digest, Sha256};
 use super::Config;
 use crate::app::Behaviour;
 
-/// Where the chart says that Sluice's image is.
-const SLUICE: &str = "ghcr.io/sluice-dev/sluice";
+/// Where the chart says that Sluice's images are.
+const SLUICE: [&str; 2] = [
+    "ghcr.io/sluice-dev/sluice",
+    "ghcr.io/sluice-dev/sluice-git-sync",
+];
 
 /// The program of an image.
 ///
@@ -18,9 +21,12 @@ pub(super) fn program<'a>(config: &'a Config, image: &str) -> Result<&'a Path, S
     if Behaviour::of_image(image).is_ok() {
         return Ok(&config.app);
     }
-    let rest = image.strip_prefix(SLUICE);
+    let is = |name: &&str| {
+        let rest = image.strip_prefix(*name);
+        rest.is_some_and(|rest| rest.starts_with([':', '@']))
+    };
     if let Some(sluice) = &config.sluice
-        && rest.is_some_and(|rest| rest.starts_with([':', '@']))
+        && SLUICE.iter().any(is)
     {
         return Ok(sluice);
     }
@@ -34,6 +40,10 @@ pub(super) fn program<'a>(config: &'a Config, image: &str) -> Result<&'a Path, S
 /// The image's digest, as in a container's status.
 pub(super) fn id(image: &str) -> String {
     let reference = canonical(image);
+    if let Some((named, digest)) = reference.split_once('@') {
+        let repository = named.rsplit_once(':').map_or(named, |(name, _)| name);
+        return format!("{repository}@{digest}");
+    }
     let repository = reference
         .rsplit_once(':')
         .map_or(reference.as_str(), |(name, _)| name);
@@ -82,5 +92,9 @@ mod tests {
             )
         );
         assert!(id("demo:v1").starts_with("docker.io/library/demo@sha256:"));
+        // Pulled by its digest it is the same image.
+        let pinned = id("demo:v1").replace("demo@", "demo:v1@");
+        assert_eq!(id(&pinned), id("demo:v1"));
+        assert!(program(&config, &pinned).is_ok());
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! # What a container is
 //! A process of the demo app ([`crate::app`]): the image `demo:TAG` says how it behaves. Sluice's own
-//! image is the Sluice of this workspace, if [`Config::sluice`] says where that is. Any other image cannot
+//! images are the Sluice of this workspace, if [`Config::sluice`] says where that is. Any other image cannot
 //! be pulled. A process gets the pod's environment and, beside it, `IMAGE`, `POD_NAME`,
 //! `POD_NAMESPACE`, `POD_IP` and `PORTS` (the container's TCP ports). There is no mount namespace:
 //! the files of `ConfigMap` and Secret volumes lie at `$POD_ROOT/MOUNT_PATH/KEY`, and are renewed

@@ -62,6 +62,7 @@ impl Slot {
             .open(&path)
             .with_context(|| format!("opening {}", path.display()))?;
         Command::new(program)
+            .args(self.container.args.iter().flatten())
             .env_clear()
             .envs(variables)
             .env("CONNECTIONS_TO", self.kubelet.ztunnel.socket())

@@ -34,7 +34,7 @@ impl Stage {
     /// # Errors
     /// When it does not end.
     pub async fn sluice_by(&self, kubeconfig: &Path, arguments: &[&str]) -> Result<Output> {
-        let command = Command::new(&self.sluice)
+        let command = Command::new(&self.programs.sluice)
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())

@@ -1,7 +1,6 @@
 //! A guarded way to Prometheus, as to a team's Mimir: TLS by an authority that nobody else knows, a bearer token,
 //! and a tenant. What it answers is Prometheus' own answer.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -9,21 +8,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use super::Scene;
-use crate::certs::Authority;
+use crate::tls::Front;
 
 /// The tenant that must be named.
 pub const TENANT: &str = "shop";
@@ -61,52 +52,22 @@ impl Scene<'_> {
     /// # Errors
     /// When no certificate can be made or no port is free.
     pub async fn guarded(&self, token: &str) -> Result<Guarded> {
-        let authority = Authority::new()?;
-        let leaf = authority.leaf("", &[IpAddr::V4(Ipv4Addr::LOCALHOST)], &[])?;
-        let certificate = CertificateDer::from_pem_slice(leaf.cert_pem.as_bytes())?;
-        let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes())?;
-        let config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let url = format!("https://{}", listener.local_addr()?);
+        let front = Front::open().await?;
+        let (url, ca) = (front.url.clone(), front.ca.clone());
         let orders = Arc::new(Mutex::new(Orders {
             token: token.to_owned(),
             partial: false,
         }));
         let prometheus = self.stage.cluster.prometheus_url();
         let mut task = JoinSet::new();
-        task.spawn(serve(listener, acceptor, prometheus, Arc::clone(&orders)));
+        let known = Arc::clone(&orders);
+        task.spawn(front.serve(move |request| answer(prometheus, Arc::clone(&known), request)));
         Ok(Guarded {
             url,
-            ca: authority.ca_pem().to_owned(),
+            ca,
             orders,
             _task: task,
         })
-    }
-}
-
-async fn serve(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    prometheus: &'static str,
-    orders: Arc<Mutex<Orders>>,
-) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, orders) = (acceptor.clone(), Arc::clone(&orders));
-        connections.spawn(async move {
-            // A client that does not trust us is no event here.
-            let Ok(stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            let service =
-                service_fn(move |request| answer(prometheus, Arc::clone(&orders), request));
-            let server = auto::Builder::new(TokioExecutor::new());
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
-        });
-        while connections.try_join_next().is_some() {}
     }
 }
 

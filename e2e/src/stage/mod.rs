@@ -6,6 +6,7 @@ mod command;
 mod controller;
 mod direct;
 mod exporter;
+mod git_sync;
 mod guarded;
 mod install;
 mod look;
@@ -24,8 +25,8 @@ use std::process::Output;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use parking_lot::Mutex;
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 use crate::build::{Programs, Tools};
 use crate::cluster::Cluster;
@@ -35,6 +36,7 @@ pub use app::App;
 pub use controller::{Controller, Gated, SECOND, Second, USER};
 pub use direct::{Direct, Sight};
 pub use exporter::{Exporter, StandIn};
+pub use git_sync::GitSync;
 pub use guarded::{Guarded, TENANT};
 pub use install::rights;
 pub use look::{address, is_ready, weights};
@@ -48,13 +50,14 @@ pub use witness::{Exposure, condition, list, says};
 pub struct Stage {
     /// Last to be dropped would be first to be missed: Sluice ends before its cluster.
     pub controller: Controller,
-    _node: Node,
+    /// `None` only while it is being made anew.
+    node: Mutex<Option<Node>>,
     /// The cluster.
     pub cluster: Cluster,
-    sluice: PathBuf,
+    programs: Programs,
     gated: AtomicU16,
     /// Namespaces of scenes that were not yet closed.
-    open: Mutex<BTreeSet<String>>,
+    open: parking_lot::Mutex<BTreeSet<String>>,
 }
 
 impl Stage {
@@ -64,20 +67,33 @@ impl Stage {
     /// When a part does not start; the error quotes its log.
     pub async fn start(tools: Tools, programs: &Programs) -> Result<Self> {
         let cluster = Cluster::start(tools).await?;
-        let dir = cluster.run_dir().join("node");
-        let mut node = node::Config::new(programs.demo_app.clone(), dir);
-        node.sluice = Some(programs.sluice.clone());
-        let node = Node::start(cluster.client_named(node::MANAGER).await?, node).await?;
+        let node = start_node(&cluster, programs).await?;
         install::grant(&cluster).await?;
         let controller = Controller::start(&cluster, &programs.sluice).await?;
         Ok(Self {
             controller,
-            _node: node,
+            node: Mutex::new(Some(node)),
             cluster,
-            sluice: programs.sluice.clone(),
+            programs: programs.clone(),
             gated: AtomicU16::new(1),
-            open: Mutex::default(),
+            open: parking_lot::Mutex::default(),
         })
+    }
+
+    /// The whole cluster is lost, with its node and with all that the API server ever stored. Then there is an empty one,
+    /// with a node, and Sluice is installed on it.
+    ///
+    /// # Errors
+    /// When a part does not start; the error quotes its log.
+    pub async fn lose(&self) -> Result<()> {
+        let mut node = self.node.lock().await;
+        self.controller.kill().await?;
+        if let Some(node) = node.take() {
+            node.stop().await;
+        }
+        self.cluster.lose().await?;
+        *node = Some(start_node(&self.cluster, &self.programs).await?);
+        self.install().await
     }
 
     /// A second Sluice beside the stage's own. It is a standby as long as that one lives.
@@ -85,7 +101,7 @@ impl Stage {
     /// # Errors
     /// When it does not become ready.
     pub async fn second(&self) -> Result<Second> {
-        Second::start(&self.cluster, &self.sluice).await
+        Second::start(&self.cluster, &self.programs.sluice).await
     }
 
     /// A Sluice for one namespace alone, behind a gate.
@@ -95,7 +111,7 @@ impl Stage {
     pub async fn gated(&self, namespace: &str) -> Result<Gated> {
         let number = self.gated.fetch_add(1, Ordering::Relaxed);
         let admin = SocketAddr::new(ADMIN.ip(), ADMIN.port() + number);
-        Gated::start(&self.cluster, &self.sluice, (namespace, admin)).await
+        Gated::start(&self.cluster, &self.programs.sluice, (namespace, admin)).await
     }
 
     /// The bundles of a Canary's rollouts that Sluice recorded, in their order.
@@ -120,7 +136,10 @@ impl Stage {
     /// # Errors
     /// When it cannot be started.
     pub async fn command(&self, words: &[&str]) -> Result<Output> {
-        let command = Command::new(&self.sluice).args(words).output().await;
+        let command = Command::new(&self.programs.sluice)
+            .args(words)
+            .output()
+            .await;
         command.context("sluice cannot be started")
     }
 
@@ -149,6 +168,13 @@ impl Stage {
         ensure!(open.is_empty(), "scenes that were never closed: {open:?}");
         Ok(())
     }
+}
+
+async fn start_node(cluster: &Cluster, programs: &Programs) -> Result<Node> {
+    let dir = cluster.run_dir().join("node");
+    let mut node = node::Config::new(programs.demo_app.clone(), dir);
+    node.sluice = Some(programs.sluice.clone());
+    Node::start(cluster.client_named(node::MANAGER).await?, node).await
 }
 
 /// Where Sluice serves its metrics.

@@ -55,9 +55,31 @@ fn of_each_set_of_values_is_as_reviewed() {
 /// What `kubectl apply` users get: the default values, without the words that say that Helm looks after it.
 #[test]
 fn of_the_default_values_is_what_kubectl_applies() {
-    let made = helm()
-        .template(&helm::chart(), &["--set", "crds.install=false"])
-        .unwrap();
+    let made = without_helm(&["--set", "crds.install=false"]);
+    let made = format!(
+        "# Made from charts/sluice by its default values; do not edit. Made by:\n#   {BLESS}\n---\n\
+         apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n{made}\n"
+    );
+    is_up_to_date(&paths::workspace().join("deploy/sluice.yaml"), &made);
+}
+
+/// And what those get who let it write to Git as well: they fill in the repository, and make the Secret.
+#[test]
+fn of_git_sync_is_what_kubectl_applies() {
+    let values = "gitSync.enabled=true,gitSync.credentialsSecret=sluice-git,\
+                  gitSync.repository=https://git.example.com/team/cluster.git";
+    let only = ["--show-only", "templates/git-sync.yaml"];
+    let made = without_helm(&[&["--set", values][..], &only].concat());
+    let made = format!(
+        "# Made from charts/sluice, by gitSync.enabled; fill in the repository. See docs/git-sync.md. Made by:\n\
+         #   {BLESS}\n{made}\n"
+    );
+    is_up_to_date(&paths::workspace().join("deploy/git-sync.yaml"), &made);
+}
+
+/// What the chart makes, without the lines that are Helm's.
+fn without_helm(values: &[&str]) -> String {
+    let made = helm().template(&helm::chart(), values).unwrap();
     let ours = |line: &&str| {
         let line = line.trim_start();
         !["helm.sh/", "app.kubernetes.io/managed-by:", "# Source:"]
@@ -65,12 +87,7 @@ fn of_the_default_values_is_what_kubectl_applies() {
             .any(|of_helm| line.starts_with(of_helm))
     };
     let lines: Vec<_> = made.lines().filter(ours).collect();
-    let made = format!(
-        "# Made from charts/sluice by its default values; do not edit. Made by:\n#   {BLESS}\n---\n\
-         apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n{}\n",
-        lines.join("\n")
-    );
-    is_up_to_date(&paths::workspace().join("deploy/sluice.yaml"), &made);
+    lines.join("\n")
 }
 
 /// The kinds have one source, and Helm keeps them.

@@ -21,6 +21,8 @@ const STORIES: &[Story<Delivery>] = &[
     story!(flux::orders::given_in_git),
     story!(flux::orders::suspended_in_git),
     story!(flux::rebuild::of_a_namespace_lost_in_mid_rollout),
+    // Those that play alone come last, and nothing comes after this one.
+    story!(flux::rebuild::of_a_cluster_emptied_in_mid_rollout, alone: true),
     story!(flux::removal::of_the_canary_alone),
     story!(flux::removal::of_all),
     story!(flux::rollouts::a_bad_image_is_healthy_but_rejected),

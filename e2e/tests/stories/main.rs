@@ -21,6 +21,7 @@ mod destination_rule;
 mod draining;
 mod errors;
 mod foreign_edit;
+mod git_sync;
 mod guarded_metrics;
 mod holdback;
 mod idle;
@@ -146,6 +147,7 @@ const STORIES: &[Story<Stage>] = &[
     story!(destination_rule::settings_of_the_service_hold_for_revisions),
     story!(foreign_edit::a_person_is_put_back_and_named),
     story!(foreign_edit::a_program_that_fights_makes_no_storm),
+    story!(git_sync::both_ends_of_a_rollout_are_told),
     story!(guarded_metrics::a_token_an_authority_and_a_tenant_open_it),
     story!(holdback::what_goes_bad_in_it_is_taken_back_to_warm_pods),
     story!(no_waypoint::adoption_waits_for_one),

@@ -15,18 +15,31 @@ type Right = String;
 /// for everything.
 pub(crate) fn are_the_least(stage: &Stage) -> Result<()> {
     let granted = granted()?;
-    let mut used = BTreeSet::new();
-    for event in stage.cluster.audit().since(Mark::default())? {
-        if !event.by(USER) {
-            continue;
-        }
-        used.extend(rights_of(&event));
-    }
-    let idle: Vec<_> = granted.difference(&used).collect();
-    ensure!(idle.is_empty(), "rights that no story needed: {idle:?}");
+    used_all(stage, Mark::default(), USER, &granted)?;
     println!(
         "all {} rights were needed, and none was missing",
         granted.len()
+    );
+    Ok(())
+}
+
+/// Fails if somebody has rights that it did not ask for since `mark`.
+pub(crate) fn used_all(
+    stage: &Stage,
+    mark: Mark,
+    who: &str,
+    granted: &BTreeSet<Right>,
+) -> Result<()> {
+    let mut used = BTreeSet::new();
+    for event in stage.cluster.audit().since(mark)? {
+        if event.by(who) {
+            used.extend(rights_of(&event));
+        }
+    }
+    let idle: Vec<_> = granted.difference(&used).collect();
+    ensure!(
+        idle.is_empty(),
+        "rights of {who} that no story needed: {idle:?}"
     );
     Ok(())
 }
@@ -45,7 +58,8 @@ fn granted() -> Result<BTreeSet<Right>> {
     Ok(rights)
 }
 
-fn of_rule(rule: &PolicyRule) -> Vec<Right> {
+/// What a rule grants.
+pub(crate) fn of_rule(rule: &PolicyRule) -> Vec<Right> {
     let mut rights = Vec::new();
     for group in rule.api_groups.iter().flatten() {
         for resource in rule.resources.iter().flatten() {
