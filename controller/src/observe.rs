@@ -2,7 +2,7 @@
 //!
 //! [`kinds`] says what is watched and what of it is kept, [`caches`] keeps it, [`absence`] knows when the API
 //! server was away, [`optional`] does both for kinds that a cluster may lack, [`triggers`] tells which Canary a
-//! change concerns, `held` fills caches without a watch,
+//! change concerns, `held` fills caches without a watch, [`size`] knows who says the size of a Deployment,
 //! [`observed`] and [`others`] collect what one Canary depends on, [`stripped`] knows
 //! ours without our labels, [`written`] whether the caches have seen our
 //! own writes.
@@ -16,6 +16,7 @@ pub mod observed;
 pub mod optional;
 pub mod others;
 mod pauses;
+pub mod size;
 pub mod stripped;
 pub mod triggers;
 pub mod written;

@@ -153,7 +153,8 @@ names! {
         ProgressDeadlineExceeded,
         /// Something else keeps writing the target's replicas.
         ReplicasContested,
-        /// The target was adopted, and its replicas are to be moved from there to the Canary in Git.
+        /// The target was adopted, and its replicas are to be moved from there to the Canary in Git. Its own pods
+        /// may run until then.
         ReplicasInGit,
         /// The target was adopted, and its autoscaler is to be pointed at the Canary.
         AutoscalerOnTarget,

@@ -2,6 +2,7 @@
 
 mod approval;
 mod holdback;
+mod size;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use crate::{Blocked, RevisionName, Time, Weight};
 
 pub use approval::Approval;
 pub use holdback::Holdback;
+pub use size::SizeKept;
 
 /// What a Canary waits for. `Display` is a sentence for a person.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -143,7 +145,9 @@ pub enum Waiting {
         /// Until then the rest of the app may turn out to be deleted as well.
         until: Time,
     },
-    /// A person should end an adoption: the size is still in Git, on the target.
+    /// A person should end an adoption: Git keeps the target's size, and with it the target's own pods.
+    SizeKept(SizeKept),
+    /// A person should end an adoption: the size may still be in Git, on the target.
     ReplicasInGit {
         /// Who applies it.
         manager: String,
@@ -329,6 +333,7 @@ impl fmt::Display for Waiting {
                  well",
                 clock(*until)
             ),
+            Self::SizeKept(kept) => kept.fmt(f),
             Self::ReplicasInGit { manager, replicas } => write!(
                 f,
                 "now remove spec.replicas from the Deployment in Git, from where {manager} applies it, and \
@@ -345,18 +350,8 @@ impl fmt::Display for Waiting {
                         "remove spec.replicas from the Deployment in Git, from where {manager} applies it"
                     )
                 });
-                let size = replicas.map(|n| {
-                    format!(
-                        "set spec.replicas: {n} on this Canary (by kubectl scale: in Git it would undo the \
-                         autoscaler)"
-                    )
-                });
-                let moved = moves.then(|| {
-                    format!(
-                        "point scaleTargetRef of {name} at this Canary (apiVersion: sluice.dev/v1alpha1, \
-                         kind: Canary)"
-                    )
-                });
+                let size = replicas.map(|n| size::said_by_hand(n));
+                let moved = moves.then(|| size::pointed_here(name));
                 let steps: Vec<_> = [dropped, size, moved].into_iter().flatten().collect();
                 let why = if *moves {
                     "it scales nothing while the Deployment is at 0".to_owned()

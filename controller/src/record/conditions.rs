@@ -190,7 +190,10 @@ fn sentence(decision: &Decision, waiting: &Waiting) -> String {
 fn is_advice(waiting: &Waiting) -> bool {
     matches!(
         waiting,
-        Waiting::ReplicasInGit { .. } | Waiting::Autoscaler { .. } | Waiting::SizeContested { .. }
+        Waiting::SizeKept(_)
+            | Waiting::ReplicasInGit { .. }
+            | Waiting::Autoscaler { .. }
+            | Waiting::SizeContested { .. }
     )
 }
 
@@ -222,7 +225,7 @@ pub(crate) fn reason(waiting: &Waiting) -> String {
         Waiting::HandOver { .. } | Waiting::Removal | Waiting::LeftServing { .. } => {
             Reason::Finalising
         }
-        Waiting::ReplicasInGit { .. } => Reason::ReplicasInGit,
+        Waiting::SizeKept(_) | Waiting::ReplicasInGit { .. } => Reason::ReplicasInGit,
         Waiting::Autoscaler { .. } => Reason::AutoscalerOnTarget,
         Waiting::SizeContested { .. } => Reason::ReplicasContested,
         Waiting::Contested { .. } => Reason::RouteContested,

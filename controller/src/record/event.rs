@@ -57,7 +57,7 @@ fn said(note: &Note) -> (EventType, &'static str, String) {
         Note::Adopted(revision) => (
             normal,
             "Adopted",
-            format!("{revision} serves all requests; the target is scaled to 0 next"),
+            format!("{revision} serves all requests in place of the target's own pods"),
         ),
         Note::Started {
             candidate,

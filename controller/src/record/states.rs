@@ -14,7 +14,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use sluice_core::{
-    Autoscaler, Blocked, Decision, Phase, Record, Revision, Scaled, State, Target, Waiting, decide,
+    Autoscaler, Blocked, Decision, Phase, Record, Revision, Scaled, State, Target, Waiting, Writer,
+    decide,
 };
 use sluice_crds::{CanaryStatus, PolicySpec};
 
@@ -185,8 +186,7 @@ fn all() -> BTreeMap<&'static str, Value> {
         (
             "size-in-git",
             differently(serving, |look| {
-                look.state.held_by = Some("argocd-controller".to_owned());
-                look.world.replicas = None;
+                keep_size(look);
             }),
         ),
         (
@@ -206,8 +206,7 @@ fn all() -> BTreeMap<&'static str, Value> {
                     name: "HorizontalPodAutoscaler podinfo".to_owned(),
                     scales: Scaled::Target,
                 });
-                look.state.held_by = Some("argocd-controller".to_owned());
-                look.world.replicas = None;
+                keep_size(look);
             }),
         ),
     ]
@@ -269,6 +268,19 @@ fn first(look: &mut Look) {
         owned: false,
         ..target
     });
+}
+
+/// Git says the size on the target still, by Argo CD.
+fn keep_size(look: &mut Look) {
+    let target = look.world.target.as_mut().unwrap();
+    (target.replicas, target.ready) = (4, 4);
+    target.name = "podinfo".to_owned();
+    target.writer = Some(Writer {
+        manager: "argocd-controller".to_owned(),
+        manifest: true,
+        kept: true,
+    });
+    look.world.replicas = None;
 }
 
 /// Git's template was promoted once.

@@ -223,6 +223,10 @@ async fn adopted(scene: &Scene<'_>, more: &str) -> Result<(App, Load)> {
     // As the condition says: the size is the Canary's from here on.
     app.replicas = None;
     scene.deploy(&app).await?;
+    scene
+        .told("shop", "Promoted", &[], Duration::from_secs(10))
+        .await?;
+    scene.clean("shop").await?;
     Ok((app, load))
 }
 

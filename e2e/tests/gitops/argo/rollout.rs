@@ -41,6 +41,9 @@ async fn story(delivery: &Delivery, name: &str, apply: Apply) -> Result<()> {
     let told = follow(&mut team).await?;
     let sizes: Vec<_> = sizes.all().into_iter().map(|seen| seen.what).collect();
     println!("{name}: the Deployment had {sizes:?} replicas; told, and done: {told:#?}");
+    // Client-side apply makes it 1 when Git drops it, unless Sluice is faster; nobody puts anything back.
+    let falls = sizes.is_sorted_by(|before, after| before > after);
+    ensure!(falls && sizes.last() == Some(&0), "{name}: {sizes:?}");
     ensure!(
         team.app.replicas.is_none() && team.scales == Some("Canary"),
         "the conditions led to another end: {told:?}"
@@ -109,7 +112,7 @@ async fn follow(team: &mut Team<'_>) -> Result<Vec<String>> {
         let ready = condition(&status, "Ready").map(|ready| ready.message.clone());
         let ready = ready.unwrap_or_default();
         let before = (team.app.replicas, team.scales);
-        if ready.contains("remove spec.replicas from the Deployment in Git") {
+        if ready.contains("remove spec.replicas from Deployment shop in Git") {
             team.app.replicas = None;
         }
         if ready.contains("point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary") {

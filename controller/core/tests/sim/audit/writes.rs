@@ -23,6 +23,9 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
             }
             continue;
         }
+        if let Some(git) = target.kept_by() {
+            return Err((7, format!("writes what {} keeps: {replicas}", git.manager)));
+        }
         if seen.deleting {
             if *replicas <= target.replicas {
                 return Err((7, format!("takes pods of the target: {replicas}")));
