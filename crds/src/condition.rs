@@ -34,7 +34,8 @@ macro_rules! names {
 names! {
     /// The type of a condition.
     ConditionType {
-        /// True when the newest template serves and nothing is under way.
+        /// True when the newest template serves and nothing is under way; and when Sluice was suspended between two
+        /// rollouts.
         Ready,
         /// True while something is under way. Absent otherwise, as kstatus wants it.
         Reconciling,
@@ -80,7 +81,7 @@ names! {
         Draining,
         /// The Canary is being deleted and hands traffic back.
         Finalising,
-        /// `spec.suspend` is set: nothing is written.
+        /// `spec.suspend` is set: nothing more is written.
         Suspended,
 
         // What is waited for.

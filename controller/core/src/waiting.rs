@@ -19,7 +19,7 @@ pub use size::SizeKept;
 /// What a Canary waits for. `Display` is a sentence for a person.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Waiting {
-    /// `spec.suspend` is true.
+    /// `spec.suspend` is true: that is told once, and nothing more.
     Suspended,
     /// A person must mend something.
     Blocked {
@@ -195,7 +195,7 @@ impl fmt::Display for Waiting {
     #[allow(clippy::too_many_lines, reason = "one sentence a variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Suspended => write!(f, "spec.suspend is true: nothing is written"),
+            Self::Suspended => write!(f, "spec.suspend is true: from here on nothing is written"),
             Self::Blocked { message, .. } => f.write_str(message),
             Self::TargetMissing => write!(
                 f,

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use kube::ResourceExt as _;
 use kube::api::ApiResource;
 use serde_json::json;
-use sluice_core::{Decision, Effect, Time};
+use sluice_core::{Decision, Effect, Time, Waiting};
 use sluice_crds::{Canary, CanaryStatus};
 
 use crate::apply::{WriteError, Writer};
@@ -26,6 +26,10 @@ pub(super) async fn progress(
     premise: Premise,
     now: Time,
 ) -> Result<Option<TimeDelta>, WriteError> {
+    if observed.canary.spec.suspend {
+        suspension(writer, observed, decision, stored, now).await?;
+        return Ok(None);
+    }
     let traffic = premise.traffic;
     let foresight = memory.foresight.claim(premise);
     let told = status::Told {
@@ -36,7 +40,6 @@ pub(super) async fn progress(
         traffic,
     };
     let next = status::of(observed, &told, memory.pinned.as_ref(), stored, now);
-    let suspended = observed.canary.spec.suspend;
     let released = decision.effects.contains(&Effect::Release);
     let due = status::due(decision, stored, &next);
     if due == status::Due::Never {
@@ -46,9 +49,6 @@ pub(super) async fn progress(
     let Some(wait) = memory.words.wait(due, now).filter(|_| !released) else {
         return Ok(untold);
     };
-    if suspended {
-        return Ok(None);
-    }
     if wait > TimeDelta::zero() {
         return Ok(Some(untold.map_or(wait, |untold| untold.min(wait))));
     }
@@ -56,6 +56,23 @@ pub(super) async fn progress(
     memory.words.written();
     memory.news.ended.clear();
     Ok(untold)
+}
+
+/// Says once that nothing more is written, so that whoever waits for the Canary knows that its spec was seen. Not
+/// where the app itself is removed: that goes on, and the Canary with it.
+async fn suspension(
+    writer: &Writer,
+    observed: &Observed,
+    decision: &Decision,
+    stored: &CanaryStatus,
+    now: Time,
+) -> Result<(), WriteError> {
+    let generation = observed.canary.metadata.generation;
+    let waits = decision.waiting == Some(Waiting::Suspended);
+    match status::suspended(decision, generation, stored, now).filter(|_| waits) {
+        Some(next) => write_status(writer, observed, &next).await,
+        None => Ok(()),
+    }
 }
 
 /// Puts the API server's words into the status as it is: what was decided is not remembered.

@@ -227,13 +227,23 @@ fn all() -> BTreeMap<&'static str, Value> {
         );
         states.insert(name, canary(Some(&refused)));
     }
-    // Suspended, nothing is told: the generation that is seen stays behind.
+    // Suspended, that is told, and nothing more.
     for (name, told) in [
         ("suspended", serving),
         ("suspended-in-a-rollout", baking),
         ("suspended-after-a-rejection", rejected),
     ] {
-        let mut suspended = canary(Some(&told.status));
+        let mut world = told.look.world.clone();
+        world.suspended = true;
+        let Look {
+            plan, state, now, ..
+        } = &told.look;
+        let decision = decide(plan, state, &world, *now);
+        let generation = Some(SEEN + 1);
+        let once = status::suspended(&decision, generation, &told.status, *now).unwrap();
+        let twice = status::suspended(&decision, generation, &once, *now);
+        assert_eq!(twice, None, "told twice");
+        let mut suspended = canary(Some(&once));
         suspended["spec"]["suspend"] = json!(true);
         suspended["metadata"]["generation"] = json!(SEEN + 1);
         states.insert(name, suspended);
