@@ -1,17 +1,20 @@
 //! What a look at a Canary leaves in its status.
 
 use chrono::TimeDelta;
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::ApiResource;
+use kube::runtime::events::Recorder;
+use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
-use sluice_core::{Decision, Effect, Time, Waiting};
-use sluice_crds::{Canary, CanaryStatus};
+use sluice_core::{Decision, Effect, Note, RevisionName, Time, Waiting};
+use sluice_crds::{Canary, CanaryStatus, TargetKind};
 
-use crate::apply::{WriteError, Writer};
+use crate::apply::{Scene, WriteError, Writer};
 use crate::memory::Memory;
-use crate::observe::Observed;
+use crate::observe::{Observed, kinds};
 use crate::record::foresight::Premise;
-use crate::record::{conditions, status};
+use crate::record::{conditions, event, status};
+use crate::render::difference::{Content, differences};
 
 /// How soon to try again to publish an Event that was not taken.
 const UNTOLD: TimeDelta = TimeDelta::seconds(5);
@@ -93,6 +96,48 @@ pub(super) async fn refusal(
         ..stored.clone()
     };
     write_status(writer, observed, &next).await
+}
+
+/// Publishes what happened, unless the Canary is suspended.
+pub(super) async fn events(recorder: &Recorder, scene: &Scene<'_>, news: &mut Vec<Note>) {
+    let canary = &scene.observed.canary;
+    if canary.spec.suspend {
+        return;
+    }
+    let target = event::Target {
+        object: target(scene.observed),
+        changes: &|serves| changes(scene, serves),
+    };
+    event::publish(recorder, canary, &target, news).await;
+}
+
+/// The template source, as an Event names it.
+fn target(observed: &Observed) -> Option<ObjectReference> {
+    let kind = match observed.canary.spec.target_ref.kind {
+        TargetKind::Deployment => kinds::deployment(),
+        TargetKind::PodTemplate => kinds::pod_template(),
+    };
+    observed
+        .target
+        .as_ref()
+        .map(|target| target.object_ref(&kind))
+}
+
+/// What the target's template would change of a revision.
+fn changes(scene: &Scene<'_>, of: &RevisionName) -> Vec<String> {
+    let (Some(old), Some(new)) = (scene.known.get(of), scene.identified) else {
+        return Vec::new();
+    };
+    let old = Content {
+        template: old.template,
+        config: &old.config,
+    };
+    let new = Content {
+        template: &new.template,
+        config: &new.config,
+    };
+    let ignored = &scene.observed.canary.spec.ignore_template_fields;
+    differences(old, new, ignored)
 }
 
 async fn write_status(
