@@ -154,14 +154,10 @@ pub enum Waiting {
         /// The size.
         replicas: u32,
     },
-    /// A person should end an adoption: an autoscaler still scales the target, or cannot scale the Canary.
+    /// A person should end an adoption: an autoscaler still scales the target.
     Autoscaler {
-        /// Kind and name.
+        /// Kind and name. It is to be pointed at the Canary.
         name: String,
-        /// It is to be pointed at the Canary.
-        moves: bool,
-        /// The size that the Canary must say before it can be scaled, if it does not yet.
-        replicas: Option<u32>,
         /// Who applies the target's size from Git, and would go on putting it back.
         #[serde(default)]
         held_by: Option<String>,
@@ -339,26 +335,21 @@ impl fmt::Display for Waiting {
                 "now remove spec.replicas from the Deployment in Git, from where {manager} applies it, and \
                  set spec.replicas: {replicas} on this Canary"
             ),
-            Self::Autoscaler {
-                name,
-                moves,
-                replicas,
-                held_by,
-            } => {
+            Self::Autoscaler { name, held_by } => {
                 let dropped = held_by.as_ref().map(|manager| {
                     format!(
                         "remove spec.replicas from the Deployment in Git, from where {manager} applies it"
                     )
                 });
-                let size = replicas.map(|n| size::said_by_hand(n));
-                let moved = moves.then(|| size::pointed_here(name));
-                let steps: Vec<_> = [dropped, size, moved].into_iter().flatten().collect();
-                let why = if *moves {
-                    "it scales nothing while the Deployment is at 0".to_owned()
-                } else {
-                    format!("{name} cannot scale it before")
-                };
-                write!(f, "now {}: {why}", steps.join(", and "))
+                let steps: Vec<_> = [dropped, Some(size::pointed_here(name))]
+                    .into_iter()
+                    .flatten()
+                    .collect();
+                write!(
+                    f,
+                    "now {}: it scales nothing while the Deployment is at 0",
+                    steps.join(", and ")
+                )
             }
             Self::SizeContested {
                 writer,

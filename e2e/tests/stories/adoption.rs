@@ -188,7 +188,8 @@ pub(crate) async fn without_its_size_in_git(stage: &Stage) -> Result<()> {
     end(scene, load, &pods).await
 }
 
-/// An autoscaler set the size. At 0 it is disabled; the condition says where to point it, and there it works.
+/// An autoscaler set the size. At 0 it is disabled; the condition says where to point it, and there it works, from the
+/// size that serves on.
 pub(crate) async fn with_an_autoscaler(stage: &Stage) -> Result<()> {
     let scene = stage.scene("adoption-hpa").await?;
     let app = App::new("shop", "v1");
@@ -208,7 +209,6 @@ spec:
     let (_, load, pods) = running(&scene, None).await?;
     scene.adopt(&app, "").await?;
     let words = [
-        "set spec.replicas: 3 on this Canary",
         "point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary",
         "apiVersion: sluice.dev/v1alpha1, kind: Canary",
     ];
@@ -219,12 +219,18 @@ spec:
     tokio::time::sleep(Duration::from_secs(2)).await;
     ensure!(scene.replicas("shop").await? == 0, "the autoscaler works");
 
-    // Just as told.
-    scene
-        .patch("shop", &json!({"spec": {"replicas": 3}}))
-        .await?;
+    // Just as told. The Canary says no size, and one without could not be scaled.
     let canary = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Canary", "name": "shop"});
     autoscale(&scene, &json!({"scaleTargetRef": canary})).await?;
+    eventually("the Canary says its size", wait, async || {
+        let size = scene.api::<Canary>().get("shop").await?.spec.replicas;
+        Ok(if size == Some(3) {
+            Ok(())
+        } else {
+            Err(format!("{size:?}"))
+        })
+    })
+    .await?;
     scene.clean("shop").await?;
     autoscale(&scene, &json!({"minReplicas": 4})).await?;
     let revision = scene.revision_of(&app).await?;

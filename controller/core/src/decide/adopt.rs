@@ -107,16 +107,12 @@ pub(super) fn advise(turn: &mut Turn<'_>) {
         return;
     }
     let unsaid = turn.world.replicas.is_none().then(|| turn.desired());
-    if let Some(autoscaler) = &turn.world.autoscaler {
-        let moves = autoscaler.scales == Scaled::Target;
-        if moves || unsaid.is_some() {
-            turn.wait(Waiting::Autoscaler {
-                name: autoscaler.name.clone(),
-                moves,
-                replicas: unsaid,
-                held_by: unsaid.and(turn.state.held_by.clone()),
-            });
-        }
+    let autoscaler = turn.world.autoscaler.as_ref();
+    if let Some(autoscaler) = autoscaler.filter(|it| it.scales == Scaled::Target) {
+        turn.wait(Waiting::Autoscaler {
+            name: autoscaler.name.clone(),
+            held_by: unsaid.and(turn.state.held_by.clone()),
+        });
     }
     // Whether Git still has it cannot be seen: whoever has it lost the field to our write. That the
     // Canary says its size is what shows that it was moved.
@@ -128,12 +124,13 @@ pub(super) fn advise(turn: &mut Turn<'_>) {
 fn size_kept(turn: &Turn<'_>, target: &Target, writer: &Writer) -> SizeKept {
     let autoscaler = turn.world.autoscaler.as_ref();
     let moves = autoscaler.filter(|autoscaler| autoscaler.scales == Scaled::Target);
+    // What an autoscaler changes is not to be in Git.
+    let unsaid = turn.world.replicas.is_none() && autoscaler.is_none();
     SizeKept {
         deployment: target.name.clone(),
         manager: writer.manager.clone(),
         pods: target.replicas,
-        replicas: turn.world.replicas.is_none().then(|| turn.desired()),
-        scaled: autoscaler.is_some(),
+        replicas: unsaid.then(|| turn.desired()),
         moves: moves.map(|autoscaler| autoscaler.name.clone()),
     }
 }

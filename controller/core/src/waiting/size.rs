@@ -15,8 +15,6 @@ pub struct SizeKept {
     pub pods: u32,
     /// The size that the Canary is to say, if it does not yet.
     pub replicas: Option<u32>,
-    /// An autoscaler changes the size: it is not to be in Git.
-    pub scaled: bool,
     /// The autoscaler that is to be pointed at the Canary: kind and name.
     pub moves: Option<String>,
 }
@@ -27,10 +25,8 @@ impl fmt::Display for SizeKept {
             "remove spec.replicas from Deployment {} in Git, from where {} applies it",
             self.deployment, self.manager
         );
-        let size = self.replicas.map(|replicas| match self.scaled {
-            true => said_by_hand(replicas),
-            false => format!("set spec.replicas: {replicas} on this Canary"),
-        });
+        let size = self.replicas;
+        let size = size.map(|size| format!("set spec.replicas: {size} on this Canary"));
         let moved = self.moves.as_deref().map(pointed_here);
         let steps: Vec<_> = [Some(dropped), size, moved].into_iter().flatten().collect();
         write!(
@@ -41,13 +37,6 @@ impl fmt::Display for SizeKept {
             self.pods
         )
     }
-}
-
-/// How a Canary gets a size that Git is not to say.
-pub(super) fn said_by_hand(replicas: u32) -> String {
-    format!(
-        "set spec.replicas: {replicas} on this Canary (by kubectl scale: in Git it would undo the autoscaler)"
-    )
 }
 
 /// What is to become of an autoscaler.

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use e2e::delivery::Delivery;
 use e2e::delivery::argo::{Apply, State};
 use e2e::stage::{condition, describe, no_failure, serves};
-use sluice_crds::Phase;
+use sluice_crds::{Canary, Phase};
 use tokio::time::Instant;
 
 use super::{NONE, PODS, RATE, Team};
@@ -49,6 +49,9 @@ async fn story(delivery: &Delivery, name: &str, apply: Apply) -> Result<()> {
         "the conditions led to another end: {told:?}"
     );
     team.health("Healthy").await?;
+    // An autoscaler is to change the size: so it is not in Git, and no difference to Git either.
+    let size = team.scene.api::<Canary>().get("shop").await?.spec.replicas;
+    ensure!(size == Some(3), "the autoscaler cannot scale it: {size:?}");
 
     team.app = team.app.tagged("v2");
     team.push("v2").await?;
@@ -117,10 +120,6 @@ async fn follow(team: &mut Team<'_>) -> Result<Vec<String>> {
         }
         if ready.contains("point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary") {
             team.scales = Some("Canary");
-        }
-        if ready.contains("set spec.replicas: 3 on this Canary") {
-            // An autoscaler is to change it: so it is not in Git.
-            team.scene.scale("shop", 3).await?;
         }
         if before != (team.app.replicas, team.scales) {
             told.push(ready);

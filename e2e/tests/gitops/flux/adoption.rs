@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use e2e::delivery::flux::MANAGER;
 use e2e::delivery::{Delivery, Team};
 use e2e::stage::{App, Scene, condition, eventually, no_failure, serves};
-use sluice_crds::{CanaryStatus, Phase};
+use sluice_crds::{Canary, CanaryStatus, Phase};
 
 use super::{
     APP, CANARY, INTERVAL, NOTE, RATE, ROLLOUT, SHOP, SOON, canary, note, nothing_drifts, ship,
@@ -20,8 +20,6 @@ const AUTOSCALER: &str = "hpa.yaml";
 #[derive(Clone, PartialEq)]
 struct Held {
     app: App,
-    /// The size on the Canary.
-    replicas: bool,
     /// What the autoscaler scales.
     scales: &'static str,
 }
@@ -41,7 +39,6 @@ pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()
             replicas: Some(3),
             ..App::new(SHOP, "v1")
         },
-        replicas: false,
         scales: DEPLOYMENT,
     };
     let commit = write(&team, &held, false, "shop").await?;
@@ -62,9 +59,11 @@ pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()
         followed += 1;
         ensure!(followed < 4, "it says one thing after another");
     }
-    let all = held.app.replicas.is_none() && held.replicas && held.scales == BY_CANARY;
+    let all = held.app.replicas.is_none() && held.scales == BY_CANARY;
     ensure!(all, "it did not say all");
     scene.clean(SHOP).await?;
+    let said = scene.api::<Canary>().get(SHOP).await?.spec.replicas;
+    ensure!(said == Some(3), "the autoscaler cannot scale it: {said:?}");
     let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
     ensure!(
         sizes == [3, 0],
@@ -165,9 +164,6 @@ async fn next(scene: &Scene<'_>, held: &Held) -> Result<Option<Held>> {
         if has("remove spec.replicas from Deployment shop in Git") {
             next.app.replicas = None;
         }
-        if has("set spec.replicas: 3 on this Canary") {
-            next.replicas = true;
-        }
         if has("point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary") {
             next.scales = BY_CANARY;
         }
@@ -195,8 +191,7 @@ async fn write(
         held.scales
     );
     let app = held.app.yaml(namespace);
-    let size = if held.replicas { "replicas: 3\n" } else { "" };
-    let canary = canary(scene, size);
+    let canary = canary(scene, "");
     let mut files = vec![(APP, app.as_str()), (AUTOSCALER, &autoscaler)];
     if with_canary {
         files.push((CANARY, &canary));
