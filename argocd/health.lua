@@ -10,7 +10,7 @@ local function is(kind, value)
   end
 end
 
--- First of all: suspended, Sluice writes nothing, not even the generation that it has seen.
+-- First of all: suspended, Sluice says so once and writes nothing more.
 if obj.spec.suspend then
   local message = "spec.suspend is true: nothing is written"
   if status.rollout ~= nil and status.weight ~= nil then

@@ -3,6 +3,7 @@
 //! [`kinds`] says what is watched and what of it is kept, [`caches`] keeps it, [`absence`] knows when the API
 //! server was away, [`optional`] does both for kinds that a cluster may lack, [`triggers`] tells which Canary a
 //! change concerns, [`shelf`] finds in them what concerns one Canary, `held` fills caches without a watch,
+//! [`size`] knows who says the size of a Deployment,
 //! [`observed`] and [`others`] collect what one Canary depends on, [`stripped`] knows
 //! ours without our labels, [`written`] whether the caches have seen our
 //! own writes.
@@ -17,6 +18,7 @@ pub mod optional;
 pub mod others;
 mod pauses;
 pub mod shelf;
+pub mod size;
 pub mod stripped;
 pub mod triggers;
 pub mod written;

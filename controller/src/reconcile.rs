@@ -24,7 +24,6 @@ use crate::observe::observed::Policy;
 use crate::observe::{Absence, Caches, Observed};
 use crate::parse::revisions::Known;
 use crate::parse::{self, Identified, Pinned};
-use crate::record::event;
 use crate::subscription;
 
 /// How soon to look again when the caches lag behind our last write; usually their change comes first.
@@ -219,10 +218,7 @@ async fn look(
     }
 
     // Record.
-    if !observed.canary.spec.suspend {
-        let news = &mut memory.news.events;
-        event::publish(&context.recorder, &observed.canary, news).await;
-    }
+    report::events(&context.recorder, &scene, &mut memory.news.events).await;
     context
         .metrics
         .decided(&observed.namespace, &observed.name, &decision);

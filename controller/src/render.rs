@@ -7,6 +7,7 @@
 pub mod acceptance;
 pub mod config;
 pub mod copies;
+pub mod difference;
 mod hash;
 pub mod identity;
 pub mod kind;

@@ -34,7 +34,8 @@ macro_rules! names {
 names! {
     /// The type of a condition.
     ConditionType {
-        /// True when the newest template serves and nothing is under way.
+        /// True when the newest template serves and nothing is under way; and when Sluice was suspended between two
+        /// rollouts.
         Ready,
         /// True while something is under way. Absent otherwise, as kstatus wants it.
         Reconciling,
@@ -80,7 +81,7 @@ names! {
         Draining,
         /// The Canary is being deleted and hands traffic back.
         Finalising,
-        /// `spec.suspend` is set: nothing is written.
+        /// `spec.suspend` is set: nothing more is written.
         Suspended,
 
         // What is waited for.
@@ -153,7 +154,8 @@ names! {
         ProgressDeadlineExceeded,
         /// Something else keeps writing the target's replicas.
         ReplicasContested,
-        /// The target was adopted, and its replicas are to be moved from there to the Canary in Git.
+        /// The target was adopted, and its replicas are to be moved from there to the Canary in Git. Its own pods
+        /// may run until then.
         ReplicasInGit,
         /// The target was adopted, and its autoscaler is to be pointed at the Canary.
         AutoscalerOnTarget,

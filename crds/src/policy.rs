@@ -9,7 +9,7 @@ use crate::metrics::{Metrics, Source};
 use crate::quantity::{Days, Duration, Percent, between_0_and_100, positive};
 use crate::route::RouteTemplate;
 use crate::slo::Slo;
-use crate::step::{Step, rising_weights, some_weight};
+use crate::step::{MOST_STEPS, Step, one_approval_a_weight, rising_weights, some_weight};
 
 /// The sections of a policy. A Canary takes each from itself, else from its policy, else from
 /// the built-in values; a section is taken whole and never merged with another.
@@ -28,11 +28,12 @@ pub struct PolicySpec {
     /// The steps of a rollout, with rising weights, and approvals between them. Without it: 5%, 25% and 50%,
     /// 2m each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 50))]
+    #[schemars(length(min = 1, max = MOST_STEPS))]
     #[x_kube(
         merge_strategy = ListMerge::Atomic,
         validation = rising_weights(),
-        validation = some_weight()
+        validation = some_weight(),
+        validation = one_approval_a_weight()
     )]
     pub steps: Option<Vec<Step>>,
 

@@ -202,11 +202,10 @@ pub struct Adoption {
     #[schemars(with = "Option<DateTime<Utc>>")]
     pub left_at: Option<DateTime<Utc>>,
 
-    /// True once the first revision serves and the target is at 0. From then on, and not before,
-    /// `replicas` can be removed from the target in Git.
+    /// True once the first revision serves and the target is at 0.
     pub scaled_down: bool,
 
-    /// Who applied `replicas` of the target from Git until it was taken over.
+    /// Who had written the target with its `replicas` until it was scaled to 0, and may do so again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
 

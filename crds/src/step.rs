@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::approval::Approval;
 use crate::quantity::{Duration, PERCENT_SHAPE, Percent, between_0_and_100};
 
+/// The most steps that a list may have.
+pub(crate) const MOST_STEPS: u32 = 50;
+
 /// One step of a rollout: a share of the traffic, held for a time and judged; or an approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -64,6 +67,22 @@ pub(crate) fn rising_weights() -> Rule {
 pub(crate) fn some_weight() -> Rule {
     Rule::new("self.exists(s, has(s.weight))")
         .message("steps must have a weight somewhere: without one nothing would be judged")
+}
+
+/// The rule that no weight asks for two approvals. What comes right behind another approval must have a weight.
+///
+/// CEL walks a list without its indices, hence those of every step but the last that a list may have are written out.
+pub(crate) fn one_approval_a_weight() -> Rule {
+    let indices: Vec<_> = (1..MOST_STEPS).map(|index| index.to_string()).collect();
+    Rule::new(format!(
+        "[{}].all(i, i >= self.size() || !has(self[i].approval) || has(self[i].weight) || \
+         !has(self[i - 1].approval))",
+        indices.join(",")
+    ))
+    .message(
+        "an approval is waited for at this weight already: leave one of two approvals in a row out, or put a \
+         weight between them",
+    )
 }
 
 #[cfg(test)]

@@ -57,6 +57,9 @@ pub enum Effect {
     /// Own `spec.replicas` of the target together with whoever does, at its present value: when Git drops
     /// the field, it stays.
     KeepTarget(u32),
+    /// Give the Canary a size where it has none, so that its autoscaler can change it: what has none cannot be
+    /// scaled.
+    SizeCanary(u32),
     /// Delete a part of a revision.
     Remove {
         /// Which one.
@@ -86,6 +89,7 @@ impl Effect {
             | Self::Admit(_)
             | Self::Dismiss(_)
             | Self::KeepTarget(_)
+            | Self::SizeCanary(_)
             | Self::Remove { .. } => true,
             Self::Claim
             | Self::Route(_)

@@ -34,6 +34,9 @@ impl World {
                 }
                 target.owned = true;
             }
+            Effect::SizeCanary(replicas) => {
+                self.replicas.get_or_insert(*replicas);
+            }
             Effect::Remove { revision, part } => self.remove(revision, *part),
             Effect::Snapshot(name) => self.snapshot(name, now),
             Effect::Expose(name) => {

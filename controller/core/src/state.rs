@@ -23,8 +23,8 @@ pub struct State {
     pub adopted_replicas: Option<u32>,
     /// The target was seen at 0 since the first revision took over.
     pub released: bool,
-    /// Who had `spec.replicas` of the target in a manifest when it was scaled to 0, and may have it
-    /// there still.
+    /// Who had written the target with its `spec.replicas` until it was scaled to 0, and may do so again: nobody
+    /// can tell whether its manifest says it.
     pub held_by: Option<String>,
     /// The last time that somebody else scaled the target up again.
     pub restored: Option<Restored>,

@@ -2,6 +2,7 @@
 
 mod approval;
 mod holdback;
+mod size;
 
 use std::fmt;
 
@@ -13,11 +14,12 @@ use crate::{Blocked, RevisionName, Time, Weight};
 
 pub use approval::Approval;
 pub use holdback::Holdback;
+pub use size::SizeKept;
 
 /// What a Canary waits for. `Display` is a sentence for a person.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Waiting {
-    /// `spec.suspend` is true.
+    /// `spec.suspend` is true: that is told once, and nothing more.
     Suspended,
     /// A person must mend something.
     Blocked {
@@ -143,21 +145,19 @@ pub enum Waiting {
         /// Until then the rest of the app may turn out to be deleted as well.
         until: Time,
     },
-    /// A person should end an adoption: the size is still in Git, on the target.
+    /// A person should end an adoption: Git keeps the target's size, and with it the target's own pods.
+    SizeKept(SizeKept),
+    /// A person should end an adoption: the size may still be in Git, on the target.
     ReplicasInGit {
         /// Who applies it.
         manager: String,
         /// The size.
         replicas: u32,
     },
-    /// A person should end an adoption: an autoscaler still scales the target, or cannot scale the Canary.
+    /// A person should end an adoption: an autoscaler still scales the target.
     Autoscaler {
-        /// Kind and name.
+        /// Kind and name. It is to be pointed at the Canary.
         name: String,
-        /// It is to be pointed at the Canary.
-        moves: bool,
-        /// The size that the Canary must say before it can be scaled, if it does not yet.
-        replicas: Option<u32>,
         /// Who applies the target's size from Git, and would go on putting it back.
         #[serde(default)]
         held_by: Option<String>,
@@ -191,7 +191,7 @@ impl fmt::Display for Waiting {
     #[allow(clippy::too_many_lines, reason = "one sentence a variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Suspended => write!(f, "spec.suspend is true: nothing is written"),
+            Self::Suspended => write!(f, "spec.suspend is true: from here on nothing is written"),
             Self::Blocked { message, .. } => f.write_str(message),
             Self::TargetMissing => write!(
                 f,
@@ -329,41 +329,27 @@ impl fmt::Display for Waiting {
                  well",
                 clock(*until)
             ),
+            Self::SizeKept(kept) => kept.fmt(f),
             Self::ReplicasInGit { manager, replicas } => write!(
                 f,
                 "now remove spec.replicas from the Deployment in Git, from where {manager} applies it, and \
                  set spec.replicas: {replicas} on this Canary"
             ),
-            Self::Autoscaler {
-                name,
-                moves,
-                replicas,
-                held_by,
-            } => {
+            Self::Autoscaler { name, held_by } => {
                 let dropped = held_by.as_ref().map(|manager| {
                     format!(
                         "remove spec.replicas from the Deployment in Git, from where {manager} applies it"
                     )
                 });
-                let size = replicas.map(|n| {
-                    format!(
-                        "set spec.replicas: {n} on this Canary (by kubectl scale: in Git it would undo the \
-                         autoscaler)"
-                    )
-                });
-                let moved = moves.then(|| {
-                    format!(
-                        "point scaleTargetRef of {name} at this Canary (apiVersion: sluice.dev/v1alpha1, \
-                         kind: Canary)"
-                    )
-                });
-                let steps: Vec<_> = [dropped, size, moved].into_iter().flatten().collect();
-                let why = if *moves {
-                    "it scales nothing while the Deployment is at 0".to_owned()
-                } else {
-                    format!("{name} cannot scale it before")
-                };
-                write!(f, "now {}: {why}", steps.join(", and "))
+                let steps: Vec<_> = [dropped, Some(size::pointed_here(name))]
+                    .into_iter()
+                    .flatten()
+                    .collect();
+                write!(
+                    f,
+                    "now {}: it scales nothing while the Deployment is at 0",
+                    steps.join(", and ")
+                )
             }
             Self::SizeContested {
                 writer,

@@ -63,6 +63,9 @@ pub struct Blocked {
 /// The Git-managed template source.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Target {
+    /// Its name, for a person.
+    #[serde(default)]
+    pub name: String,
     /// The revision that its template and configuration make.
     pub revision: RevisionName,
     /// Names its template alone: equal for revisions that differ only in configuration.
@@ -84,6 +87,16 @@ pub struct Target {
     pub writer: Option<Writer>,
 }
 
+impl Target {
+    /// Who keeps the size in Git, from where it comes back whatever is written; nobody where it is 0, which
+    /// is what is wanted.
+    #[must_use]
+    pub fn kept_by(&self) -> Option<&Writer> {
+        let writer = self.writer.as_ref();
+        writer.filter(|writer| writer.kept && self.replicas > 0)
+    }
+}
+
 /// A template with its configuration, that can become a revision.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Source {
@@ -103,6 +116,9 @@ pub struct Writer {
     pub manager: String,
     /// It writes the object, as Git's tools do, and not its scale alone, as autoscalers do.
     pub manifest: bool,
+    /// The API server tells that its manifest says the size: it was applied, and would be again.
+    #[serde(default)]
+    pub kept: bool,
 }
 
 /// What changes the size of something by itself.

@@ -97,6 +97,7 @@ async fn one(
                 .share(&kinds::deployment(), "Deployment", &patch)
                 .await?)
         }
+        Effect::SizeCanary(replicas) => size_canary(writer, scene, *replicas).await,
         Effect::Remove { revision, part } => remove(writer, scene, (revision, *part), gone).await,
         Effect::Admit(revision) => role(writer, scene, revision, labels::SERVING).await,
         Effect::Dismiss(revision) => role(writer, scene, revision, labels::STANDBY).await,
@@ -113,6 +114,20 @@ async fn claim(writer: &Writer, scene: &Scene<'_>, keep: bool) -> Result<(), Eff
     });
     Ok(writer
         .apply(&ApiResource::erase::<Canary>(&()), "Canary", &patch)
+        .await?)
+}
+
+/// Sets the size of the Canary, as `kubectl scale` does: by an apply of ours it would go with the next that does not
+/// say it. Not if the Canary has changed since: whoever gave it a size meant that one.
+async fn size_canary(writer: &Writer, scene: &Scene<'_>, replicas: u32) -> Result<(), EffectError> {
+    let canary = &scene.observed.canary;
+    let patch = json!({
+        "metadata": {"resourceVersion": canary.resource_version()},
+        "spec": {"replicas": replicas},
+    });
+    let kind = ApiResource::erase::<Canary>(&());
+    Ok(writer
+        .merge(&kind, "Canary", &scene.observed.name, &patch)
         .await?)
 }
 

@@ -143,6 +143,30 @@ impl Writer {
         Ok(())
     }
 
+    /// Changes fields of another's object that nobody owns yet, if it is still as the patch says.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn merge(
+        &self,
+        resource: &ApiResource,
+        kind: &'static str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<(), WriteError> {
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let merged = self
+            .api(resource)
+            .patch(name, &params, &Patch::Merge(patch))
+            .await;
+        let merged = self.counted("merge", resource, name, merged)?;
+        self.saw(kind, &merged);
+        Ok(())
+    }
+
     /// Creates an object of ours; one that is there already is no error. For what holds a pod template:
     /// server-side apply refuses some that are valid, with a port or a variable named twice.
     ///

@@ -7,6 +7,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::core::PartialObjectMeta;
 
 use super::labelled::revision_of;
+use super::size;
 use crate::render::config;
 
 /// Annotation under which a cached `ConfigMap` keeps the hash of the content that was dropped.
@@ -46,21 +47,13 @@ pub fn trim_namespace(namespace: &mut PartialObjectMeta<Namespace>) {
     namespace.annotations_mut().clear();
 }
 
-/// The same for a Deployment, of which we share one field with others: who owns that is kept, and no other
-/// field of theirs.
+/// The same for a Deployment, whose size we share with others: who says that is kept.
 pub fn trim_deployment(deployment: &mut DynamicObject) {
-    let mut entries = std::mem::take(deployment.managed_fields_mut());
     // Nobody else scales a revision.
-    if revision_of(deployment.labels()).is_none() {
-        entries.retain(|entry| {
-            let owned = entry.fields_v1.as_ref();
-            owned.is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
-        });
-        for entry in &mut entries {
-            entry.fields_v1 = None;
-        }
-        entries.shrink_to_fit();
-        *deployment.managed_fields_mut() = entries;
+    if revision_of(deployment.labels()).is_some() {
+        deployment.managed_fields_mut().clear();
+    } else {
+        size::trim(deployment);
     }
 }
 

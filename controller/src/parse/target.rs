@@ -1,12 +1,10 @@
 //! Which revision the target's template and configuration make.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
-use kube::api::DynamicObject;
 use serde_json::Value;
-use sluice_core::{RevisionName, Target, Writer};
-use sluice_crds::{TargetKind, labels};
+use sluice_core::{RevisionName, Target};
+use sluice_crds::TargetKind;
 
-use crate::observe::Observed;
+use crate::observe::{Observed, size};
 use crate::render::config::{self, Config};
 use crate::render::references::{images, references};
 use crate::render::{identity, name, snapshot};
@@ -77,8 +75,10 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
         identified.template_hash.clone(),
     );
     let images = images(&identified.template);
+    let name = observed.canary.spec.target_ref.name.clone();
     if observed.canary.spec.target_ref.kind == TargetKind::PodTemplate {
         return Some(Target {
+            name,
             revision,
             template,
             images,
@@ -105,6 +105,7 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
         && all("/status/readyReplicas")
         && all("/status/availableReplicas");
     Some(Target {
+        name,
         revision,
         template,
         images,
@@ -112,24 +113,7 @@ pub fn parse(observed: &Observed, identified: &Identified) -> Option<Target> {
         scalable: true,
         ready: count("/status/readyReplicas"),
         settled,
-        owned: owners(object).any(|entry| entry.manager.as_deref() == Some(labels::MANAGER)),
-        writer: writer(object),
-    })
-}
-
-/// Who owns `spec.replicas`: of a cached Deployment no other entries are kept.
-fn owners(object: &DynamicObject) -> impl Iterator<Item = &ManagedFieldsEntry> {
-    object.metadata.managed_fields.iter().flatten()
-}
-
-/// Who else owns `spec.replicas`; of several, who has it in a manifest, and who wrote last.
-fn writer(object: &DynamicObject) -> Option<Writer> {
-    let others = owners(object).filter(|entry| entry.manager.as_deref() != Some(labels::MANAGER));
-    let by_manifest =
-        |entry: &ManagedFieldsEntry| entry.subresource.as_deref().is_none_or(str::is_empty);
-    let latest = others.max_by_key(|entry| (by_manifest(entry), entry.time.clone()))?;
-    Some(Writer {
-        manager: latest.manager.clone().unwrap_or_default(),
-        manifest: by_manifest(latest),
+        owned: size::is_ours(object),
+        writer: size::writer(object),
     })
 }

@@ -1,5 +1,7 @@
 //! Conditions: what a decision means to kstatus, Flux, Argo CD and a person.
 
+use std::fmt::Write as _;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use sluice_core::evidence::Why;
@@ -87,6 +89,61 @@ pub fn refused(
     };
     let others = before.iter().filter(|old| old.type_ != ready).cloned();
     std::iter::once(told).chain(others).collect()
+}
+
+/// The conditions so far, where nothing more is written: kstatus' own say so, the others stay as they were told.
+///
+/// What is suspended between two rollouts serves as before. A rollout in between goes on by a person alone.
+#[must_use]
+pub fn suspended(
+    before: &[Condition],
+    decision: &Decision,
+    generation: Option<i64>,
+    now: sluice_core::Time,
+) -> Vec<Condition> {
+    let now = Time(Timestamp::from_second(now.timestamp()).unwrap_or_default());
+    let rollout = decision.state.rollout.as_ref();
+    let mut message = Waiting::Suspended.to_string();
+    if let Some(rollout) = rollout.filter(|rollout| !rollout.weight.is_zero()) {
+        // Writing to a String cannot fail.
+        _ = write!(
+            message,
+            "; {} keeps {} of the requests",
+            rollout.candidate, rollout.weight
+        );
+    }
+    let told = |kind: ConditionType, status: &str| {
+        let kind = kind.as_str();
+        let known = before
+            .iter()
+            .find(|old| old.type_ == kind && old.status == status);
+        Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: Reason::Suspended.as_str().to_owned(),
+            message: message.clone(),
+            observed_generation: generation,
+            last_transition_time: known
+                .map_or_else(|| now.clone(), |old| old.last_transition_time.clone()),
+        }
+    };
+    let mut conditions = match rollout {
+        None => vec![told(ConditionType::Ready, "True")],
+        Some(_) => vec![
+            told(ConditionType::Ready, "False"),
+            told(ConditionType::Stalled, "True"),
+        ],
+    };
+    let of_kstatus = [
+        ConditionType::Ready,
+        ConditionType::Reconciling,
+        ConditionType::Stalled,
+    ];
+    let others = before
+        .iter()
+        .filter(|old| of_kstatus.iter().all(|kind| kind.as_str() != old.type_));
+    conditions.extend(others.cloned());
+    conditions
 }
 
 fn claims(told: &Told<'_>) -> Vec<Claim> {
@@ -190,7 +247,10 @@ fn sentence(decision: &Decision, waiting: &Waiting) -> String {
 fn is_advice(waiting: &Waiting) -> bool {
     matches!(
         waiting,
-        Waiting::ReplicasInGit { .. } | Waiting::Autoscaler { .. } | Waiting::SizeContested { .. }
+        Waiting::SizeKept(_)
+            | Waiting::ReplicasInGit { .. }
+            | Waiting::Autoscaler { .. }
+            | Waiting::SizeContested { .. }
     )
 }
 
@@ -222,7 +282,7 @@ pub(crate) fn reason(waiting: &Waiting) -> String {
         Waiting::HandOver { .. } | Waiting::Removal | Waiting::LeftServing { .. } => {
             Reason::Finalising
         }
-        Waiting::ReplicasInGit { .. } => Reason::ReplicasInGit,
+        Waiting::SizeKept(_) | Waiting::ReplicasInGit { .. } => Reason::ReplicasInGit,
         Waiting::Autoscaler { .. } => Reason::AutoscalerOnTarget,
         Waiting::SizeContested { .. } => Reason::ReplicasContested,
         Waiting::Contested { .. } => Reason::RouteContested,

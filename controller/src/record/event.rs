@@ -1,29 +1,53 @@
 //! Notes become Events on the Canary.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource as _;
 use kube::runtime::events::{Event, EventType, Recorder};
-use sluice_core::Note;
+use sluice_core::{Note, RevisionName};
 use sluice_crds::Canary;
 
 /// The longest note that the API takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
 
+/// What an Event that outlives the Canary says beside its note, and where.
+pub struct Target<'a> {
+    /// The template source; `None` when it is gone.
+    pub object: Option<ObjectReference>,
+    /// What its template would change of the revision that serves, a phrase for each field.
+    pub changes: &'a (dyn Fn(&RevisionName) -> Vec<String> + Sync),
+}
+
 /// Publishes what happened, and keeps in `notes` what was not taken, to be tried again. No rollout waits
 /// for it, and what is refused for good is only logged.
-pub async fn publish(recorder: &Recorder, canary: &Canary, notes: &mut Vec<Note>) {
+pub async fn publish(
+    recorder: &Recorder,
+    canary: &Canary,
+    target: &Target<'_>,
+    notes: &mut Vec<Note>,
+) {
     let mut left = Vec::new();
     for note in notes.drain(..) {
-        let event = event(&note);
+        let event = event(&note, target);
         tracing::info!(reason = event.reason, note = event.note, "event");
-        let published = recorder.publish(&event, &canary.object_ref(&())).await;
-        if let Err(error) = published {
-            tracing::warn!(%error, reason = event.reason, "an Event was not taken");
-            if !is_refused(&error) {
-                left.push(note);
+        let about = [Some(canary.object_ref(&())), outliving(&note, target)];
+        for object in about.into_iter().flatten() {
+            let published = recorder.publish(&event, &object).await;
+            if let Err(error) = published {
+                tracing::warn!(%error, reason = event.reason, "an Event was not taken");
+                if !is_refused(&error) {
+                    left.push(note);
+                    break;
+                }
             }
         }
     }
     *notes = left;
+}
+
+/// What else an Event is about: the Canary itself is gone when somebody looks.
+fn outliving(note: &Note, target: &Target<'_>) -> Option<ObjectReference> {
+    let outlives = matches!(note, Note::LeftServing(_));
+    target.object.clone().filter(|_| outlives)
 }
 
 /// Whether another try would be refused as well.
@@ -38,8 +62,15 @@ pub fn words(note: &Note) -> (&'static str, String) {
     (reason, text)
 }
 
-fn event(note: &Note) -> Event {
-    let (type_, reason, text) = said(note);
+fn event(note: &Note, target: &Target<'_>) -> Event {
+    let (type_, reason, mut text) = said(note);
+    if let Note::LeftServing(serves) = note {
+        let changes = (target.changes)(serves);
+        if !changes.is_empty() {
+            text += "; its pods have then what Git would change: ";
+            text += &changes.join(", ");
+        }
+    }
     Event {
         type_,
         reason: reason.to_owned(),
@@ -57,7 +88,7 @@ fn said(note: &Note) -> (EventType, &'static str, String) {
         Note::Adopted(revision) => (
             normal,
             "Adopted",
-            format!("{revision} serves all requests; the target is scaled to 0 next"),
+            format!("{revision} serves all requests in place of the target's own pods"),
         ),
         Note::Started {
             candidate,

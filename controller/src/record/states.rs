@@ -14,7 +14,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use sluice_core::{
-    Autoscaler, Blocked, Decision, Phase, Record, Revision, Scaled, State, Target, Waiting, decide,
+    Autoscaler, Blocked, Decision, Phase, Record, Revision, Scaled, State, Target, Waiting, Writer,
+    decide,
 };
 use sluice_crds::{CanaryStatus, PolicySpec};
 
@@ -185,8 +186,7 @@ fn all() -> BTreeMap<&'static str, Value> {
         (
             "size-in-git",
             differently(serving, |look| {
-                look.state.held_by = Some("argocd-controller".to_owned());
-                look.world.replicas = None;
+                keep_size(look);
             }),
         ),
         (
@@ -206,8 +206,7 @@ fn all() -> BTreeMap<&'static str, Value> {
                     name: "HorizontalPodAutoscaler podinfo".to_owned(),
                     scales: Scaled::Target,
                 });
-                look.state.held_by = Some("argocd-controller".to_owned());
-                look.world.replicas = None;
+                keep_size(look);
             }),
         ),
     ]
@@ -228,13 +227,23 @@ fn all() -> BTreeMap<&'static str, Value> {
         );
         states.insert(name, canary(Some(&refused)));
     }
-    // Suspended, nothing is told: the generation that is seen stays behind.
+    // Suspended, that is told, and nothing more.
     for (name, told) in [
         ("suspended", serving),
         ("suspended-in-a-rollout", baking),
         ("suspended-after-a-rejection", rejected),
     ] {
-        let mut suspended = canary(Some(&told.status));
+        let mut world = told.look.world.clone();
+        world.suspended = true;
+        let Look {
+            plan, state, now, ..
+        } = &told.look;
+        let decision = decide(plan, state, &world, *now);
+        let generation = Some(SEEN + 1);
+        let once = status::suspended(&decision, generation, &told.status, *now).unwrap();
+        let twice = status::suspended(&decision, generation, &once, *now);
+        assert_eq!(twice, None, "told twice");
+        let mut suspended = canary(Some(&once));
         suspended["spec"]["suspend"] = json!(true);
         suspended["metadata"]["generation"] = json!(SEEN + 1);
         states.insert(name, suspended);
@@ -269,6 +278,19 @@ fn first(look: &mut Look) {
         owned: false,
         ..target
     });
+}
+
+/// Git says the size on the target still, by Argo CD.
+fn keep_size(look: &mut Look) {
+    let target = look.world.target.as_mut().unwrap();
+    (target.replicas, target.ready) = (4, 4);
+    target.name = "podinfo".to_owned();
+    target.writer = Some(Writer {
+        manager: "argocd-controller".to_owned(),
+        manifest: true,
+        kept: true,
+    });
+    look.world.replicas = None;
 }
 
 /// Git's template was promoted once.

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sluice_core::evidence::Exhibit;
 use sluice_core::{Decision, Note, PastTraffic, Phase, Stage, Time, Waiting};
-use sluice_crds::{CanaryStatus, ConditionType, HistoryEntry, Outcome, Traffic, labels};
+use sluice_crds::{CanaryStatus, ConditionType, HistoryEntry, Outcome, Reason, Traffic, labels};
 
 use super::conditions::{self, Claim};
 use super::evidence;
@@ -72,6 +72,26 @@ pub fn of(
     }
     status.history.truncate(CanaryStatus::MAX_HISTORY);
     status
+}
+
+/// The status of a Canary that was suspended: that it is, for this generation of it, and else as it was told last.
+/// `None` where it says so already.
+#[must_use]
+pub fn suspended(
+    decision: &Decision,
+    generation: Option<i64>,
+    stored: &CanaryStatus,
+    now: Time,
+) -> Option<CanaryStatus> {
+    let ready = ConditionType::Ready.as_str();
+    let mut conditions = stored.conditions.iter();
+    let is_told = stored.observed_generation == generation
+        && conditions.any(|told| told.type_ == ready && told.reason == Reason::Suspended.as_str());
+    (!is_told).then(|| CanaryStatus {
+        observed_generation: generation,
+        conditions: conditions::suspended(&stored.conditions, decision, generation, now),
+        ..stored.clone()
+    })
 }
 
 /// When a status must be written: now, later unless it changes again, or not at all.

@@ -222,7 +222,15 @@ impl Scene<'_> {
     /// # Errors
     /// When the API server does not answer.
     pub async fn events(&self, name: &str) -> Result<Vec<String>> {
-        let of = format!("involvedObject.kind=Canary,involvedObject.name={name}");
+        self.events_of("Canary", name).await
+    }
+
+    /// The same of another kind.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn events_of(&self, kind: &str, name: &str) -> Result<Vec<String>> {
+        let of = format!("involvedObject.kind={kind},involvedObject.name={name}");
         let mut events = self
             .api::<Event>()
             .list(&ListParams::default().fields(&of))

@@ -11,7 +11,6 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use sluice_crds::{Canary, Phase};
-use tokio::time::Instant;
 
 /// The size of the Deployment.
 const REPLICAS: usize = 3;
@@ -22,13 +21,14 @@ const RATE: f64 = 300.0;
 const PODS: &str = "app=shop";
 const OWN_PODS: &str = "app=shop,!sluice.dev/revision";
 /// What the condition says once Git may drop the size.
-const NOW: &str = "now remove spec.replicas from the Deployment in Git";
+const NOW: &str = "now remove spec.replicas from Deployment shop in Git";
 
-/// Git says `replicas: 3`. The Deployment's own pods leave last, and only then is Git's turn.
+/// Git says `replicas: 3`. The first revision serves, the Deployment's own pods stay, through a rollout too, and it is
+/// told. They leave when Git drops the size, and nothing is put back by anybody.
 pub(crate) async fn with_its_size_in_git(stage: &Stage) -> Result<()> {
     let scene = stage.scene("adoption").await?;
     let (app, load, pods) = running(&scene, Some(3)).await?;
-    let own = scene.record_ready(OWN_PODS).await?;
+    let size = scene.record_size("shop").await?;
     let routed = scene.record_weights("shop").await?;
     scene
         .canary("shop", &policy(&scene, "suspend: true\n"))
@@ -44,28 +44,52 @@ pub(crate) async fn with_its_size_in_git(stage: &Stage) -> Result<()> {
         scene.pods(&revision).await?.len() == REPLICAS,
         "not the size that Git asks for"
     );
-    let served_at = routed.all().first().context("no route")?.at;
-    let waited = first_below(&own, REPLICAS)?.saturating_duration_since(served_at);
-    ensure!(
-        waited >= DRAIN,
-        "the Deployment lost pods {waited:?} after the route came"
-    );
-
     let wait = Duration::from_secs(5);
-    let words = [NOW, "e2e", "set spec.replicas: 3 on this Canary"];
+    let words = [
+        NOW,
+        "e2e",
+        "set spec.replicas: 3 on this Canary",
+        "3 pods run",
+    ];
     scene.told("shop", "ReplicasInGit", &words, wait).await?;
-    for seen in told.all() {
-        let early = !is_scaled_down(&seen.what) && says_now(&seen.what);
-        ensure!(!early, "told too early: {:?}", seen.what.status);
-    }
+    let served_at = routed.all().first().context("no route")?.at;
+    let told_at = told.all().into_iter().find(|seen| says_now(&seen.what));
+    let waited = told_at.context("never told")?.at - served_at;
+    ensure!(waited >= DRAIN, "told {waited:?} after the route came");
+
+    // Git goes on: its own pods follow, and serve nobody.
+    let v2 = app.tagged("v2");
+    scene.deploy(&v2).await?;
+    let wait = Duration::from_secs(30);
+    scene.outcome(&v2, wait).await?;
+    scene.told("shop", "ReplicasInGit", &words, wait).await?;
+    scene.settled("shop", 3).await?;
+    answers_nothing(&scene).await?;
+    ensure!(sizes(&size) == [3], "Sluice wrote what Git keeps");
+
     // Just as told: `adopt` applies what Git holds.
-    let mut followed = app.clone();
+    let mut followed = v2.clone();
     followed.replicas = None;
     scene.deploy(&followed).await?;
     scene
         .canary("shop", &policy(&scene, "replicas: 3\n"))
         .await?;
+    let wait = Duration::from_secs(10);
+    scene.told("shop", "Promoted", &[], wait).await?;
     scene.clean("shop").await?;
+
+    // Git says it once more.
+    scene.deploy(&v2).await?;
+    let words = [NOW, "e2e applies it"];
+    scene.told("shop", "ReplicasInGit", &words, wait).await?;
+    scene.settled("shop", 3).await?;
+    answers_nothing(&scene).await?;
+    scene.deploy(&followed).await?;
+    scene.told("shop", "Promoted", &[], wait).await?;
+    scene.clean("shop").await?;
+    ensure!(sizes(&size) == [3, 0, 3, 0], "{:?}", sizes(&size));
+    let events = scene.events("shop").await?.join("\n");
+    ensure!(!events.contains("TargetRestored"), "put back: {events}");
     end(scene, load, &pods).await
 }
 
@@ -96,24 +120,24 @@ pub(crate) async fn with_its_size_dropped_too_early(stage: &Stage) -> Result<()>
         .phase("shop", Phase::Succeeded, Duration::from_secs(30))
         .await?;
     scene.clean("shop").await?;
-    let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
+    let sizes = sizes(&size);
     ensure!(sizes == [3, 0], "the Deployment had {sizes:?} replicas");
     end(scene, load, &pods).await
 }
 
-/// Git goes on saying `replicas: 3`: put back once, then left and reported by name. The pods that it starts
-/// serve nobody.
-pub(crate) async fn with_git_going_on(stage: &Stage) -> Result<()> {
+/// Somebody scales the emptied Deployment again and again, by its scale alone: put back once, then left and reported by
+/// name. The pods that are started serve nobody.
+pub(crate) async fn with_a_hand_going_on(stage: &Stage) -> Result<()> {
     let scene = stage.scene("adoption-contest").await?;
-    let (app, load, pods) = running(&scene, Some(3)).await?;
+    let (app, load, pods) = scaled_by_hand(&scene).await?;
     scene.adopt(&app, "replicas: 3\n").await?;
     scene.clean("shop").await?;
 
-    let sizes = scene.record_size("shop").await?;
-    scene.deploy(&app).await?;
+    let size = scene.record_size("shop").await?;
+    scene.scale_target("shop", 3).await?;
     let wait = Duration::from_secs(10);
-    eventually("set by Git, and put back", wait, async || {
-        let seen: Vec<_> = sizes.all().into_iter().map(|seen| seen.what).collect();
+    eventually("set by hand, and put back", wait, async || {
+        let seen = sizes(&size);
         Ok(if seen == [0, 3, 0] {
             Ok(())
         } else {
@@ -123,35 +147,28 @@ pub(crate) async fn with_git_going_on(stage: &Stage) -> Result<()> {
     .await?;
     scene.clean("shop").await?;
     let events = scene.events("shop").await?.join("\n");
-    says(&events, &["TargetRestored: e2e set spec.replicas", "to 3"])?;
+    says(
+        &events,
+        &["TargetRestored: kubectl set spec.replicas", "to 3"],
+    )?;
 
-    scene.deploy(&app).await?;
+    scene.scale_target("shop", 3).await?;
     let words = [
-        "e2e set spec.replicas",
+        "kubectl set spec.replicas",
         "to 3 again",
         "remove spec.replicas",
     ];
     scene
         .told("shop", "ReplicasContested", &words, wait)
         .await?;
-    eventually("Git's own pods ready", wait, async || {
-        let own = scene.answered_by(OWN_PODS).await?.len();
-        Ok(if own == REPLICAS { Ok(()) } else { Err(own) })
-    })
-    .await?;
+    scene.settled("shop", 3).await?;
     tokio::time::sleep(DRAIN + Duration::from_secs(2)).await;
     ensure!(scene.replicas("shop").await? == 3, "they write in turn");
     let status = scene.status("shop").await?;
     ensure!(status.phase == Some(Phase::Succeeded), "{status:?}");
-    let answered = scene.answered_by(OWN_PODS).await?;
-    ensure!(
-        answered.len() == REPLICAS && answered.iter().all(|(_, requests)| *requests == 0),
-        "requests past the route: {answered:?}"
-    );
+    answers_nothing(&scene).await?;
 
-    let mut followed = app.clone();
-    followed.replicas = None;
-    scene.deploy(&followed).await?;
+    scene.scale_target("shop", 0).await?;
     scene.told("shop", "Promoted", &[], wait).await?;
     scene.clean("shop").await?;
     end(scene, load, &pods).await
@@ -160,9 +177,7 @@ pub(crate) async fn with_git_going_on(stage: &Stage) -> Result<()> {
 /// Git says nothing of the size, a person has set it: nothing is left to do, and Git changes nothing.
 pub(crate) async fn without_its_size_in_git(stage: &Stage) -> Result<()> {
     let scene = stage.scene("adoption-plain").await?;
-    scene.deploy(&App::new("shop", "v1")).await?;
-    scene.scale_target("shop", 3).await?;
-    let (app, load, pods) = running(&scene, None).await?;
+    let (app, load, pods) = scaled_by_hand(&scene).await?;
     let status = scene.adopt(&app, "").await?;
     scene.clean("shop").await?;
     let stable = status.stable.context("nothing serves")?;
@@ -173,7 +188,8 @@ pub(crate) async fn without_its_size_in_git(stage: &Stage) -> Result<()> {
     end(scene, load, &pods).await
 }
 
-/// An autoscaler set the size. At 0 it is disabled; the condition says where to point it, and there it works.
+/// An autoscaler set the size. At 0 it is disabled; the condition says where to point it, and there it works, from the
+/// size that serves on.
 pub(crate) async fn with_an_autoscaler(stage: &Stage) -> Result<()> {
     let scene = stage.scene("adoption-hpa").await?;
     let app = App::new("shop", "v1");
@@ -193,7 +209,6 @@ spec:
     let (_, load, pods) = running(&scene, None).await?;
     scene.adopt(&app, "").await?;
     let words = [
-        "set spec.replicas: 3 on this Canary",
         "point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary",
         "apiVersion: sluice.dev/v1alpha1, kind: Canary",
     ];
@@ -204,12 +219,18 @@ spec:
     tokio::time::sleep(Duration::from_secs(2)).await;
     ensure!(scene.replicas("shop").await? == 0, "the autoscaler works");
 
-    // Just as told.
-    scene
-        .patch("shop", &json!({"spec": {"replicas": 3}}))
-        .await?;
+    // Just as told. The Canary says no size, and one without could not be scaled.
     let canary = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Canary", "name": "shop"});
     autoscale(&scene, &json!({"scaleTargetRef": canary})).await?;
+    eventually("the Canary says its size", wait, async || {
+        let size = scene.api::<Canary>().get("shop").await?.spec.replicas;
+        Ok(if size == Some(3) {
+            Ok(())
+        } else {
+            Err(format!("{size:?}"))
+        })
+    })
+    .await?;
     scene.clean("shop").await?;
     autoscale(&scene, &json!({"minReplicas": 4})).await?;
     let revision = scene.revision_of(&app).await?;
@@ -227,7 +248,7 @@ spec:
 /// The Deployment is in the middle of a rolling update of its own: that ends first.
 pub(crate) async fn in_mid_rolling_update(stage: &Stage) -> Result<()> {
     let scene = stage.scene("adoption-rolling").await?;
-    let (app, load, pods) = running(&scene, Some(3)).await?;
+    let (app, load, pods) = scaled_by_hand(&scene).await?;
     scene
         .canary("shop", &policy(&scene, "suspend: true\nreplicas: 3\n"))
         .await?;
@@ -270,6 +291,28 @@ async fn running(
     Ok((app, load, pods))
 }
 
+/// The same, with a size that a person has set.
+async fn scaled_by_hand(scene: &Scene<'_>) -> Result<(App, Load, Recording<usize>)> {
+    scene.deploy(&App::new("shop", "v1")).await?;
+    scene.scale_target("shop", 3).await?;
+    running(scene, None).await
+}
+
+/// The Deployment's own pods, which are new ones, are ready and got no request.
+async fn answers_nothing(scene: &Scene<'_>) -> Result<()> {
+    let answered = scene.answered_by(OWN_PODS).await?;
+    ensure!(
+        answered.len() == REPLICAS && answered.iter().all(|(_, requests)| *requests == 0),
+        "requests past the route: {answered:?}"
+    );
+    Ok(())
+}
+
+/// The sizes that the Deployment had.
+fn sizes(size: &Recording<i32>) -> Vec<i32> {
+    size.all().into_iter().map(|seen| seen.what).collect()
+}
+
 /// No user noticed, and no pod was missing.
 async fn end(scene: Scene<'_>, load: Load, pods: &Recording<usize>) -> Result<()> {
     no_failure(&load.stop().await)?;
@@ -294,21 +337,7 @@ async fn autoscale(scene: &Scene<'_>, spec: &serde_json::Value) -> Result<()> {
     Ok(())
 }
 
-fn is_scaled_down(canary: &Canary) -> bool {
-    let adoption = canary
-        .status
-        .as_ref()
-        .and_then(|status| status.adoption.as_ref());
-    adoption.is_some_and(|adoption| adoption.scaled_down)
-}
-
 fn says_now(canary: &Canary) -> bool {
     let mut conditions = canary.status.iter().flat_map(|status| &status.conditions);
     conditions.any(|condition| condition.message.contains(NOW))
-}
-
-/// When fewer than so many were ready for the first time.
-fn first_below(ready: &Recording<usize>, wanted: usize) -> Result<Instant> {
-    let below = ready.all().into_iter().find(|seen| seen.what < wanted);
-    Ok(below.context("never")?.at)
 }

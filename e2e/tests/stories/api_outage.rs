@@ -226,9 +226,9 @@ async fn refused(stage: &Stage, refusal: Refusal) -> Result<()> {
     let name = format!("refused-{}", refusal.status);
     let scene = stage.scene(&name).await?;
     let sluice = stage.gated(&name).await?;
-    let mut v1 = App::new("shop", "v1");
-    v1.replicas = Some(2);
+    let v1 = App::new("shop", "v1");
     scene.deploy(&v1).await?;
+    scene.scale_target("shop", 2).await?;
     let load = scene.load("shop", 8080, RATE).await?;
     let asked = |part: &'static str| {
         let writes = sluice.gate.writes();

@@ -194,11 +194,11 @@ async fn visit(stage: &Stage, first: usize) -> Result<()> {
     let lane = Lane::set(stage, &format!("crash-visit-{first}")).await?;
     let scene = &lane.scene;
     let mut app = App::new("shop", "v1");
-    app.replicas = Some(2);
     // Once the route is gone, pods end as those of any Deployment do: with a `preStop` sleep no proxy hears
     // of it too late, on a machine that does six of these at once.
     app.pre_stop = Some(3);
     scene.deploy(&app).await?;
+    scene.scale_target("shop", 2).await?;
     serves_itself(scene).await?;
     let load = scene.load("shop", 8080, RATE).await?;
     let policy = lane.policy(POLICY);

@@ -64,7 +64,8 @@ pub(crate) async fn in_mid_rollout(stage: &Stage) -> Result<()> {
     let wait = Duration::from_secs(30);
     scene.told("shop", "Finalising", &words, wait).await?;
     gone(&scene, Duration::from_secs(30)).await?;
-    left_serving(&scene, &old).await?;
+    let change = "spec.containers[app].image from demo:v1 to demo:v2";
+    left_serving(&scene, &old, "Deployment", change).await?;
     let mark = load.now();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let served = load.since(mark).versions;
@@ -107,7 +108,8 @@ pub(crate) async fn after_a_rejection(stage: &Stage) -> Result<()> {
     let pods = scene.record_ready(PODS).await?;
     delete(&scene, PropagationPolicy::Background).await?;
     gone(&scene, Duration::from_secs(40)).await?;
-    left_serving(&scene, &old).await?;
+    let change = "spec.containers[app].image from demo:v1 to demo:v2";
+    left_serving(&scene, &old, "Deployment", change).await?;
 
     scene.deploy(&v1).await?;
     scene.canary("shop", &policy(&scene, SHORT_STEP)).await?;
@@ -170,7 +172,7 @@ pub(crate) async fn of_a_pod_template(stage: &Stage) -> Result<()> {
     let pods = scene.record_ready(PODS).await?;
     delete(&scene, PropagationPolicy::Background).await?;
     gone(&scene, Duration::from_secs(30)).await?;
-    left_serving(&scene, &revision).await?;
+    left_serving(&scene, &revision, "PodTemplate", "").await?;
     template(&scene, &v1).await?;
     scene
         .phase("shop", Phase::Succeeded, Duration::from_secs(30))
@@ -223,6 +225,10 @@ async fn adopted(scene: &Scene<'_>, more: &str) -> Result<(App, Load)> {
     // As the condition says: the size is the Canary's from here on.
     app.replicas = None;
     scene.deploy(&app).await?;
+    scene
+        .told("shop", "Promoted", &[], Duration::from_secs(10))
+        .await?;
+    scene.clean("shop").await?;
     Ok((app, load))
 }
 
@@ -245,8 +251,9 @@ async fn gone(scene: &Scene<'_>, within: Duration) -> Result<()> {
     .await
 }
 
-/// Only this revision and the route are left, all requests are its own, and a warning says so.
-async fn left_serving(scene: &Scene<'_>, revision: &str) -> Result<()> {
+/// Only this revision and the route are left, all requests are its own, and a warning says so, and what Git would
+/// change of it.
+async fn left_serving(scene: &Scene<'_>, revision: &str, source: &str, change: &str) -> Result<()> {
     let wait = Duration::from_secs(15);
     scene.only_left("shop", &[revision], wait).await?;
     let weights = scene.weights("shop").await?;
@@ -257,9 +264,13 @@ async fn left_serving(scene: &Scene<'_>, revision: &str) -> Result<()> {
     let target = scene.api::<Deployment>().get_opt("shop").await?;
     let replicas = target.and_then(|target| target.spec?.replicas);
     ensure!(replicas.is_none_or(|n| n == 0), "the target has pods");
-    let events = scene.events("shop").await?.join("\n");
     let start = format!("LeftServing: {revision} goes on serving");
-    says(&events, &[&start, "create the Canary again"])
+    let words = [start.as_str(), "create the Canary again", change];
+    for kind in ["Canary", source] {
+        let events = scene.events_of(kind, "shop").await?.join("\n");
+        says(&events, &words).with_context(|| kind.to_owned())?;
+    }
+    Ok(())
 }
 
 /// No user noticed, no pod was missing, and only these versions answered.

@@ -57,6 +57,8 @@ pub(crate) async fn a_person_is_put_back_and_named(stage: &Stage) -> Result<()> 
 
     // Suspended, nothing is put back; afterwards all of it is, and the Event says so.
     scene.suspend("shop", true).await?;
+    let wait = Duration::from_secs(5);
+    scene.told("shop", "Suspended", &[], wait).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mark = stage.cluster.audit().mark()?;
     scene.edit_route("shop", |_| 50).await?;

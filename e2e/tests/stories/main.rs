@@ -71,7 +71,7 @@ use e2e::story;
 const STORIES: &[Story<Stage>] = &[
     story!(adoption::in_mid_rolling_update),
     story!(adoption::with_an_autoscaler),
-    story!(adoption::with_git_going_on),
+    story!(adoption::with_a_hand_going_on),
     story!(adoption::with_its_size_dropped_too_early),
     story!(adoption::with_its_size_in_git),
     story!(adoption::without_its_size_in_git),

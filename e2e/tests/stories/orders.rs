@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::cluster::Shares;
-use e2e::stage::{App, EDITOR, Scene, Stage, eventually, no_failure, says, serves};
-use sluice_crds::{CanaryStatus, Outcome, Phase, annotations};
+use e2e::stage::{App, EDITOR, Scene, Stage, condition, eventually, no_failure, says, serves};
+use sluice_crds::{Canary, CanaryStatus, Outcome, Phase, annotations};
 
 /// For a write that was under way when the order came.
 const IN_FLIGHT: Duration = Duration::from_millis(500);
 
-/// Suspended, nothing is written and an edit by hand stays; resumed, it is put back and the rollout
+/// Suspended, that is told once; then nothing is written and an edit by hand stays; resumed, it is put back and the rollout
 /// goes on.
 pub(crate) async fn suspension_stops_every_write(stage: &Stage) -> Result<()> {
     let scene = stage.scene("suspended").await?;
@@ -26,9 +26,18 @@ pub(crate) async fn suspension_stops_every_write(stage: &Stage) -> Result<()> {
     let (old, new) = first_step(&scene, &v1, &v1.tagged("v2")).await?;
 
     scene.suspend("shop", true).await?;
+    let words = [new.as_str(), "keeps 20% of the requests"];
+    let wait = Duration::from_secs(5);
+    scene.told("shop", "Suspended", &words, wait).await?;
     tokio::time::sleep(IN_FLIGHT).await;
     let mark = stage.cluster.audit().mark()?;
     let before = scene.status("shop").await?;
+    let generation = scene.api::<Canary>().get("shop").await?.metadata.generation;
+    let stalled = condition(&before, "Stalled").is_ok_and(|it| it.reason == "Suspended");
+    ensure!(
+        before.observed_generation == generation && stalled,
+        "whoever waits for it waits in vain: {before:?}"
+    );
     scene
         .edit_route("shop", |backend| if backend == new { 60 } else { 40 })
         .await?;

@@ -98,6 +98,9 @@ pub(crate) async fn adopted(scene: &Scene<'_>) -> Result<(App, Load, Recording<u
     let pods = scene.record_ready(PODS).await?;
     app.replicas = None;
     scene.deploy(&app).await?;
+    let wait = Duration::from_secs(10);
+    scene.told("shop", "Promoted", &[], wait).await?;
+    scene.clean("shop").await?;
     Ok((app, load, pods))
 }
 

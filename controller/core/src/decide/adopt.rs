@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 
 use crate::decision::{Effect, Note};
 use crate::state::Restored;
-use crate::waiting::Waiting;
-use crate::{Scaled, Target};
+use crate::waiting::{SizeKept, Waiting};
+use crate::{Scaled, Target, Time, Writer};
 
 use super::admit;
 use super::drain;
@@ -15,22 +15,29 @@ use super::turn::Turn;
 /// in turn start and stop pods for nothing.
 const TRUCE: TimeDelta = TimeDelta::hours(1);
 
-/// Until the target is at 0 it keeps its size, even if Git drops `spec.replicas` before it was told to:
-/// the API server would make it 1.
+/// As long as somebody may be served by the target's own pods it keeps its size, even if Git drops
+/// `spec.replicas` before it was told to: the API server would make it 1.
 pub(super) fn keep(turn: &mut Turn<'_>) {
     let Some(target) = &turn.world.target else {
         return;
     };
     let adopting = turn.state.rollout.is_some() || turn.state.stable.is_some();
-    if !adopting || turn.state.released || target.replicas == 0 {
+    if !adopting || target.replicas == 0 {
         return;
     }
-    if turn.state.stable.is_none() {
+    if turn.state.stable.is_some() {
+        if target.kept_by().is_some() {
+            // Where Git says it, until it says it on the Canary.
+            turn.state.adopted_replicas = Some(target.replicas);
+        }
+    } else if !turn.state.released {
         // It still serves, and may have been scaled up since.
         let size = turn.state.adopted_replicas.unwrap_or_default();
         turn.state.adopted_replicas = Some(size.max(target.replicas));
     }
-    if !target.owned {
+    let left_at = turn.state.target_left_at;
+    let left = left_at.is_some_and(|left_at| turn.now >= drain::ends(turn, left_at));
+    if !turn.state.released && !left && !target.owned {
         turn.effects.push(Effect::KeepTarget(target.replicas));
     }
 }
@@ -44,25 +51,23 @@ pub(super) fn release(turn: &mut Turn<'_>) {
         released(turn, target);
         return;
     }
+    if target.kept_by().is_some() {
+        // Git would put it back. Client-side apply makes it 1 when Git drops it, so that is not told before.
+        if let Some(left_at) = turn.state.target_left_at {
+            is_draining(turn, left_at);
+        }
+        return;
+    }
     let is_safe = turn.world.blocked.is_none() && serves_stable(turn);
     let Some(left_at) = turn.state.target_left_at.filter(|_| is_safe) else {
         return;
     };
-    if is_contested(turn, target) {
+    if is_contested(turn, target) || is_draining(turn, left_at) {
         return;
     }
-    let until = drain::ends(turn, left_at);
-    if turn.now < until {
-        turn.wait(Waiting::Drain {
-            revision: None,
-            until,
-        });
-        turn.wake(until);
-        return;
-    }
-    // Should somebody scale it up again, the next time comes no sooner than a drain later.
-    turn.state.target_left_at = Some(turn.now);
     if turn.state.released {
+        // The next time comes no sooner than a drain later.
+        turn.state.target_left_at = Some(turn.now);
         restore(turn, target);
     } else {
         let writer = target.writer.as_ref().filter(|writer| writer.manifest);
@@ -71,28 +76,62 @@ pub(super) fn release(turn: &mut Turn<'_>) {
     turn.effects.push(Effect::ScaleTarget(0));
 }
 
+/// Whether connections to the target's own pods may be open still; says so.
+fn is_draining(turn: &mut Turn<'_>, left_at: Time) -> bool {
+    let until = drain::ends(turn, left_at);
+    let draining = turn.now < until;
+    if draining {
+        turn.wait(Waiting::Drain {
+            revision: None,
+            until,
+        });
+        turn.wake(until);
+    }
+    draining
+}
+
 /// Says what a person should do so that nothing scales the target any more.
 pub(super) fn advise(turn: &mut Turn<'_>) {
-    let at_zero = turn.world.target.as_ref().is_some_and(|t| t.replicas == 0);
-    if !at_zero || !turn.state.released || turn.state.rollout.is_some() {
+    let Some(target) = &turn.world.target else {
+        return;
+    };
+    if turn.state.rollout.is_some() || turn.state.stable.is_none() {
+        return;
+    }
+    if let Some(writer) = target.kept_by() {
+        let kept = size_kept(turn, target, writer);
+        turn.wait(Waiting::SizeKept(kept));
+        return;
+    }
+    if target.replicas > 0 || !turn.state.released {
         return;
     }
     let unsaid = turn.world.replicas.is_none().then(|| turn.desired());
-    if let Some(autoscaler) = &turn.world.autoscaler {
-        let moves = autoscaler.scales == Scaled::Target;
-        if moves || unsaid.is_some() {
-            turn.wait(Waiting::Autoscaler {
-                name: autoscaler.name.clone(),
-                moves,
-                replicas: unsaid,
-                held_by: unsaid.and(turn.state.held_by.clone()),
-            });
-        }
+    let autoscaler = turn.world.autoscaler.as_ref();
+    if let Some(autoscaler) = autoscaler.filter(|it| it.scales == Scaled::Target) {
+        turn.wait(Waiting::Autoscaler {
+            name: autoscaler.name.clone(),
+            held_by: unsaid.and(turn.state.held_by.clone()),
+        });
     }
     // Whether Git still has it cannot be seen: whoever has it lost the field to our write. That the
     // Canary says its size is what shows that it was moved.
     if let Some((manager, replicas)) = turn.state.held_by.clone().zip(unsaid) {
         turn.wait(Waiting::ReplicasInGit { manager, replicas });
+    }
+}
+
+fn size_kept(turn: &Turn<'_>, target: &Target, writer: &Writer) -> SizeKept {
+    let autoscaler = turn.world.autoscaler.as_ref();
+    let moves = autoscaler.filter(|autoscaler| autoscaler.scales == Scaled::Target);
+    // What an autoscaler changes is not to be in Git.
+    let unsaid = turn.world.replicas.is_none() && autoscaler.is_none();
+    SizeKept {
+        deployment: target.name.clone(),
+        manager: writer.manager.clone(),
+        pods: target.replicas,
+        replicas: unsaid.then(|| turn.desired()),
+        moves: moves.map(|autoscaler| autoscaler.name.clone()),
     }
 }
 
@@ -106,6 +145,10 @@ fn released(turn: &mut Turn<'_>, target: &Target) {
             replicas: turn.desired(),
             held_by: turn.state.held_by.clone(),
         });
+    }
+    if !turn.state.released {
+        // Should somebody scale it up, that is no sooner than a drain from here.
+        turn.state.target_left_at = Some(turn.now);
     }
     turn.state.released = true;
     if let Some(restored) = &mut turn.state.restored {

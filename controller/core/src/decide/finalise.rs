@@ -55,7 +55,9 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
     };
     // What serves stays where Git's template is another one, or has no pods to hand over to.
     let stays = target.revision != stable || !target.scalable;
-    let wanted = turn.full().max(1);
+    // What Git says of it holds from now on.
+    let kept = target.kept_by().map(|_| target.replicas);
+    let wanted = kept.unwrap_or_else(|| turn.full().max(1));
     let takes_over = !stays && target.ready >= wanted && target.settled;
     let alone = turn.world.revisions.keys().all(|name| *name == stable);
     let handed_over = takes_over && alone;

@@ -52,7 +52,10 @@ fn at_rest(state: &State, world: &World, has_stable: bool, waiting: Option<&Wait
     let left = others.any(|(_, other)| other.workload.as_ref().is_some_and(|w| w.replicas > 0));
     // Who contests the target's size starts pods that serve nobody.
     let contested = matches!(waiting, Some(Waiting::SizeContested { .. }));
-    if !left && (target.replicas == 0 || contested) {
+    // Nor does anything go on where Git keeps pods that serve nobody any more.
+    let drains = matches!(waiting, Some(Waiting::Drain { revision: None, .. }));
+    let kept = target.kept_by().is_some() && !drains;
+    if !left && (target.replicas == 0 || contested || kept) {
         Phase::Succeeded
     } else {
         Phase::Finalising

@@ -7,6 +7,7 @@ use super::drain;
 use super::turn::Turn;
 
 pub(super) fn run(turn: &mut Turn<'_>) {
+    seed(turn);
     // While another backend may still be needed, the stable revision keeps what it has; and while the mesh
     // may not notice that a pod goes.
     let behind = turn.mesh_behind_until();
@@ -31,6 +32,14 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         };
         // It never shrinks either: a verdict in doubt must not take pods away.
         ensure(turn, &candidate, wanted.max(current));
+    }
+}
+
+/// Says the size on the Canary, where its autoscaler would find none: the one that serves now.
+fn seed(turn: &mut Turn<'_>) {
+    if turn.world.replicas.is_none() && turn.state.stable.is_some() && turn.is_autoscaled() {
+        let size = turn.full().max(1);
+        turn.effects.push(Effect::SizeCanary(size));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::decision::{Decision, Effect, Note};
 use crate::evidence::Finding;
 use crate::waiting::Waiting;
-use crate::{Plan, Revision, RevisionName, State, Time, Weight, World};
+use crate::{Plan, Revision, RevisionName, Scaled, State, Time, Weight, World};
 
 use super::phase;
 
@@ -67,23 +67,33 @@ impl<'a> Turn<'a> {
 
     /// How many pods serve all traffic.
     pub(super) fn desired(&self) -> u32 {
-        self.world
-            .replicas
-            .or(self.state.adopted_replicas)
-            .unwrap_or(1)
+        let adopted = self.state.adopted_replicas.unwrap_or(1);
+        self.world.replicas.unwrap_or_else(|| {
+            if self.is_autoscaled() {
+                // An autoscaler may have made it larger since, and goes on from there.
+                adopted.max(self.stable_size())
+            } else {
+                adopted
+            }
+        })
+    }
+
+    /// Whether an autoscaler changes the size of the Canary.
+    pub(super) fn is_autoscaled(&self) -> bool {
+        let autoscaler = self.world.autoscaler.as_ref();
+        autoscaler.is_some_and(|autoscaler| autoscaler.scales == Scaled::Canary)
     }
 
     /// Full size: as desired, and never less than the stable revision has now.
     pub(super) fn full(&self) -> u32 {
-        let stable = self
-            .state
-            .stable
-            .as_ref()
-            .and_then(|name| self.revision(name));
-        let current = stable
-            .and_then(|r| r.workload.as_ref())
-            .map_or(0, |w| w.replicas);
-        self.desired().max(current)
+        self.desired().max(self.stable_size())
+    }
+
+    /// The pods that the stable revision wants now.
+    fn stable_size(&self) -> u32 {
+        let stable = self.state.stable.as_ref();
+        let workload = stable.and_then(|name| self.revision(name)?.workload.as_ref());
+        workload.map_or(0, |workload| workload.replicas)
     }
 
     /// Until when the mesh may be behind the API server, if it may be so now.

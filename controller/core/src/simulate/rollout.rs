@@ -255,6 +255,7 @@ fn world(evidence: Evidence, now: Time) -> World {
     World {
         claimed: true,
         target: Some(Target {
+            name: String::new(),
             revision: CANDIDATE.into(),
             template: CANDIDATE.to_owned(),
             images: Vec::new(),

@@ -129,7 +129,7 @@ impl Cache {
 
 fn kind_of(effect: &Effect) -> Kind {
     match effect {
-        Effect::Claim | Effect::Release => Kind::Canary,
+        Effect::Claim | Effect::Release | Effect::SizeCanary(_) => Kind::Canary,
         Effect::Snapshot(_) | Effect::Remember { .. } => Kind::Snapshots,
         Effect::Expose(_) => Kind::Services,
         Effect::Run { .. } | Effect::Admit(_) | Effect::Dismiss(_) => Kind::Workloads,

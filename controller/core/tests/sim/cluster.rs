@@ -104,11 +104,12 @@ pub(crate) fn start_of_time() -> Time {
     DateTime::from_timestamp(1_700_006_400, 0).unwrap()
 }
 
-/// Git has `spec.replicas` of the target.
+/// Something like Helm has `spec.replicas` of the target: nobody can see whether it still does.
 fn git() -> Writer {
     Writer {
         manager: "git".to_owned(),
         manifest: true,
+        kept: false,
     }
 }
 
@@ -141,6 +142,7 @@ impl Cluster {
                     problem: None,
                 },
                 target: Some(Target {
+                    name: "shop".to_owned(),
                     scalable: true,
                     revision: "v0".into(),
                     template: "v0".to_owned(),
@@ -180,6 +182,7 @@ impl Cluster {
         let changed = template != self.template;
         (self.template, self.config) = (template, config);
         let target = self.world.target.get_or_insert_with(|| Target {
+            name: "shop".to_owned(),
             scalable: true,
             revision: "v0".into(),
             template: String::new(),

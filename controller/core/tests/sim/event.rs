@@ -8,7 +8,7 @@
 //! | status lost | [`Event::LoseStatus`] |
 //! | two controllers | [`Fault::Late`] and [`Event::Land`]: one leads no more, and its write comes through later |
 //! | API outage | [`Event::Api`], [`Fault::Refuse`] (conflict, 429), [`Fault::Lost`], [`Event::Lag`]; for the mesh [`Event::Behind`] |
-//! | adoption | how every history begins; [`Event::ScaleTarget`], [`Event::DropReplicas`], [`Event::Autoscale`], and a push while it is under way |
+//! | adoption | how every history begins; [`Event::ScaleTarget`], [`Event::KeepReplicas`], [`Event::DropReplicas`], [`Event::Autoscale`], and a push while it is under way |
 //! | made anew from Git | [`Event::Promoted`] |
 //! | deletion | [`Event::Delete`], [`Event::Force`]; how others propagate it is nothing to core: no object of ours has an owner |
 //! | removal of the app | [`Event::Delete`], [`Event::DeleteTarget`] and [`Event::Parent`], in any order |
@@ -29,7 +29,6 @@
 use chrono::TimeDelta;
 use sluice_core::{
     Admission, Approval, Autoscaler, Blocked, Named, Part, Revision, Scaled, Source, Weight, World,
-    Writer,
 };
 
 use crate::cache::{KINDS, Kind};
@@ -49,6 +48,8 @@ pub(crate) enum Event {
     Scale(u32),
     /// Somebody sets `spec.replicas` of the target.
     ScaleTarget(u32),
+    /// Git applies `spec.replicas` of the target, and keeps it.
+    KeepReplicas(u32),
     /// Git drops `spec.replicas` of the target.
     DropReplicas,
     /// Git tells that this template was promoted last, or nothing of it.
@@ -168,7 +169,8 @@ impl Event {
             110..134 => Self::Push(version),
             134..140 => Self::Configure(what % 3),
             140..144 => Self::Scale(if what < 12 { 0 } else { u32::from(version) + 1 }),
-            144..146 => Self::ScaleTarget(u32::from(version)),
+            144 => Self::ScaleTarget(u32::from(version)),
+            145 => Self::KeepReplicas(u32::from(version)),
             146 if what < 128 => Self::DropReplicas,
             146 => Self::Autoscale(
                 [None, Some(Scaled::Target), Some(Scaled::Canary)][usize::from(what % 3)],
@@ -266,7 +268,7 @@ impl Event {
             Self::EditNotes(notes) => others::edit_notes(cluster, notes),
             Self::DeletePart(index, part) => others::delete_part(cluster, index, part),
             Self::Garble(index) => others::garble(cluster, index),
-            Self::ScaleTarget(_) | Self::DropReplicas => {
+            Self::ScaleTarget(_) | Self::KeepReplicas(_) | Self::DropReplicas => {
                 self.change(&mut cluster.world);
                 cluster.resized(None);
             }
@@ -297,17 +299,8 @@ impl Event {
             Self::Scale(replicas) => {
                 world.replicas = world.replicas.map(|_| replicas);
             }
-            Self::ScaleTarget(replicas) => {
-                // Who takes the pods away while they are handed over gets what was asked for.
-                if let Some(target) = world.target.as_mut().filter(|_| !world.deleting) {
-                    target.replicas = replicas;
-                    target.settled = target.ready == replicas;
-                    target.owned = false;
-                    target.writer = Some(Writer {
-                        manager: "kubectl".to_owned(),
-                        manifest: false,
-                    });
-                }
+            Self::ScaleTarget(_) | Self::KeepReplicas(_) | Self::DropReplicas => {
+                others::size_target(self, world);
             }
             Self::Promoted(template) => {
                 world.promoted = template.map(|number| Source {
@@ -315,16 +308,6 @@ impl Event {
                     template: format!("v{number}"),
                     images: images(number),
                 });
-            }
-            Self::DropReplicas => {
-                if let Some(target) = &mut world.target {
-                    // The API server puts its default where nobody owns the field any more.
-                    if !target.owned && target.writer.is_some() && !world.deleting {
-                        target.replicas = 1;
-                        target.settled = target.ready == 1;
-                    }
-                    target.writer = None;
-                }
             }
             Self::Autoscale(scales) => {
                 world.autoscaler = scales.map(|scales| Autoscaler {

@@ -1,9 +1,10 @@
 //! What others do to objects of ours.
 
 use chrono::TimeDelta;
-use sluice_core::{Part, Record, RevisionName, Route, Weight};
+use sluice_core::{Part, Record, RevisionName, Route, Weight, World, Writer};
 
 use crate::cluster::Cluster;
+use crate::event::Event;
 
 /// Somebody else's write of the route.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,4 +111,34 @@ fn may_forget(cluster: &Cluster, name: &RevisionName) -> bool {
 
 fn pick(cluster: &Cluster, index: u8) -> Option<RevisionName> {
     cluster.world.revisions.keys().nth(index.into()).cloned()
+}
+
+/// Git, a hand or an autoscaler writes the size of the target. Who takes the pods away while they are handed over
+/// gets what was asked for.
+pub(crate) fn size_target(event: Event, world: &mut World) {
+    let going = world.deleting;
+    let Some(target) = &mut world.target else {
+        return;
+    };
+    let writer = |manager: &str, kept| Writer {
+        manager: manager.to_owned(),
+        manifest: kept,
+        kept,
+    };
+    let (replicas, writer) = match event {
+        Event::ScaleTarget(_) | Event::KeepReplicas(_) if going => return,
+        Event::ScaleTarget(replicas) => (replicas, Some(writer("kubectl", false))),
+        Event::KeepReplicas(replicas) => (replicas, Some(writer("git", true))),
+        // The API server puts its default where nobody owns the field any more.
+        _ if !target.owned && target.writer.is_some() && !going => (1, None),
+        _ => (target.replicas, None),
+    };
+    let by_hand = matches!(event, Event::ScaleTarget(_));
+    let changed = target.replicas != replicas || by_hand;
+    target.owned &= !changed;
+    if changed {
+        target.replicas = replicas;
+        target.settled = target.ready == replicas;
+    }
+    target.writer = writer;
 }

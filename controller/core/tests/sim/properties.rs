@@ -35,6 +35,15 @@ pub(crate) fn events(decode: fn((u8, u8)) -> Event) -> impl Strategy<Value = Vec
     bytes.prop_map(move |bytes| bytes.into_iter().map(decode).collect())
 }
 
+/// The same; in a quarter of them Git keeps the target's size from the first moment on.
+fn kept_or_not() -> impl Strategy<Value = Vec<Event>> {
+    let any = (prop::bool::weighted(0.25), events(Event::decode));
+    any.prop_map(|(kept, events)| {
+        let first = kept.then_some(Event::KeepReplicas(4));
+        first.into_iter().chain(events).collect()
+    })
+}
+
 /// Five percent of 30 days' may be spent by one release, of a service that has as many requests as ever.
 fn limit(history: &mut History) {
     let budget = ErrorBudget {
@@ -59,7 +68,7 @@ fn hold(setting: Setting, prepare: fn(&mut History)) {
         &seed,
     );
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let any = (holdback(), approvals(), events(Event::decode));
+    let any = (holdback(), approvals(), kept_or_not());
     let with = |holdback, approvals| Setting {
         holdback,
         approvals,

@@ -2,7 +2,7 @@
 //! crashed on the way there.
 
 use sluice_core::waiting::Holdback;
-use sluice_core::{Decision, Record, Revision, RevisionName, Waiting, Weight};
+use sluice_core::{Decision, Record, Revision, RevisionName, Target, Waiting, Weight};
 
 use crate::cluster::Cluster;
 
@@ -38,12 +38,8 @@ pub(crate) fn check(cluster: &Cluster, last: Option<&Decision>) -> Result<(), (u
             ));
         }
         let contested = matches!(decision.waiting, Some(Waiting::SizeContested { .. }));
-        if !contested
-            && world
-                .target
-                .as_ref()
-                .is_some_and(|target| target.replicas > 0)
-        {
+        let has_pods = |target: &Target| target.replicas > 0 && target.kept_by().is_none();
+        if !contested && world.target.as_ref().is_some_and(has_pods) {
             return Err((4, "the target keeps its pods at rest".to_owned()));
         }
     }

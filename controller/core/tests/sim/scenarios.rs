@@ -164,6 +164,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["mesh-behind", seconds] => Event::Behind(seconds.parse().ok()?),
         ["lose-status"] => Event::LoseStatus,
         ["scale-target", replicas] => Event::ScaleTarget(replicas.parse().ok()?),
+        ["git-keeps", replicas] => Event::KeepReplicas(replicas.parse().ok()?),
         ["drop-replicas"] => Event::DropReplicas,
         ["autoscale", "target"] => Event::Autoscale(Some(Scaled::Target)),
         ["autoscale", "canary"] => Event::Autoscale(Some(Scaled::Canary)),

@@ -69,6 +69,7 @@ impl Cluster {
         let mut world = World {
             claimed: true,
             target: Some(Target {
+                name: String::new(),
                 revision: candidate.clone(),
                 template: candidate.to_string(),
                 images: Vec::new(),

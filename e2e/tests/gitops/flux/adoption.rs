@@ -4,8 +4,8 @@
 use anyhow::{Result, ensure};
 use e2e::delivery::flux::MANAGER;
 use e2e::delivery::{Delivery, Team};
-use e2e::stage::{App, Scene, condition, eventually, no_failure, says, serves};
-use sluice_crds::{CanaryStatus, Phase};
+use e2e::stage::{App, Scene, condition, eventually, no_failure, serves};
+use sluice_crds::{Canary, CanaryStatus, Phase};
 
 use super::{
     APP, CANARY, INTERVAL, NOTE, RATE, ROLLOUT, SHOP, SOON, canary, note, nothing_drifts, ship,
@@ -20,8 +20,6 @@ const AUTOSCALER: &str = "hpa.yaml";
 #[derive(Clone, PartialEq)]
 struct Held {
     app: App,
-    /// The size on the Canary.
-    replicas: bool,
     /// What the autoscaler scales.
     scales: &'static str,
 }
@@ -41,7 +39,6 @@ pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()
             replicas: Some(3),
             ..App::new(SHOP, "v1")
         },
-        replicas: false,
         scales: DEPLOYMENT,
     };
     let commit = write(&team, &held, false, "shop").await?;
@@ -62,9 +59,11 @@ pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()
         followed += 1;
         ensure!(followed < 4, "it says one thing after another");
     }
-    let all = held.app.replicas.is_none() && held.replicas && held.scales == BY_CANARY;
+    let all = held.app.replicas.is_none() && held.scales == BY_CANARY;
     ensure!(all, "it did not say all");
     scene.clean(SHOP).await?;
+    let said = scene.api::<Canary>().get(SHOP).await?.spec.replicas;
+    ensure!(said == Some(3), "the autoscaler cannot scale it: {said:?}");
     let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
     ensure!(
         sizes == [3, 0],
@@ -107,7 +106,7 @@ pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()
     scene.close().await
 }
 
-/// Nobody follows until Flux has put the size back again: that is told by name, users notice nothing, and
+/// Nobody follows for many of Flux' looks: it and Sluice leave each other alone, it is told what Git is to change, and
 /// following then is enough.
 pub(crate) async fn by_a_person_who_is_late(delivery: &Delivery) -> Result<()> {
     let scene = delivery.stage.scene("flux-late").await?;
@@ -128,15 +127,14 @@ pub(crate) async fn by_a_person_who_is_late(delivery: &Delivery) -> Result<()> {
     team.push(&[(CANARY, &yaml)], "A canary for the shop")
         .await?;
     super::scene_has_canary(&scene).await?;
-    let words = [MANAGER, "spec.replicas", "3"];
-    scene
-        .told(SHOP, "ReplicasContested", &words, ROLLOUT)
-        .await?;
-    let events = scene.events(SHOP).await?.join("\n");
-    says(
-        &events,
-        &["TargetRestored: kustomize-controller set spec.replicas"],
-    )?;
+    let words = [MANAGER, "remove spec.replicas from Deployment shop in Git"];
+    scene.told(SHOP, "ReplicasInGit", &words, ROLLOUT).await?;
+    let size = scene.record_size(SHOP).await?;
+    let mark = delivery.stage.cluster.audit().mark()?;
+    for _ in 0..5 {
+        team.reconcile(SOON).await?;
+    }
+    wrote_just(&team, mark, &[])?;
 
     let followed = App {
         replicas: None,
@@ -148,6 +146,10 @@ pub(crate) async fn by_a_person_who_is_late(delivery: &Delivery) -> Result<()> {
     scene.clean(SHOP).await?;
     team.healthy(&commit, SOON).await?;
     nothing_drifts(&team).await?;
+    let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
+    ensure!(sizes == [3, 0], "the Deployment had {sizes:?} replicas");
+    let events = scene.events(SHOP).await?.join("\n");
+    ensure!(!events.contains("TargetRestored"), "put back: {events}");
     no_failure(&load.stop().await)?;
     pods.never_below(REPLICAS)?;
     scene.close().await
@@ -159,11 +161,8 @@ async fn next(scene: &Scene<'_>, held: &Held) -> Result<Option<Held>> {
         let ready = condition(status, "Ready").ok()?;
         let mut next = held.clone();
         let has = |words: &str| ready.message.contains(words);
-        if has("remove spec.replicas from the Deployment in Git") {
+        if has("remove spec.replicas from Deployment shop in Git") {
             next.app.replicas = None;
-        }
-        if has("set spec.replicas: 3 on this Canary") {
-            next.replicas = true;
         }
         if has("point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary") {
             next.scales = BY_CANARY;
@@ -192,8 +191,7 @@ async fn write(
         held.scales
     );
     let app = held.app.yaml(namespace);
-    let size = if held.replicas { "replicas: 3\n" } else { "" };
-    let canary = canary(scene, size);
+    let canary = canary(scene, "");
     let mut files = vec![(APP, app.as_str()), (AUTOSCALER, &autoscaler)];
     if with_canary {
         files.push((CANARY, &canary));

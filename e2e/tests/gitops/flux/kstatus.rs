@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use e2e::delivery::Delivery;
 use e2e::stage::{App, Recording, eventually};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, DynamicObject};
 use sluice_crds::{Canary, Phase};
 
@@ -26,6 +27,11 @@ pub(crate) async fn reads_every_phase_right(delivery: &Delivery) -> Result<()> {
         let app = v1.tagged(tag);
         scene.deploy(&app).await?;
         scene.outcome(&app, ROLLOUT).await?;
+    }
+    for suspended in [true, false] {
+        scene.suspend(SHOP, suspended).await?;
+        let reason = if suspended { "Suspended" } else { "Rejected" };
+        scene.told(SHOP, reason, &[], ROLLOUT).await?;
     }
     load.stop().await;
     scene.deploy(&v1.tagged("v4")).await?;
@@ -53,6 +59,7 @@ pub(crate) async fn reads_every_phase_right(delivery: &Delivery) -> Result<()> {
     let wanted = [
         "new",
         "going",
+        "suspended",
         "Stalled",
         "Initializing",
         "Progressing",
@@ -98,6 +105,10 @@ fn meaning(canary: &Canary) -> (String, &'static str) {
     let stalled = status.conditions.iter().any(|c| c.type_ == "Stalled");
     if canary.metadata.deletion_timestamp.is_some() {
         return ("going".to_owned(), "Terminating");
+    }
+    let is_suspended = |c: &Condition| c.type_ == "Ready" && c.reason == "Suspended";
+    if read && !stalled && status.conditions.iter().any(is_suspended) {
+        return ("suspended".to_owned(), "Current");
     }
     let Some(phase) = status.phase else {
         return ("new".to_owned(), "InProgress");

@@ -42,19 +42,21 @@ pub(crate) async fn given_in_git(delivery: &Delivery) -> Result<()> {
     scene.close().await
 }
 
-/// `suspend: true` in Git stops every write of Sluice, and false lets it go on.
+/// `suspend: true` in Git stops every write of Sluice but that it was seen, for which Flux waits, and false lets it go on.
 pub(crate) async fn suspended_in_git(delivery: &Delivery) -> Result<()> {
     let scene = delivery.stage.scene("flux-suspended").await?;
     let steps = "steps: [{weight: 20%, bake: 2s}]\n";
     let (team, v1) = adopted(delivery, &scene, steps).await?;
     let load = scene.load(SHOP, 8080, RATE).await?;
     let suspended = canary(&scene, &format!("replicas: 2\nsuspend: true\n{steps}"));
-    team.push(&[(CANARY, &suspended)], "Suspend").await?;
+    let commit = team.push(&[(CANARY, &suspended)], "Suspend").await?;
     eventually("suspended by Flux", SOON, async || {
         let spec = scene.api::<Canary>().get(SHOP).await?.spec;
         Ok(if spec.suspend { Ok(()) } else { Err("not yet") })
     })
     .await?;
+    team.healthy(&commit, SOON).await?;
+    scene.told(SHOP, "Suspended", &[], SOON).await?;
     let v2 = v1.tagged("v2");
     let yaml = v2.yaml(&scene.namespace);
     team.push(&[(super::APP, &yaml)], "Ship v2").await?;

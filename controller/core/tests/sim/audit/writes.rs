@@ -11,6 +11,17 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         return Err((7, format!("suspended, yet {:?}", look.decision.effects)));
     }
     for effect in &look.decision.effects {
+        if let Effect::SizeCanary(replicas) = effect {
+            let stable = look.decision.state.stable.as_ref();
+            let stable = stable.and_then(|name| seen.revisions.get(name)?.workload.as_ref());
+            let has = stable.map_or(0, |workload| workload.replicas);
+            if seen.replicas.is_some() || *replicas < has.max(1) {
+                return Err((
+                    7,
+                    format!("gives the Canary the size {replicas}, has {has}"),
+                ));
+            }
+        }
         let (Effect::ScaleTarget(replicas) | Effect::KeepTarget(replicas)) = effect else {
             continue;
         };
@@ -22,6 +33,9 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
                 return Err((7, format!("keeps the target at {replicas} by changing it")));
             }
             continue;
+        }
+        if let Some(git) = target.kept_by() {
+            return Err((7, format!("writes what {} keeps: {replicas}", git.manager)));
         }
         if seen.deleting {
             if *replicas <= target.replicas {

@@ -119,3 +119,29 @@ fn scaling_the_target_early_breaks_7() {
         decision
     });
 }
+
+#[test]
+fn scaling_away_what_git_keeps_breaks_7() {
+    let setting = Setting {
+        replicas: Some(4),
+        inconclusive: Action::Hold,
+        holdback: None,
+        approvals: Approvals::default(),
+    };
+    let mut events = vec![Event::KeepReplicas(4)];
+    events.extend([Event::Wait(5); 60]);
+    let breach = |decide: Decide| {
+        let mut history = History::new(setting, decide, Some(7));
+        history.run(&events).is_err()
+    };
+    assert!(!breach(decide));
+    // Nobody sees any more that Git would put it back.
+    assert!(breach(|plan, state, world, now| {
+        let mut blind = world.clone();
+        let target = blind.target.as_mut();
+        if let Some(writer) = target.and_then(|target| target.writer.as_mut()) {
+            writer.kept = false;
+        }
+        decide(plan, state, &blind, now)
+    }));
+}

@@ -1,0 +1,47 @@
+//! The target's size is in Git, and with it the target's own pods.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Git keeps the size of a target that serves nobody any more. `Display` is a sentence for a person.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SizeKept {
+    /// The target.
+    pub deployment: String,
+    /// Who applies it.
+    pub manager: String,
+    /// The target's own pods.
+    pub pods: u32,
+    /// The size that the Canary is to say, if it does not yet.
+    pub replicas: Option<u32>,
+    /// The autoscaler that is to be pointed at the Canary: kind and name.
+    pub moves: Option<String>,
+}
+
+impl fmt::Display for SizeKept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dropped = format!(
+            "remove spec.replicas from Deployment {} in Git, from where {} applies it",
+            self.deployment, self.manager
+        );
+        let size = self.replicas;
+        let size = size.map(|size| format!("set spec.replicas: {size} on this Canary"));
+        let moved = self.moves.as_deref().map(pointed_here);
+        let steps: Vec<_> = [Some(dropped), size, moved].into_iter().flatten().collect();
+        write!(
+            f,
+            "now {}: until then its own {} pods run beside the revision's, and serve nobody but clients that \
+             go around the waypoint",
+            steps.join(", and "),
+            self.pods
+        )
+    }
+}
+
+/// What is to become of an autoscaler.
+pub(super) fn pointed_here(autoscaler: &str) -> String {
+    format!(
+        "point scaleTargetRef of {autoscaler} at this Canary (apiVersion: sluice.dev/v1alpha1, kind: Canary)"
+    )
+}
