@@ -33,7 +33,7 @@ impl Bare {
         let authority = Authority::new()?;
         let files = Files::new(&paths::new_run()?, &authority)?;
         let kubeconfig = files.kubeconfig(&authority, ADMIN, Some(MASTERS))?;
-        let client = control_plane::client(&kubeconfig).await?;
+        let client = control_plane::client(&kubeconfig, apply::MANAGER).await?;
         let etcd = api_server::start_etcd(tools, &files).await?;
         let api_server = api_server::start_api_server(tools, &files, &authority).await?;
         definitions::create(&client, &tools.crds).await?;
