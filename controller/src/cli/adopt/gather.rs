@@ -81,19 +81,27 @@ pub(super) async fn found(client: &Client, here: &str) -> Found {
         ..Wanted::all(namespace())
     });
     wanted.extend(anywhere());
-    let mut objects = read::objects(client, wanted).await;
+    let objects = read::objects(client, wanted).await;
     let refused = anywhere()
         .into_iter()
         .filter(|wanted| objects.unread(&wanted.kind).is_some());
     let refused: Vec<_> = refused.map(|wanted| wanted.within(here)).collect();
-    let names: Vec<_> = refused.iter().map(|one| resource_name(&one.kind)).collect();
+    let names = refused.iter().map(|one| resource_name(&one.kind)).collect();
     let again = read::objects(client, refused).await;
+    merged(objects, names, again)
+}
+
+/// With what the namespace has of the kinds that were refused elsewhere.
+pub(super) fn merged(mut objects: Objects, refused: Vec<String>, again: Objects) -> Found {
     let mut only_here = BTreeMap::new();
-    for name in names
-        .into_iter()
-        .filter(|name| !again.unread.contains_key(name))
-    {
-        if let Some(why) = objects.unread.remove(&name) {
+    for name in refused {
+        if again.unread.contains_key(&name) {
+            continue;
+        }
+        let why = objects.unread.remove(&name);
+        if again.absent.contains(&name) {
+            objects.absent.insert(name);
+        } else if let Some(why) = why {
             only_here.insert(name, why);
         }
     }

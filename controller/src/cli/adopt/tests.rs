@@ -9,16 +9,16 @@
 
 mod cases;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use serde_json::{Value, json};
 
-use super::gather::{Found, Gap, Reading, every_kind};
+use super::gather::{Found, Gap, Reading, every_kind, merged};
 use super::item::{Fate, Item};
 use super::*;
 use crate::cli::edited::{documents, edit};
-use crate::cli::read::resource_name;
+use crate::cli::read::{Objects, resource_name};
 
 fn found(objects: &[Value]) -> Found {
     let mut found = Found::default();
@@ -266,6 +266,38 @@ fn what_is_not_installed_or_may_not_be_read_is_told_and_fails_nothing() {
         assert_eq!(plan.gaps, [gap(Reading::OnlyHere, Some(&why))]);
         assert!(text::of(&plan).contains("not readable outside of shop"));
     }
+}
+
+/// Who has rights in the namespace alone learns there what is not installed.
+#[test]
+fn what_is_refused_elsewhere_is_read_in_the_namespace() {
+    let names = ["a", "b", "c"].map(str::to_owned);
+    let refused = |all: &[String]| -> BTreeMap<String, String> {
+        let all = all.iter();
+        all.map(|name| (name.clone(), "refused".to_owned()))
+            .collect()
+    };
+    let objects = Objects {
+        unread: refused(&names),
+        ..Objects::default()
+    };
+    let [read, absent, unread] = names.clone();
+    let again = Objects {
+        all: found(&bare()).objects.all,
+        unread: refused(&[unread]),
+        absent: [absent].into(),
+    };
+    let count = again.all.len();
+    let found = merged(objects, names.to_vec(), again);
+    assert_eq!(found.objects.all.len(), count);
+    let gaps = found.gaps();
+    let readings: Vec<_> = gaps.iter().map(|gap| gap.reading).collect();
+    let wanted = [
+        Reading::OnlyHere,
+        Reading::NotInstalled,
+        Reading::NotReadable,
+    ];
+    assert_eq!(readings, wanted, "{read} is read");
 }
 
 #[test]
