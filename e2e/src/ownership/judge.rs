@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     /// An object of Git's, or of Sluice's, whose fields are managed as said.
-    fn seen(kind: &'static str, labels: Value, managed: &[(&str, Value)]) -> Seen {
+    fn seen(kind: &'static str, labels: &Value, managed: &[(&str, Value)]) -> Seen {
         let entries: Vec<_> = managed
             .iter()
             .map(|(manager, fields)| {
@@ -174,7 +174,7 @@ mod tests {
     fn what_the_table_says_is_no_violation() {
         let service = seen(
             "Service",
-            json!({"app": "podinfo"}),
+            &json!({"app": "podinfo"}),
             &[
                 (
                     "argocd-controller",
@@ -203,7 +203,7 @@ mod tests {
     fn a_label_of_sluices_on_gits_service_is_found() {
         let label = json!({"f:metadata": {"f:labels": {"f:sluice.dev/role": {}}}});
         let git = json!({"f:spec": {"f:selector": {}}});
-        let service = seen("Service", json!({}), &[("e2e", git), ("sluice", label)]);
+        let service = seen("Service", &json!({}), &[("e2e", git), ("sluice", label)]);
         let expected = "Service shop/podinfo: metadata.labels[sluice.dev/role] is owned by the field \
                         manager \"sluice\" (Sluice), and its owner is Git";
         assert_eq!(said(&service), [expected]);
@@ -213,7 +213,7 @@ mod tests {
     fn the_same_service_passed_off_as_sluices_is_found_all_the_same() {
         let label = json!({"f:metadata": {"f:labels": {"f:sluice.dev/canary": {}}}});
         let git = json!({"f:spec": {"f:selector": {}}});
-        let service = seen("Service", ours(), &[("sluice", label), ("e2e", git)]);
+        let service = seen("Service", &ours(), &[("sluice", label), ("e2e", git)]);
         let expected = "Service shop/podinfo: spec.selector is owned by the field manager \"e2e\" \
                         (Git), and its owner is Sluice";
         assert_eq!(said(&service), [expected]);
@@ -227,7 +227,7 @@ mod tests {
         }});
         for manager in ["sluice", "argocd-controller"] {
             let managed = [(manager, label.clone())];
-            let said = said(&seen("Deployment", ours(), &managed));
+            let said = said(&seen("Deployment", &ours(), &managed));
             let tracked = |what: &str| {
                 said.iter()
                     .any(|line| line.contains(what) && line.contains("nobody is to own"))
@@ -252,24 +252,24 @@ mod tests {
         let owners = ["sluice", "e2e", "kubectl", "kube-controller-manager"];
         let managed: Vec<_> = owners.map(|owner| (owner, size.clone())).into();
         assert_eq!(
-            said(&seen("Deployment", json!({}), &managed)),
+            said(&seen("Deployment", &json!({}), &managed)),
             Vec::<String>::new()
         );
         let git = json!({"f:spec": {"f:template": {}}});
         let paused = json!({"f:spec": {"f:paused": {}, "f:replicas": {}}});
         let managed_wrongly = [("e2e", git), ("sluice", paused)];
-        let found = said(&seen("Deployment", json!({}), &managed_wrongly));
+        let found = said(&seen("Deployment", &json!({}), &managed_wrongly));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("spec.paused"), "{found:?}");
         // Of a revision it is Sluice's alone.
-        let found = said(&seen("Deployment", ours(), &managed));
+        let found = said(&seen("Deployment", &ours(), &managed));
         assert_eq!(found.len(), 3, "{found:?}");
     }
 
     #[test]
     fn a_manager_without_a_name_and_an_unreadable_entry_are_found() {
         let spec = json!({"f:spec": {"f:holderIdentity": {}}});
-        let found = said(&seen("Lease", json!({}), &[("unknown", spec)]));
+        let found = said(&seen("Lease", &json!({}), &[("unknown", spec)]));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
             found[0].contains("\"unknown\" (nobody of the table)"),
@@ -277,7 +277,7 @@ mod tests {
         );
         let found = said(&seen(
             "Lease",
-            json!({}),
+            &json!({}),
             &[("sluice", json!({"spec": {}}))],
         ));
         assert_eq!(found.len(), 1, "{found:?}");
@@ -289,7 +289,7 @@ mod tests {
         let spec = json!({"f:spec": {"f:minReplicas": {}}});
         let found = said(&seen(
             "HorizontalPodAutoscaler",
-            ours(),
+            &ours(),
             &[("sluice", spec)],
         ));
         assert_eq!(found.len(), 1, "{found:?}");
