@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use k8s_openapi::api::core::v1::{Pod, PodTemplate};
 use kube::api::{Api, ListParams};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -23,6 +25,9 @@ use crate::pass::{Kind, News, pass};
 use crate::repository::Repository;
 use crate::tell::{Told, tell};
 use crate::wanted::Digests;
+
+/// Who writes, as the API server notes it: its field manager is what is before the `/`.
+const PROGRAM: &str = concat!("sluice-git-sync/", env!("CARGO_PKG_VERSION"));
 
 /// How long more is waited for once something changed: several writes belong to one end, and ends of one moment go
 /// into one push.
@@ -49,9 +54,13 @@ pub async fn run(args: Args, metrics: Metrics, ready: watch::Sender<bool>) -> an
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
     std::fs::create_dir_all(&args.directory)
         .with_context(|| format!("--directory {} cannot be made", args.directory.display()))?;
-    let client = Client::try_default()
+    let mut config = kube::Config::infer()
         .await
         .context("no way to reach the API server")?;
+    config
+        .headers
+        .push((USER_AGENT, HeaderValue::from_static(PROGRAM)));
+    let client = Client::try_from(config).context("no client for the API server")?;
     let changed = Arc::new(Notify::new());
     let (cluster, watches) = caches(client, args.namespace.as_deref(), &changed);
     let writer = Writer::new(&args, &cluster, metrics);

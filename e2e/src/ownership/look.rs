@@ -96,7 +96,19 @@ const LISTED: &[Listed] = &[
         CORE,
         "Event",
         "events",
-        Selected("involvedObject.kind!=Canary", Whose::Kubernetes),
+        Selected(
+            "involvedObject.kind!=Canary,reportingComponent=sluice",
+            Whose::Sluices,
+        ),
+    ),
+    listed(
+        CORE,
+        "Event",
+        "events",
+        Selected(
+            "involvedObject.kind!=Canary,reportingComponent!=sluice",
+            Whose::Kubernetes,
+        ),
     ),
     listed(APPS, "Deployment", "deployments", Own),
     listed(APPS, "ReplicaSet", "replicasets", Own),

@@ -61,7 +61,10 @@ impl Owner {
                 ("e2e", "the stories, in Git's place"),
                 ("git", "one story, for what it must not apply as `e2e`"),
             ],
-            Self::Sluice => &[(sluice_crds::labels::MANAGER, "the controller")],
+            Self::Sluice => &[
+                (sluice_crds::labels::MANAGER, "the controller"),
+                ("sluice-git-sync", "write-back, which writes Events alone"),
+            ],
             Self::Istiod => &[
                 ("pilot-discovery", "status of routes and Gateways"),
                 ("istio-ambient-service", "conditions of Services"),

@@ -275,7 +275,8 @@ pub const ROWS: &[Row] = &[
     )
     .also(&[(Cilium, "where it is the mesh, or a second one")]),
     row(Sluices, &["Lease"], &[""], Sluice).note("`sluice`, by which one of several replicas acts"),
-    row(Sluices, &["Event"], &[""], Sluice).note("about a Canary"),
+    row(Sluices, &["Event"], &[""], Sluice)
+        .note("about a Canary, or a Deployment that lost its own"),
     row(Kubernetes, &["Event"], &[""], Controllers)
         .also(&[
             (Kubelet, "about its pods"),
