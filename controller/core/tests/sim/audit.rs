@@ -75,6 +75,8 @@ pub(crate) struct Facts {
     left_at: BTreeMap<RevisionName, Time>,
     /// Every revision that was ever promoted.
     promoted: BTreeSet<RevisionName>,
+    /// The candidate that Git last went back from, unless it asked for it again.
+    withdrawn: Option<RevisionName>,
     /// Revisions whose gates a person skipped.
     skipped: BTreeSet<RevisionName>,
     /// Revisions whose pods were admitted when they might be.
@@ -147,6 +149,7 @@ impl Audit {
             self.facts.skipped.insert(rollout.candidate.clone());
         }
         self.facts.took_over(seen, before, decision);
+        self.facts.withdrawn(seen, before);
         self.facts.hindered(seen, before, decision, now);
         let seen_weights = seen.route.iter().flat_map(|route| route.weights.keys());
         let foreign = |route: &Route| route.foreign_writer.is_some();
@@ -235,6 +238,7 @@ impl Facts {
             deadline_from: None,
             left_at: BTreeMap::new(),
             promoted: BTreeSet::new(),
+            withdrawn: None,
             skipped: BTreeSet::new(),
             admitted: BTreeSet::new(),
         }
@@ -259,6 +263,19 @@ impl Facts {
             && seen.record(name).is_none()
         {
             self.promoted.insert(name.clone());
+        }
+    }
+
+    /// Something may keep the decision from going back before Git asks for yet another one.
+    fn withdrawn(&mut self, seen: &World, before: &State) {
+        let (Some(route), Some(target)) = (&seen.route, &seen.target) else {
+            return;
+        };
+        let asked = &target.revision;
+        if route.candidate.as_ref() == Some(asked) {
+            self.withdrawn = None;
+        } else if before.stable.as_ref() == Some(asked) || self.promoted.contains(asked) {
+            self.withdrawn.clone_from(&route.candidate);
         }
     }
 

@@ -29,7 +29,9 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         return Ok(());
     }
     let stable = look.before.stable.as_ref();
-    let goes_back = stable == Some(&target.revision) || facts.promoted.contains(&target.revision);
+    let goes_back = stable == Some(&target.revision)
+        || facts.promoted.contains(&target.revision)
+        || facts.withdrawn.as_ref() == Some(candidate);
     let rejects = |effect: &Effect| matches!(effect, Effect::Remember { revision, record } if revision == candidate && record.is_rejected());
     let rejected = seen.record(candidate).is_none_or(Record::is_rejected)
         || look.decision.effects.iter().any(rejects);
