@@ -98,7 +98,8 @@ pub fn copy_chart(folder: &Path) -> Result<()> {
     copy(&chart(), folder)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies a chart, or another folder.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
         let path = entry?.path();

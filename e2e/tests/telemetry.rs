@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use e2e::{build, paths};
 use sluice_telemetry::registry::Registry;
 
-const COLLECTOR: &str = "examples/collector/collector.yaml";
+const COLLECTOR: &str = "examples/opentelemetry-collector/collector.yaml";
 
 fn run(program: &Path, args: &[&str], files: &[PathBuf]) -> Result<Output> {
     let mut command = Command::new(program);

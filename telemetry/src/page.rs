@@ -44,7 +44,7 @@ histogram_quantile(0.99, sluice:request_duration_seconds_bucket:rate5m{k8s_names
 
 The rules take OpenTelemetry's names with underscores, and the attributes on the series themselves (`promote_resource_attributes`). Sluice
 does not read them: a rate loses the first sample of a new series, which is just the burst of errors that a rollout must not miss.
-[examples/collector](../examples/collector) is a collector that brings all sources to one Prometheus.";
+[examples/opentelemetry-collector](../examples/opentelemetry-collector) is a collector that brings all sources to one Prometheus.";
 
 fn indicators(registry: &Registry) -> String {
     let row = |(group, indicator): &(Group, Indicator)| {

@@ -4,13 +4,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::progress::Progress;
-use super::stamp;
+use super::{modules, stamp};
 use crate::paths;
 
 /// Where definitions come from.
@@ -64,13 +63,23 @@ pub(super) const ARGOCD: Definitions = Definitions {
     sources: &[("github.com/argoproj/argo-cd/v3", "manifests/crds")],
 };
 
-/// What `go mod download -json` says of a module.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Module {
-    path: String,
-    dir: PathBuf,
-}
+/// Of the tools that only examples are for.
+pub(super) const EXAMPLES: Definitions = Definitions {
+    what: "resource definitions of Cilium, of Helm by Flux, and of the OpenTelemetry operator",
+    module: "examples",
+    folder: "crds-examples",
+    sources: &[
+        (
+            "github.com/cilium/cilium",
+            "pkg/k8s/apis/cilium.io/client/crds/v2",
+        ),
+        ("github.com/fluxcd/helm-controller", "config/crd/bases"),
+        (
+            "github.com/open-telemetry/opentelemetry-operator",
+            "config/crd/bases",
+        ),
+    ],
+};
 
 pub(super) fn fetch(of: &Definitions, progress: &Progress) -> Result<PathBuf> {
     let module = paths::workspace().join("e2e/tools").join(of.module);
@@ -80,31 +89,16 @@ pub(super) fn fetch(of: &Definitions, progress: &Progress) -> Result<PathBuf> {
         return Ok(folder);
     }
     let stage = progress.start(of.what, None);
-    let output = Command::new("go")
-        .current_dir(&module)
-        .args(["mod", "download", "-json"])
-        .args(of.sources.iter().map(|(path, _)| path))
-        .env("GOWORK", "off")
-        .stdin(Stdio::null())
-        .output()
-        .context("starting `go`")?;
-    if !output.status.success() {
-        bail!(
-            "`go mod download` failed:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
+    let paths: Vec<_> = of.sources.iter().map(|(path, _)| *path).collect();
+    let found = modules::folders(&module, &paths)?;
     // A run that was stopped, or another version, may have left files.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    for found in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Module>() {
-        let found = found.context("reading what `go mod download` says")?;
-        let inside = of
-            .sources
-            .iter()
-            .find(|(path, _)| *path == found.path)
-            .map(|(_, inside)| inside);
-        let source = found.dir.join(inside.context("an unexpected module")?);
+    for (path, inside) in of.sources {
+        let source = found
+            .get(*path)
+            .context("an unexpected module")?
+            .join(inside);
         let files =
             fs::read_dir(&source).with_context(|| format!("reading {}", source.display()))?;
         for entry in files {

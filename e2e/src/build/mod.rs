@@ -1,7 +1,9 @@
 //! Gets the cluster's programs: found on this machine, or built once and kept under `target/e2e`.
 
+mod charts;
 mod crds;
 mod go;
+mod modules;
 mod progress;
 mod stamp;
 mod tool;
@@ -137,6 +139,47 @@ pub fn chart() -> Result<ChartTools> {
         helm: tool::HELM.path()?,
         promtool: tool::PROMTOOL.path()?,
         monitoring: crds::fetch(&crds::MONITORING, &progress)?,
+    })
+}
+
+/// What tries out the examples.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExamplesTools {
+    /// Renders charts.
+    pub helm: PathBuf,
+    /// Checks rules.
+    pub promtool: PathBuf,
+    /// Runs Argo CD's Lua.
+    pub argocd_lua: PathBuf,
+    /// Folders of the resource definitions that are not the cluster's own.
+    pub crds: Vec<PathBuf>,
+    /// Folder of Istio's charts, by the names that they are published under.
+    pub istio: PathBuf,
+    /// Folder of Cilium's, likewise.
+    pub cilium: PathBuf,
+}
+
+/// Finds or builds what tries out the examples, beside the [`tools`] of a cluster.
+///
+/// # Errors
+/// If a build fails, with its last lines; the network is needed the first time.
+pub fn examples() -> Result<ExamplesTools> {
+    let progress = Progress::new();
+    let _lock = lock()?;
+    build_missing(
+        &[tool::PROMTOOL, tool::HELM, tool::ARGOCD_LUA],
+        "that try out the examples",
+        &progress,
+    )?;
+    let definitions = [crds::ARGOCD, crds::FLUX, crds::MONITORING, crds::EXAMPLES];
+    let crds = definitions.iter().map(|of| crds::fetch(of, &progress));
+    Ok(ExamplesTools {
+        helm: tool::HELM.path()?,
+        promtool: tool::PROMTOOL.path()?,
+        argocd_lua: tool::ARGOCD_LUA.path()?,
+        crds: crds.collect::<Result<_>>()?,
+        istio: charts::fetch(&charts::ISTIO, &progress)?,
+        cilium: charts::fetch(&charts::CILIUM, &progress)?,
     })
 }
 

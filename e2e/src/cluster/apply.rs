@@ -97,3 +97,38 @@ async fn strictly(client: &Client, namespace: &str, object: &serde_json::Value) 
         other => other.map(drop).map_err(Into::into),
     }
 }
+
+/// What the API server would say to an object that `kubectl apply --server-side` brings: its unknown fields are refused,
+/// and nothing is written. A kind that is not served, and a namespaced object without a namespace, are refused as well.
+pub(super) async fn try_out(client: &Client, object: &serde_json::Value) -> Result<Answered> {
+    let types: TypeMeta = serde_json::from_value(object.clone()).context("reading a kind")?;
+    let text = |path: &str| object.pointer(path).and_then(serde_json::Value::as_str);
+    let name = text("/metadata/name").context("an object without a name")?;
+    let gvk = GroupVersionKind::try_from(&types)?;
+    let Ok((resource, capabilities)) = discovery::pinned_kind(client, &gvk).await else {
+        return Ok(Err(format!("{}: no such kind is served", types.kind)));
+    };
+    let namespace = text("/metadata/namespace");
+    let namespaced = capabilities.scope == Scope::Namespaced;
+    if namespaced != namespace.is_some() {
+        let (is, has) = if namespaced {
+            ("", "no")
+        } else {
+            ("not ", "a")
+        };
+        let kind = types.kind;
+        return Ok(Err(format!(
+            "{kind} is {is}namespaced, and {name} has {has} namespace"
+        )));
+    }
+    let path = DynamicObject::url_path(&resource, namespace);
+    let query = format!("fieldManager={MANAGER}&force=true&fieldValidation=Strict&dryRun=All");
+    let request = hyper::Request::patch(format!("{path}/{name}?{query}"))
+        .header("Content-Type", "application/apply-patch+yaml")
+        .body(serde_json::to_vec(object)?)?;
+    match client.request::<serde_json::Value>(request).await {
+        Ok(_) => Ok(Ok(())),
+        Err(kube::Error::Api(status)) => Ok(Err(status.message)),
+        Err(other) => Err(other.into()),
+    }
+}

@@ -6,6 +6,7 @@
 mod api_server;
 mod apply;
 pub mod audit;
+mod bare;
 mod control_plane;
 mod definitions;
 mod envoy;
@@ -40,6 +41,7 @@ pub use api_server::ApiServer;
 use api_server::Files;
 pub use apply::Answered;
 pub use audit::Audit;
+pub use bare::Bare;
 pub use envoy::Shares;
 pub use gate::{Gate, Refusal, Write};
 use kubeconfig::Credentials;

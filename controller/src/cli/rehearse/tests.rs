@@ -1,6 +1,10 @@
 //! What is printed for the example, and for what is wrong.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap is a failed test"
+)]
 
 use clap::Parser;
 use insta::{Settings, assert_snapshot};
@@ -137,15 +141,40 @@ spec:
 
 #[test]
 fn every_example_and_valid_object_can_be_rehearsed() {
-    for name in ["metric-template", "opentelemetry", "strict"] {
-        let files = std::fs::read_dir(example(name)).unwrap();
-        let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    let mut folders = vec![PathBuf::from(example(""))];
+    let mut rehearsed = 0;
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).unwrap();
+        let (inside, mut files): (Vec<_>, Vec<_>) = entries
+            .map(|entry| entry.unwrap().path())
+            .partition(|path| path.is_dir());
+        folders.extend(inside);
+        let holds = |path: &PathBuf, what: &str| {
+            let text = std::fs::read_to_string(path).unwrap();
+            text.lines().any(|line| line == what)
+        };
+        files.retain(|path| {
+            path.extension().is_some_and(|ext| ext == "yaml")
+                && holds(path, "apiVersion: sluice.dev/v1alpha1")
+        });
+        if !files.iter().any(|path| holds(path, "kind: Canary")) {
+            continue;
+        }
         let mut words = vec!["rehearse".to_owned(), "--limit".to_owned(), "1h".to_owned()];
         words.extend(files.iter().map(|path| path.display().to_string()));
-        words.push(example("minimal/policy.yaml"));
-        let text = Line::try_parse_from(words).unwrap().args.play().unwrap();
-        assert!(text.contains("was promoted after"), "{name}: {text}");
+        if !folder.ends_with("minimal") {
+            words.push(example("minimal/policy.yaml"));
+        }
+        let text = Line::try_parse_from(words).unwrap().args.play();
+        let text = text.unwrap_or_else(|error| panic!("{}: {error:#}", folder.display()));
+        assert!(
+            text.contains("was promoted after"),
+            "{}: {text}",
+            folder.display()
+        );
+        rehearsed += 1;
     }
+    assert!(rehearsed >= 9, "{rehearsed} folders");
 }
 
 #[test]
