@@ -2,6 +2,7 @@
 //! Orders alone write to a cluster, one field of a Canary each. And git-sync, a program of its own that comes in the
 //! same binary.
 
+mod adopt;
 mod backtest;
 #[cfg(test)]
 mod edited;
@@ -44,6 +45,10 @@ pub enum Command {
     ///
     /// The exit code is 1 if something must be mended. What may not be read is told, and fails nothing.
     Preflight(preflight::Args),
+    /// Tells what changes around a Deployment when it is taken over, and what to write instead.
+    ///
+    /// It reads by your kubeconfig, and writes nothing. What may not be read is told, and fails nothing.
+    Adopt(adopt::Args),
     /// Tells from Prometheus' history what the gates of a policy would have done.
     Backtest(Box<backtest::Args>),
     /// Play a rollout in virtual time, by the controller's own decision, without a cluster.
@@ -93,6 +98,7 @@ impl Command {
             Self::Suspend(args) => order::run(Verb::Suspend, &args.of_all()).await,
             Self::Resume(args) => order::run(Verb::Resume, &args.of_all()).await,
             Self::Preflight(args) => preflight::run(&args).await,
+            Self::Adopt(args) => adopt::run(&args).await,
             Self::Backtest(args) => backtest::run(&args).await,
             Self::Rehearse(args) => args.run(),
             Self::Replay(args) => args.run(),

@@ -1,6 +1,6 @@
 //! Reading a cluster once, with whatever rights there are: what may not be read is noted, and no failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
@@ -22,6 +22,8 @@ pub(super) struct Objects {
     pub(super) all: Vec<DynamicObject>,
     /// Kinds that could not be read, as `gatewayclasses.gateway.networking.k8s.io`, and why.
     pub(super) unread: BTreeMap<String, String>,
+    /// Kinds that were to be listed and that the API server does not serve, named likewise.
+    pub(super) absent: BTreeSet<String>,
 }
 
 impl Objects {
@@ -102,7 +104,8 @@ pub(super) async fn objects(client: &Client, wanted: Vec<Wanted>) -> Objects {
         .buffer_unordered(AT_ONCE);
     while let Some((answer, kind)) = answers.next().await {
         match answer {
-            Ok(found) => objects.all.extend(found),
+            Ok(Some(found)) => objects.all.extend(found),
+            Ok(None) => _ = objects.absent.insert(resource_name(&kind)),
             Err(why) => {
                 objects.unread.insert(resource_name(&kind), why);
             }
@@ -121,7 +124,8 @@ pub(super) async fn objects(client: &Client, wanted: Vec<Wanted>) -> Objects {
     objects
 }
 
-async fn read(client: &Client, wanted: &Wanted) -> Read<Vec<DynamicObject>> {
+/// `None` if the API server does not serve the kind.
+async fn read(client: &Client, wanted: &Wanted) -> Read<Option<Vec<DynamicObject>>> {
     let client = client.clone();
     let api: Api<DynamicObject> = match &wanted.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &wanted.kind),
@@ -133,7 +137,7 @@ async fn read(client: &Client, wanted: &Wanted) -> Read<Vec<DynamicObject>> {
     };
     let verb = if wanted.name.is_some() { "get" } else { "list" };
     let mut objects = match objects {
-        Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
         objects => objects.map_err(|error| why(&error, verb, &resource_name(&wanted.kind)))?,
     };
     for object in &mut objects {
@@ -144,7 +148,7 @@ async fn read(client: &Client, wanted: &Wanted) -> Read<Vec<DynamicObject>> {
         });
         object.metadata.managed_fields = None;
     }
-    Ok(objects)
+    Ok(Some(objects))
 }
 
 /// Page by page.

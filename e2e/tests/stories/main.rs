@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used, reason = "a failed expectation is a failed story")]
 
+mod adopt_plan;
 mod adoption;
 mod api_outage;
 mod approval;
@@ -68,6 +69,7 @@ use e2e::stage::Stage;
 use e2e::story;
 
 const STORIES: &[Story<Stage>] = &[
+    story!(adopt_plan::what_it_names_is_what_changes),
     story!(adoption::in_mid_rolling_update),
     story!(adoption::with_an_autoscaler),
     story!(adoption::with_git_going_on),
