@@ -63,4 +63,4 @@ fn needs_no_library_of_the_system() {
 }
 
 /// Crates that say `links` only so that there is one of them.
-const ONLY_A_NAME: [&str; 1] = ["k8s-openapi"];
+const ONLY_A_NAME: [&str; 2] = ["k8s-openapi", "prettyplease"];

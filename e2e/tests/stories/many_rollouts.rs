@@ -15,7 +15,7 @@ const CANARIES: usize = 200;
 const SOURCES: [&str; 2] = ["istio-waypoint", "otel-http"];
 const ASKED: f64 = 3.0;
 /// Two hundred apps at once, on two cores.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 const SPAN: Duration = Duration::from_secs(10);
 /// The policy's.
 const SCRAPES_A_SECOND: f64 = 1.0;

@@ -67,13 +67,13 @@ fn is_hindered(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
         return false;
     }
     put_off(turn, rollout);
-    rollout.passed_at = rollout.passed_at.map(|_| turn.now);
     true
 }
 
 /// Puts the progress deadline off, in large steps, since each is a write of the status: half of it at least is
-/// left to the candidate afterwards.
+/// left to the candidate afterwards. When it passed is remembered alone.
 fn put_off(turn: &mut Turn<'_>, rollout: &mut Rollout) {
+    rollout.passed_at = rollout.passed_at.map(|_| turn.now);
     let half = rollout.plan.progress_deadline / 2;
     if turn.now >= rollout.progressed_at + half {
         rollout.progressed_at = turn.now;
