@@ -11,11 +11,25 @@
 //! - Against the stable revision, only bad events are looked at: if both revisions were equally good, the
 //!   candidate's part of those of a scrape would be its part of the events. What it would be of all scrapes is
 //!   added up scrape by scrape (as Mantel and Haenszel did, 1959), since the weight changes on the way. An
-//!   incident that hits both leaves that part as it is, so it cancels out.
+//!   incident that hits both leaves that part about as it is, so it cancels out.
+//!
+//! It does not do so exactly: what fails in an incident hangs together, and begins or ends a moment sooner for one
+//! of the two. Once it is over, it is left out: of what happened while the stable revision itself failed beyond
+//! doubt nothing can be told of the release.
 
 use super::real::{count, ratio};
+use super::trial::Trial;
 use super::{Tally, Why};
 use crate::Slo;
+
+/// With so much evidence against it, nothing passes. Of innocent candidates one in three gets so far at any
+/// time, far fewer at the time when they could pass.
+const DOUBTFUL: f64 = 3.0;
+/// An incident is over when nothing was left of it in so many scrapes: at 15 s, for two minutes.
+const INCIDENT_SCRAPES: usize = 8;
+/// Strength with which the stable revision misses what is allowed in a scrape of an incident: chance alone goes that
+/// far in one of a thousand.
+const INCIDENT_STRENGTH: f64 = 6.9;
 
 /// Strength below which a ratio counts as no worse than its reference: chance alone goes that far in
 /// one of five looks.
@@ -63,9 +77,9 @@ impl Doubt {
 
 impl Comparison {
     /// Of the events of the candidate and of the stable revision in every scrape.
-    pub(super) fn of(scrapes: impl Iterator<Item = (Tally, Tally)>) -> Self {
+    pub(super) fn of<'a>(scrapes: impl IntoIterator<Item = &'a (Tally, Tally)>) -> Self {
         let mut sum = Self::default();
-        for (candidate, stable) in scrapes {
+        for &(candidate, stable) in scrapes {
             let bad = candidate.bad().saturating_add(stable.bad());
             let total = candidate.total.saturating_add(stable.total);
             sum.expected += count(bad) * ratio(candidate.total, total);
@@ -82,12 +96,12 @@ impl Comparison {
     }
 
     /// Whether the candidate had no bad event.
-    pub(super) fn is_flawless(&self) -> bool {
+    fn is_flawless(&self) -> bool {
         self.candidate.bad() == 0
     }
 
     /// What keeps ratios that do not fail from passing.
-    pub(super) fn doubt(&self, objective_ppm: Option<u32>) -> Option<Doubt> {
+    fn doubt(&self, objective_ppm: Option<u32>) -> Option<Doubt> {
         let (candidate, stable) = (self.candidate, self.stable);
         let missed = objective_ppm.map(|ppm| {
             let allowed = f64::from(1_000_000_u32.saturating_sub(ppm)) / 1e6;
@@ -104,6 +118,54 @@ impl Comparison {
             (Some(true), _) | (None, Some(true)) => Some(Doubt::Worse),
             _ => None,
         }
+    }
+}
+
+/// Whether the candidate looks worse than it should, long before that is proven: in all scrapes, where these are
+/// not cleared, and in those at its present weight. What it was up to in an incident is forgiven once that is over.
+pub(super) fn doubt(
+    slo: &Slo,
+    all: Option<&[(Tally, Tally)]>,
+    fresh: &[(Tally, Tally)],
+    trial: &Trial,
+) -> Option<Doubt> {
+    let latest = fresh.len().saturating_sub(INCIDENT_SCRAPES);
+    let latest = Comparison::of(fresh.get(latest..).unwrap_or_default());
+    let over_time = all.into_iter().chain([fresh]).filter_map(|scrapes| {
+        let comparison = outside_incidents(scrapes, trial.allowed());
+        let doubt = comparison.doubt(slo.objective_ppm)?;
+        // New connections may be too few to compare. Where none failed, there is nothing to compare either.
+        let idle = slo.indicator.is_layer4() && comparison.is_flawless();
+        (!idle || !matches!(doubt, Doubt::NoComparison)).then_some(doubt)
+    });
+    let incident = latest.doubt(slo.objective_ppm);
+    // Too little of late to tell that it is over: values and rare events are few.
+    let unknown = !latest.is_relative();
+    over_time
+        .filter(|doubt| unknown || !matches!(doubt, Doubt::Incident))
+        .chain(incident.filter(|doubt| matches!(doubt, Doubt::Incident)))
+        .chain((trial.evidence() >= DOUBTFUL).then_some(Doubt::Worse))
+        .next()
+}
+
+/// The scrapes without those of an incident that is over, and without the ones beside them, in which one revision may
+/// have met it and the other not yet, or no more. Where too little is left to compare, all of them.
+fn outside_incidents(scrapes: &[(Tally, Tally)], allowed: f64) -> Comparison {
+    let hit = |at: usize| {
+        let stable = scrapes.get(at).map(|(_, stable)| stable);
+        stable
+            .is_some_and(|stable| strength(stable.bad(), stable.total, allowed) > INCIDENT_STRENGTH)
+    };
+    let late = scrapes.len().saturating_sub(INCIDENT_SCRAPES);
+    let calm = scrapes.iter().enumerate().filter(|&(at, _)| {
+        let mut around = at.saturating_sub(1)..=at.saturating_add(1);
+        at >= late || !around.any(hit)
+    });
+    let calm = Comparison::of(calm.map(|(_, scrape)| scrape));
+    if calm.is_relative() {
+        calm
+    } else {
+        Comparison::of(scrapes)
     }
 }
 

@@ -174,6 +174,38 @@ fn an_incident_that_is_over_holds_nothing_up() {
     assert_eq!(after(8), Verdict::Pass);
 }
 
+/// The candidate was hit one scrape sooner and a little harder: what fails in an incident hangs together.
+#[test]
+fn an_incident_that_hit_the_candidate_harder_holds_nothing_up_once_it_is_over() {
+    let calm = |scrapes| std::iter::repeat_n(((100, 0), (100, 0)), scrapes);
+    for objective in [None, Some(990_000)] {
+        let incident = [
+            ((100, 2), (100, 0)),
+            ((100, 60), (100, 48)),
+            ((100, 61), (100, 47)),
+            ((100, 2), (100, 1)),
+        ];
+        let scrapes = calm(4).chain(incident);
+        let during = verdict_on(objective, &history(scrapes.clone()));
+        assert!(matches!(during, Verdict::Inconclusive(_)), "{during:?}");
+        let after = verdict_on(objective, &history(scrapes.chain(calm(8))));
+        assert_eq!(after, Verdict::Pass, "{objective:?}");
+    }
+}
+
+/// What is bad of the candidate alone after an incident is not forgiven with it.
+#[test]
+fn an_incident_hides_no_regression_that_outlasts_it() {
+    let calm = std::iter::repeat_n(((100, 0), (100, 0)), 4);
+    let incident = std::iter::repeat_n(((100, 50), (100, 50)), 2);
+    let scrapes = calm.chain(incident);
+    for count in 1..20 {
+        let after = std::iter::repeat_n(((100, 3), (100, 0)), count);
+        let verdict = verdict_on(Some(990_000), &history(scrapes.clone().chain(after)));
+        assert_ne!(verdict, Verdict::Pass, "after {count}");
+    }
+}
+
 /// Seen over the whole rollout 90 % of what the candidate got was bad, and half of what the stable revision
 /// got: only because the incident came when they shared the traffic.
 #[test]

@@ -141,6 +141,11 @@ impl Trial {
         self.proven |= self.bad >= FEWEST_BAD && self.evidence() >= self.terms.proof;
     }
 
+    /// The share of bad events that is forgiven.
+    pub(super) fn allowed(&self) -> f64 {
+        self.terms.allowed
+    }
+
     /// The evidence now: what the poorer gambler has.
     #[must_use]
     pub fn evidence(&self) -> f64 {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Bill, Spending};
-use super::doubt::{Comparison, Doubt};
+use super::doubt::{Comparison, doubt};
 use super::explain::explain;
 use super::trial::{Against, Terms, Trial};
 use super::{Evidence, Lack, Takes, Tally, Why, Window};
@@ -18,16 +18,11 @@ use crate::{Indicator, Plan, Slo, Time};
 
 /// Of so many rollouts of innocent candidates at most one is failed.
 const FALSE_ALARMS: u32 = 100;
-/// With so much evidence against it, nothing passes. Of innocent candidates one in three gets so far at any
-/// time, far fewer at the time when they could pass.
-const DOUBTFUL: f64 = 3.0;
 /// A value was looked at too rarely to pass below this many windows.
 const FEWEST_VALUES: u64 = 3;
 /// Connections that last are few: a healthy candidate may be served by a single one for hours, and one whose
 /// connections fail has a new one for every attempt. So many over the rollout are enough, if none fails.
 const FEWEST_CONNECTIONS: u64 = 1;
-/// An incident is over when nothing was left of it in so many scrapes: at 15 s, for two minutes.
-const INCIDENT_SCRAPES: usize = 8;
 /// Without an objective, what is forgiven of a candidate: of its answers one in a thousand may be bad...
 const TOLERATED: f64 = 0.001;
 /// ...and one in a hundred slow, given up by the client, or lost with its connection: that depends on more than the
@@ -202,8 +197,8 @@ impl Fresh {
 impl Case<'_> {
     fn finding(&self, index: usize, slo: &Slo, trial: &Trial, proof: u32) -> Finding {
         let (candidate, stable) = (self.all.candidate.slo(index), self.all.stable.slo(index));
-        let whole = compare(&self.scrapes, index);
         let verdict = if trial.is_proven() {
+            let whole = Comparison::of(&tallies(&self.scrapes, index));
             let stable = whole.is_relative().then_some(stable);
             Verdict::Fail(explain(
                 slo.indicator.noun(),
@@ -212,7 +207,7 @@ impl Case<'_> {
                 stable,
             ))
         } else {
-            match self.obstacle(index, slo, &whole, trial) {
+            match self.obstacle(index, slo, trial) {
                 Some(why) => Verdict::Inconclusive(why),
                 None => Verdict::Pass,
             }
@@ -261,7 +256,7 @@ impl Case<'_> {
     }
 
     /// What keeps an SLO from passing.
-    fn obstacle(&self, index: usize, slo: &Slo, whole: &Comparison, trial: &Trial) -> Option<Why> {
+    fn obstacle(&self, index: usize, slo: &Slo, trial: &Trial) -> Option<Why> {
         if self.silence.stale {
             return Some(self.silence.why());
         }
@@ -312,8 +307,10 @@ impl Case<'_> {
             return Some(Why::TooFewRequests { have, need });
         }
         // What was in doubt before a holdback was cleared then.
-        let before = Some(whole).filter(|_| !self.passed);
-        doubt(index, slo, before, &fresh.scrapes, trial).map(|doubt| doubt.why(slo, counted))
+        let before = (!self.passed).then_some(&self.scrapes);
+        let before = before.map(|scrapes| tallies(scrapes, index));
+        let fresh = tallies(&fresh.scrapes, index);
+        doubt(slo, before.as_deref(), &fresh, trial).map(|doubt| doubt.why(slo, counted))
     }
 
     /// A candidate that hangs answers nothing bad. Clients give up on healthy services too, so only the
@@ -334,39 +331,10 @@ impl Case<'_> {
     }
 }
 
-/// Whether the candidate looks worse than it should, long before that is proven. What it was up to in an
-/// incident is forgiven once that is over, if it did as the stable revision did.
-fn doubt(
-    index: usize,
-    slo: &Slo,
-    whole: Option<&Comparison>,
-    scrapes: &[Window],
-    trial: &Trial,
-) -> Option<Doubt> {
-    let fresh = compare(scrapes, index);
-    let latest = scrapes.len().saturating_sub(INCIDENT_SCRAPES);
-    let latest = compare(scrapes.get(latest..).unwrap_or_default(), index);
-    let over_time = whole.into_iter().chain([&fresh]);
-    let over_time = over_time.filter_map(|comparison| {
-        let doubt = comparison.doubt(slo.objective_ppm)?;
-        // New connections may be too few to compare. Where none failed, there is nothing to compare either.
-        let idle = slo.indicator.is_layer4() && comparison.is_flawless();
-        (!idle || !matches!(doubt, Doubt::NoComparison)).then_some(doubt)
-    });
-    let incident = latest.doubt(slo.objective_ppm);
-    // Too little of late to tell that it is over: values and rare events are few.
-    let unknown = !latest.is_relative();
-    over_time
-        .filter(|doubt| unknown || !matches!(doubt, Doubt::Incident))
-        .chain(incident.filter(|doubt| matches!(doubt, Doubt::Incident)))
-        .chain((trial.evidence() >= DOUBTFUL).then_some(Doubt::Worse))
-        .next()
-}
-
-/// The ratios of one SLO over some scrapes.
-fn compare(scrapes: &[Window], index: usize) -> Comparison {
-    let tallies = |scrape: &Window| (scrape.candidate.slo(index), scrape.stable.slo(index));
-    Comparison::of(scrapes.iter().map(tallies))
+/// The events of one SLO scrape by scrape: of the candidate, and of the stable revision.
+fn tallies(scrapes: &[Window], index: usize) -> Vec<(Tally, Tally)> {
+    let both = |scrape: &Window| (scrape.candidate.slo(index), scrape.stable.slo(index));
+    scrapes.iter().map(both).collect()
 }
 
 /// Whether the source fell silent, and what it said.
