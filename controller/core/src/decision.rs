@@ -57,6 +57,8 @@ pub enum Effect {
     /// Own `spec.replicas` of the target together with whoever does, at its present value: when Git drops
     /// the field, it stays.
     KeepTarget(u32),
+    /// Give up our part in `spec.replicas` of the target, and change nothing: it is whoever's that says it too.
+    LeaveTarget,
     /// Give the Canary a size where it has none, so that its autoscaler can change it: what has none cannot be
     /// scaled.
     SizeCanary(u32),
@@ -89,6 +91,7 @@ impl Effect {
             | Self::Admit(_)
             | Self::Dismiss(_)
             | Self::KeepTarget(_)
+            | Self::LeaveTarget
             | Self::SizeCanary(_)
             | Self::Remove { .. } => true,
             Self::Claim

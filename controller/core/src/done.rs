@@ -34,6 +34,10 @@ impl World {
                 }
                 target.owned = true;
             }
+            Effect::LeaveTarget => {
+                let target = self.target.as_mut().ok_or("target not found")?;
+                target.owned = false;
+            }
             Effect::SizeCanary(replicas) => {
                 self.replicas.get_or_insert(*replicas);
             }

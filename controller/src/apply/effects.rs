@@ -97,6 +97,13 @@ async fn one(
                 .share(&kinds::deployment(), "Deployment", &patch)
                 .await?)
         }
+        Effect::LeaveTarget => {
+            // An apply that says nothing: what nobody else says would go, and the API server put its default there.
+            let patch = named(&scene.observed.canary.spec.target_ref.name);
+            Ok(writer
+                .share(&kinds::deployment(), "Deployment", &patch)
+                .await?)
+        }
         Effect::SizeCanary(replicas) => size_canary(writer, scene, *replicas).await,
         Effect::Remove { revision, part } => remove(writer, scene, (revision, *part), gone).await,
         Effect::Admit(revision) => role(writer, scene, revision, labels::SERVING).await,
@@ -230,11 +237,16 @@ fn replicas_of(deployment: &DynamicObject) -> u64 {
 
 /// A Deployment's size, and nothing else of it.
 fn sized(deployment: &str, replicas: u32) -> Value {
+    let mut sized = named(deployment);
+    sized["spec"] = json!({"replicas": replicas});
+    sized
+}
+
+fn named(deployment: &str) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": deployment},
-        "spec": {"replicas": replicas},
     })
 }
 

@@ -87,8 +87,12 @@ pub(crate) async fn with_its_size_in_git(stage: &Stage) -> Result<()> {
     scene.deploy(&followed).await?;
     scene.told("shop", "Promoted", &[], wait).await?;
     scene.clean("shop").await?;
-    // The second time nobody owned the size beside Git, and the API server made it 1 for a moment: of pods that serve nobody.
-    ensure!(sizes(&size) == [3, 0, 3, 1, 0], "{:?}", sizes(&size));
+    // Nobody owned the size beside Git, and the API server made it 1 for a moment: of pods that serve nobody.
+    ensure!(
+        sizes(&size) == [3, 1, 0, 3, 1, 0],
+        "the Deployment had {:?} replicas",
+        sizes(&size)
+    );
     let events = scene.events("shop").await?.join("\n");
     ensure!(!events.contains("TargetRestored"), "put back: {events}");
     end(scene, load, &pods).await

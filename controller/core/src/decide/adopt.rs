@@ -16,7 +16,7 @@ use super::turn::Turn;
 const TRUCE: TimeDelta = TimeDelta::hours(1);
 
 /// As long as somebody may be served by the target's own pods it keeps its size, even if Git drops
-/// `spec.replicas` before it was told to: the API server would make it 1.
+/// `spec.replicas` before it was told to: the API server would make it 1. Once nobody is, that does no harm.
 pub(super) fn keep(turn: &mut Turn<'_>) {
     let Some(target) = &turn.world.target else {
         return;
@@ -37,7 +37,11 @@ pub(super) fn keep(turn: &mut Turn<'_>) {
     }
     let left_at = turn.state.target_left_at;
     let left = left_at.is_some_and(|left_at| turn.now >= drain::ends(turn, left_at));
-    if !turn.state.released && !left && !target.owned {
+    if left && target.owned && target.kept_by().is_some() {
+        // Flux tries its apply dry, and writes nothing where the object would stay as it is. As long as the size were
+        // ours too it would do so when Git drops it, and go on being named as who says it.
+        turn.effects.push(Effect::LeaveTarget);
+    } else if !left && !target.owned && !turn.state.released {
         turn.effects.push(Effect::KeepTarget(target.replicas));
     }
 }
@@ -52,7 +56,7 @@ pub(super) fn release(turn: &mut Turn<'_>) {
         return;
     }
     if target.kept_by().is_some() {
-        // Git would put it back. Client-side apply makes it 1 when Git drops it, so that is not told before.
+        // Git would put it back. When Git drops it the API server makes it 1, so that is not told before.
         if let Some(left_at) = turn.state.target_left_at {
             is_draining(turn, left_at);
         }

@@ -134,7 +134,7 @@ fn kind_of(effect: &Effect) -> Kind {
         Effect::Expose(_) => Kind::Services,
         Effect::Run { .. } | Effect::Admit(_) | Effect::Dismiss(_) => Kind::Workloads,
         Effect::Route(_) | Effect::Unroute => Kind::Route,
-        Effect::ScaleTarget(_) | Effect::KeepTarget(_) => Kind::Target,
+        Effect::ScaleTarget(_) | Effect::KeepTarget(_) | Effect::LeaveTarget => Kind::Target,
         Effect::Remove { part, .. } => match part {
             sluice_core::Part::Workload => Kind::Workloads,
             sluice_core::Part::Service => Kind::Services,

@@ -10,6 +10,7 @@ use sluice_core::{
 };
 
 use crate::metrics::Meter;
+use crate::others;
 
 /// What the surroundings do, without anybody writing anything.
 #[allow(clippy::struct_excessive_bools, reason = "each part breaks by itself")]
@@ -87,6 +88,8 @@ pub(crate) struct Cluster {
     pub(crate) unwanted: bool,
     /// Others wrote our notes on the route.
     pub(crate) noted_by_others: bool,
+    /// Git has dropped the size of the target, and who applies it has not written that: nothing would change.
+    pub(crate) dropped: bool,
     /// Counts the writes of the route, as its resource version does.
     pub(crate) version: u64,
     /// How often a snapshot was written.
@@ -163,6 +166,7 @@ impl Cluster {
             damaged: BTreeSet::new(),
             unwanted: false,
             noted_by_others: false,
+            dropped: false,
             version: 0,
             judged: BTreeMap::new(),
             sized: BTreeMap::new(),
@@ -217,6 +221,7 @@ impl Cluster {
     pub(crate) fn advance(&mut self, by: TimeDelta) {
         self.now += by;
         self.serve(by);
+        others::drop_size(self);
         let follow = |ready: u32, wanted: u32, template: u8, pods: Pods| match pods {
             _ if ready >= wanted => wanted,
             _ if template == CRASHING => ready,

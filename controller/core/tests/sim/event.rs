@@ -51,7 +51,10 @@ pub(crate) enum Event {
     /// Git applies `spec.replicas` of the target, and keeps it.
     KeepReplicas(u32),
     /// Git drops `spec.replicas` of the target.
-    DropReplicas,
+    DropReplicas {
+        /// Who applies it tries so dry first, as Flux does, and writes nothing where the object would stay as it is.
+        dry_first: bool,
+    },
     /// Git tells that this template was promoted last, or nothing of it.
     Promoted(Option<u8>),
     /// An autoscaler is there, pointed at this.
@@ -171,7 +174,9 @@ impl Event {
             140..144 => Self::Scale(if what < 12 { 0 } else { u32::from(version) + 1 }),
             144 => Self::ScaleTarget(u32::from(version)),
             145 => Self::KeepReplicas(u32::from(version)),
-            146 if what < 128 => Self::DropReplicas,
+            146 if what < 128 => Self::DropReplicas {
+                dry_first: what % 2 == 0,
+            },
             146 => Self::Autoscale(
                 [None, Some(Scaled::Target), Some(Scaled::Canary)][usize::from(what % 3)],
             ),
@@ -268,9 +273,8 @@ impl Event {
             Self::EditNotes(notes) => others::edit_notes(cluster, notes),
             Self::DeletePart(index, part) => others::delete_part(cluster, index, part),
             Self::Garble(index) => others::garble(cluster, index),
-            Self::ScaleTarget(_) | Self::KeepReplicas(_) | Self::DropReplicas => {
-                self.change(&mut cluster.world);
-                cluster.resized(None);
+            Self::ScaleTarget(_) | Self::KeepReplicas(_) | Self::DropReplicas { .. } => {
+                others::size_target(self, cluster);
             }
             Self::DeleteRoute => {
                 cluster.world.route = None;
@@ -298,9 +302,6 @@ impl Event {
         match self {
             Self::Scale(replicas) => {
                 world.replicas = world.replicas.map(|_| replicas);
-            }
-            Self::ScaleTarget(_) | Self::KeepReplicas(_) | Self::DropReplicas => {
-                others::size_target(self, world);
             }
             Self::Promoted(template) => {
                 world.promoted = template.map(|number| Source {

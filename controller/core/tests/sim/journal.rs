@@ -69,6 +69,7 @@ fn brief(effect: &Effect) -> String {
         Effect::Remember { revision, record } => format!("{revision} is {}", verdict(record)),
         Effect::ScaleTarget(replicas) => format!("scale the target to {replicas}"),
         Effect::KeepTarget(replicas) => format!("keep the target at {replicas}"),
+        Effect::LeaveTarget => "leave the target's size to others".to_owned(),
         Effect::SizeCanary(replicas) => format!("give the Canary its size: {replicas}"),
         Effect::Remove { revision, part } => match part {
             Part::Workload => format!("delete the pods of {revision}"),

@@ -1,7 +1,7 @@
 //! What others do to objects of ours.
 
 use chrono::TimeDelta;
-use sluice_core::{Part, Record, RevisionName, Route, Weight, World, Writer};
+use sluice_core::{Part, Record, RevisionName, Route, Weight, Writer};
 
 use crate::cluster::Cluster;
 use crate::event::Event;
@@ -115,11 +115,17 @@ fn pick(cluster: &Cluster, index: u8) -> Option<RevisionName> {
 
 /// Git, a hand or an autoscaler writes the size of the target. Who takes the pods away while they are handed over
 /// gets what was asked for.
-pub(crate) fn size_target(event: Event, world: &mut World) {
-    let going = world.deleting;
-    let Some(target) = &mut world.target else {
+pub(crate) fn size_target(event: Event, cluster: &mut Cluster) {
+    let going = cluster.world.deleting;
+    let Some(target) = &mut cluster.world.target else {
         return;
     };
+    let shared = target.owned && target.kept_by().is_some();
+    // A hand that scales it takes the size from who applies it.
+    cluster.dropped = matches!(event, Event::DropReplicas { dry_first: true }) && shared;
+    if cluster.dropped {
+        return;
+    }
     let writer = |manager: &str, kept| Writer {
         manager: manager.to_owned(),
         manifest: kept,
@@ -141,4 +147,13 @@ pub(crate) fn size_target(event: Event, world: &mut World) {
         target.settled = target.ready == replicas;
     }
     target.writer = writer;
+    cluster.resized(None);
+}
+
+/// Who applies the target from Git without its size looks again.
+pub(crate) fn drop_size(cluster: &mut Cluster) {
+    let target = cluster.world.target.as_ref();
+    if cluster.dropped && target.is_some_and(|target| !target.owned) {
+        size_target(Event::DropReplicas { dry_first: false }, cluster);
+    }
 }

@@ -37,6 +37,9 @@ pub(crate) fn check(cluster: &Cluster, last: Option<&Decision>) -> Result<(), (u
                 format!("{stable} is stable, and the route says {route:?}"),
             ));
         }
+        if cluster.dropped && world.target.is_some() {
+            return Err((4, "Git cannot drop the target's size".to_owned()));
+        }
         let contested = matches!(decision.waiting, Some(Waiting::SizeContested { .. }));
         let has_pods = |target: &Target| target.replicas > 0 && target.kept_by().is_none();
         if !contested && world.target.as_ref().is_some_and(has_pods) {

@@ -11,6 +11,16 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         return Err((7, format!("suspended, yet {:?}", look.decision.effects)));
     }
     for effect in &look.decision.effects {
+        if matches!(effect, Effect::LeaveTarget) {
+            // The API server would make it 1.
+            let kept = seen
+                .target
+                .as_ref()
+                .is_some_and(|it| it.kept_by().is_some());
+            if !kept || look.before.target_left_at.is_none() {
+                return Err((7, "leaves the size of a target to nobody".to_owned()));
+            }
+        }
         if let Effect::SizeCanary(replicas) = effect {
             let stable = look.decision.state.stable.as_ref();
             let stable = stable.and_then(|name| seen.revisions.get(name)?.workload.as_ref());

@@ -90,7 +90,9 @@ impl Cluster {
                 self.in_force.clear();
                 self.changed();
             }
-            Effect::ScaleTarget(_) | Effect::KeepTarget(_) => self.resized(None),
+            Effect::ScaleTarget(_) | Effect::KeepTarget(_) | Effect::LeaveTarget => {
+                self.resized(None)
+            }
             _ => {}
         }
         Ok(())

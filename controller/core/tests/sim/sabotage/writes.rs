@@ -7,6 +7,13 @@ use crate::controller::Decide;
 use crate::event::Event;
 use crate::history::{Approvals, History, Setting};
 
+const SETTING: Setting = Setting {
+    replicas: Some(4),
+    inconclusive: Action::Hold,
+    holdback: None,
+    approvals: Approvals(&[]),
+};
+
 #[test]
 fn writing_the_same_route_again_breaks_4() {
     caught(4, |plan, state, world, now| {
@@ -46,13 +53,7 @@ fn counting_pods_up_breaks_4() {
 
 /// Whether a template is promoted by a controller that dies right behind each write.
 fn promotes_write_by_write(decide: Decide) -> bool {
-    let setting = Setting {
-        replicas: Some(4),
-        inconclusive: Action::Hold,
-        holdback: None,
-        approvals: Approvals::default(),
-    };
-    let mut history = History::new(setting, decide, None);
+    let mut history = History::new(SETTING, decide, None);
     let mut events = vec![Event::KillBehindWrites(true)];
     events.extend([Event::Wait(5); 60]);
     events.push(Event::Push(1));
@@ -121,17 +122,29 @@ fn scaling_the_target_early_breaks_7() {
 }
 
 #[test]
-fn scaling_away_what_git_keeps_breaks_7() {
-    let setting = Setting {
-        replicas: Some(4),
-        inconclusive: Action::Hold,
-        holdback: None,
-        approvals: Approvals::default(),
+fn never_leaving_the_size_to_git_breaks_4() {
+    let mut events = vec![Event::KeepReplicas(4), Event::Wait(5), Event::Wait(5)];
+    events.push(Event::DropReplicas { dry_first: true });
+    events.extend([Event::Wait(5); 60]);
+    let breach = |decide: Decide| {
+        let mut history = History::new(SETTING, decide, Some(4));
+        history.run(&events).is_err()
     };
+    assert!(!breach(decide));
+    assert!(breach(|plan, state, world, now| {
+        let mut decision = decide(plan, state, world, now);
+        let leaves = |effect: &Effect| matches!(effect, Effect::LeaveTarget);
+        decision.effects.retain(|effect| !leaves(effect));
+        decision
+    }));
+}
+
+#[test]
+fn scaling_away_what_git_keeps_breaks_7() {
     let mut events = vec![Event::KeepReplicas(4)];
     events.extend([Event::Wait(5); 60]);
     let breach = |decide: Decide| {
-        let mut history = History::new(setting, decide, Some(7));
+        let mut history = History::new(SETTING, decide, Some(7));
         history.run(&events).is_err()
     };
     assert!(!breach(decide));
