@@ -14,8 +14,9 @@
 //!   incident that hits both leaves that part about as it is, so it cancels out.
 //!
 //! It does not do so exactly: what fails in an incident hangs together, and begins or ends a moment sooner for one
-//! of the two. Once it is over, it is left out: of what happened while the stable revision itself failed beyond
-//! doubt nothing can be told of the release.
+//! of the two. Once it is over, it is left out: of what happened while both revisions failed beyond doubt nothing can
+//! be told of the release. Both must have, by one measure: left out by what the stable revision did alone, its bad
+//! moments would go and the candidate's stay, and an innocent candidate would look worse with every scrape.
 
 use super::real::{count, ratio};
 use super::trial::Trial;
@@ -27,9 +28,9 @@ use crate::Slo;
 const DOUBTFUL: f64 = 3.0;
 /// An incident is over when nothing was left of it in so many scrapes: at 15 s, for two minutes.
 const INCIDENT_SCRAPES: usize = 8;
-/// Strength with which the stable revision misses what is allowed in a scrape of an incident: chance alone goes that
-/// far in one of a thousand.
-const INCIDENT_STRENGTH: f64 = 6.9;
+/// Strength with which each revision is worse than the stable one mostly is, in a scrape of an incident: chance alone
+/// goes that far in less than one of a thousand.
+const INCIDENT_STRENGTH: f64 = 7.0;
 
 /// Strength below which a ratio counts as no worse than its reference: chance alone goes that far in
 /// one of five looks.
@@ -151,10 +152,13 @@ pub(super) fn doubt(
 /// The scrapes without those of an incident that is over, and without the ones beside them, in which one revision may
 /// have met it and the other not yet, or no more. Where too little is left to compare, all of them.
 fn outside_incidents(scrapes: &[(Tally, Tally)], allowed: f64) -> Comparison {
+    let whole = Comparison::of(scrapes);
+    // A stable revision that always misses its objective is in no incident.
+    let usual = allowed.max(ratio(whole.stable.bad(), whole.stable.total));
+    let fails = |one: Tally| strength(one.bad(), one.total, usual) > INCIDENT_STRENGTH;
     let hit = |at: usize| {
-        let stable = scrapes.get(at).map(|(_, stable)| stable);
-        stable
-            .is_some_and(|stable| strength(stable.bad(), stable.total, allowed) > INCIDENT_STRENGTH)
+        let scrape = scrapes.get(at).copied();
+        scrape.is_some_and(|(candidate, stable)| fails(candidate) && fails(stable))
     };
     let late = scrapes.len().saturating_sub(INCIDENT_SCRAPES);
     let calm = scrapes.iter().enumerate().filter(|&(at, _)| {
@@ -162,11 +166,7 @@ fn outside_incidents(scrapes: &[(Tally, Tally)], allowed: f64) -> Comparison {
         at >= late || !around.any(hit)
     });
     let calm = Comparison::of(calm.map(|(_, scrape)| scrape));
-    if calm.is_relative() {
-        calm
-    } else {
-        Comparison::of(scrapes)
-    }
+    if calm.is_relative() { calm } else { whole }
 }
 
 /// Strength of the doubt, in nats, that more than a share `allowed` is bad; 0 where it is not.

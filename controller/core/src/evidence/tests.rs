@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta};
 
 use super::share::contradiction;
 use super::*;
+use crate::simulate::Random;
 use crate::{Indicator, Plan, Slo, Weight};
 
 fn at(second: i64) -> Time {
@@ -190,6 +191,21 @@ fn an_incident_that_hit_the_candidate_harder_holds_nothing_up_once_it_is_over() 
         assert!(matches!(during, Verdict::Inconclusive(_)), "{during:?}");
         let after = verdict_on(objective, &history(scrapes.chain(calm(8))));
         assert_eq!(after, Verdict::Pass, "{objective:?}");
+    }
+}
+
+/// Bad moments of the stable revision alone are no incident: without them an innocent candidate would look worse with
+/// every scrape.
+#[test]
+fn innocent_candidates_of_a_service_that_always_fails_some_requests_pass() {
+    let rollouts = 200;
+    for share in [0.01, 0.05] {
+        let mut random = Random::new(7);
+        let mut bad = || (100, random.binomial(100, share));
+        let mut scrapes = || (0..200).map(|_| (bad(), bad())).collect::<Vec<_>>();
+        let held = (0..rollouts).filter(|_| verdict_on(None, &history(scrapes())) != Verdict::Pass);
+        let held = held.count();
+        assert!(held <= rollouts / 5, "{held} of {rollouts} at {share}");
     }
 }
 
