@@ -88,12 +88,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// Who keeps the size in Git, from where it comes back whatever is written; nobody where it is 0, which
-    /// is what is wanted.
+    /// Who keeps the size in Git, from where it comes back whatever is written, and which one; nobody where it is 0,
+    /// which is what is wanted.
     #[must_use]
-    pub fn kept_by(&self) -> Option<&Writer> {
-        let writer = self.writer.as_ref();
-        writer.filter(|writer| writer.kept && self.replicas > 0)
+    pub fn kept_by(&self) -> Option<(&Writer, u32)> {
+        let writer = self.writer.as_ref()?;
+        let size = writer.kept.filter(|size| *size > 0 && self.replicas > 0)?;
+        Some((writer, size))
     }
 }
 
@@ -116,9 +117,9 @@ pub struct Writer {
     pub manager: String,
     /// It writes the object, as Git's tools do, and not its scale alone, as autoscalers do.
     pub manifest: bool,
-    /// The API server tells that its manifest says the size: it was applied, and would be again.
+    /// The size in its manifest, as far as the API server tells: it was applied, and would be again.
     #[serde(default)]
-    pub kept: bool,
+    pub kept: Option<u32>,
 }
 
 /// What changes the size of something by itself.

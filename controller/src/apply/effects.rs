@@ -98,8 +98,13 @@ async fn one(
                 .await?)
         }
         Effect::LeaveTarget => {
-            // An apply that says nothing: what nobody else says would go, and the API server put its default there.
-            let patch = named(&scene.observed.canary.spec.target_ref.name);
+            // An apply without the field: if nobody else said it, the API server would put its default there.
+            let target = &scene.observed.canary.spec.target_ref.name;
+            let patch = json!({
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": target},
+            });
             Ok(writer
                 .share(&kinds::deployment(), "Deployment", &patch)
                 .await?)
@@ -237,16 +242,11 @@ fn replicas_of(deployment: &DynamicObject) -> u64 {
 
 /// A Deployment's size, and nothing else of it.
 fn sized(deployment: &str, replicas: u32) -> Value {
-    let mut sized = named(deployment);
-    sized["spec"] = json!({"replicas": replicas});
-    sized
-}
-
-fn named(deployment: &str) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": deployment},
+        "spec": {"replicas": replicas},
     })
 }
 

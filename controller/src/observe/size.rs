@@ -61,22 +61,24 @@ pub fn is_ours(deployment: &DynamicObject) -> bool {
 #[must_use]
 pub fn writer(deployment: &DynamicObject) -> Option<Writer> {
     let client_side = client_side(deployment);
-    if let Some((applier, true)) = client_side {
-        return Some(said_by(applier, true));
+    if let Some((applier, Some(size))) = client_side {
+        return Some(said_by(applier, Some(size)));
     }
     // It dropped the size, and owns what the API server put there.
     let dropped = |entry: &ManagedFieldsEntry| {
-        client_side.is_some_and(|(applier, says)| !says && applier == entry)
+        client_side.is_some_and(|(applier, size)| size.is_none() && applier == entry)
     };
     let others = entries(deployment)
         .filter(|entry| has(entry, OWN_SIZE) && !by(entry, labels::MANAGER) && !dropped(entry));
     let latest =
         others.max_by_key(|entry| (applies(entry), is_whole(entry), entry.time.clone()))?;
-    Some(said_by(latest, applies(latest)))
+    // Whoever changes the value takes the field from who applied it.
+    let kept = size_of(&deployment.data).filter(|_| applies(latest));
+    Some(said_by(latest, kept))
 }
 
-/// Who applied a manifest from the client, and whether the size is in it.
-fn client_side(deployment: &DynamicObject) -> Option<(&ManagedFieldsEntry, bool)> {
+/// Who applied a manifest from the client, and the size that is in it.
+fn client_side(deployment: &DynamicObject) -> Option<(&ManagedFieldsEntry, Option<u32>)> {
     let annotations = deployment.metadata.annotations.as_ref()?;
     let manifest = annotations.get(MANIFEST)?;
     // Whoever went over to server-side apply may have left it behind.
@@ -84,10 +86,10 @@ fn client_side(deployment: &DynamicObject) -> Option<(&ManagedFieldsEntry, bool)
         has(entry, OWN_MANIFEST) && is_whole(entry) && !applies(entry)
     };
     let applier = entries(deployment).find(own)?;
-    Some((applier, size_in(manifest).is_some()))
+    Some((applier, size_in(manifest)))
 }
 
-fn said_by(entry: &ManagedFieldsEntry, kept: bool) -> Writer {
+fn said_by(entry: &ManagedFieldsEntry, kept: Option<u32>) -> Writer {
     Writer {
         manager: entry.manager.clone().unwrap_or_default(),
         manifest: is_whole(entry),
@@ -95,9 +97,13 @@ fn said_by(entry: &ManagedFieldsEntry, kept: bool) -> Writer {
     }
 }
 
-fn size_in(manifest: &str) -> Option<u64> {
-    let manifest: Value = serde_json::from_str(manifest).ok()?;
-    manifest.pointer("/spec/replicas")?.as_u64()
+fn size_in(manifest: &str) -> Option<u32> {
+    size_of(&serde_json::from_str(manifest).ok()?)
+}
+
+fn size_of(deployment: &Value) -> Option<u32> {
+    let size = deployment.pointer("/spec/replicas")?.as_u64()?;
+    Some(u32::try_from(size).unwrap_or(u32::MAX))
 }
 
 fn entries(deployment: &DynamicObject) -> impl Iterator<Item = &ManagedFieldsEntry> {
@@ -158,7 +164,7 @@ mod tests {
     }
 
     /// What is told of a Deployment with these managers, as a cache has it.
-    fn told(manifest: Option<&str>, managers: &[Value]) -> Option<(String, bool, bool)> {
+    fn told(manifest: Option<&str>, managers: &[Value]) -> Option<(String, bool, Option<u32>)> {
         let annotations = manifest.map(|text| json!({MANIFEST: text}));
         let mut deployment: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -176,8 +182,8 @@ mod tests {
         whole.map(|writer| (writer.manager, writer.manifest, writer.kept))
     }
 
-    /// A manager that writes the whole object, or not, and keeps the size, or not.
-    fn by(manager: &str, manifest: bool, kept: bool) -> (String, bool, bool) {
+    /// A manager that writes the whole object, or not, and the size that it keeps.
+    fn by(manager: &str, manifest: bool, kept: Option<u32>) -> (String, bool, Option<u32>) {
         (manager.to_owned(), manifest, kept)
     }
 
@@ -187,7 +193,7 @@ mod tests {
     #[test]
     fn server_side_apply_keeps_the_size_as_long_as_it_owns_it() {
         let flux = |fields: Value| entry("kustomize-controller", "Apply", 1, &fields);
-        let kept = Some(by("kustomize-controller", true, true));
+        let kept = Some(by("kustomize-controller", true, Some(3)));
         assert_eq!(told(None, &[flux(size())]), kept);
         let ours = entry("sluice", "Apply", 2, &json!({"f:spec": {"f:replicas": {}}}));
         let both = [flux(size()), ours.clone()];
@@ -199,7 +205,7 @@ mod tests {
     #[test]
     fn client_side_apply_keeps_the_size_as_long_as_its_manifest_says_it() {
         let applied = |spec: Value| entry("argocd-controller", "Update", 1, &manifest_and(&spec));
-        let kept = Some(by("argocd-controller", true, true));
+        let kept = Some(by("argocd-controller", true, Some(3)));
         let owned = || json!({"f:replicas": {}, "f:template": {}});
         assert_eq!(told(Some(WITH), &[applied(owned())]), kept);
         // An autoscaler changed it since: the next apply puts it back.
@@ -222,16 +228,16 @@ mod tests {
         );
         let by_hand = scaled("kubectl", 1);
         let told = told(Some(WITH), &[now, by_hand]);
-        assert_eq!(told, Some(by("kubectl", false, false)));
+        assert_eq!(told, Some(by("kubectl", false, None)));
     }
 
     #[test]
     fn what_a_hand_or_an_autoscaler_wrote_is_kept_by_nobody() {
         let created = entry("kubectl-create", "Update", 1, &size());
         let told_of = |managers: &[Value]| told(None, managers);
-        let whole = Some(by("kubectl-create", true, false));
+        let whole = Some(by("kubectl-create", true, None));
         assert_eq!(told_of(std::slice::from_ref(&created)), whole);
-        let by_scale = |manager| Some(by(manager, false, false));
+        let by_scale = |manager| Some(by(manager, false, None));
         assert_eq!(told_of(&[scaled("kubectl", 2)]), by_scale("kubectl"));
         // Who writes the object comes before who scales it.
         let both = [scaled("kube-controller-manager", 2), created];

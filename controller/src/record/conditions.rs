@@ -127,8 +127,14 @@ pub fn suspended(
                 .map_or_else(|| now.clone(), |old| old.last_transition_time.clone()),
         }
     };
+    // Suspended before anything of ours served, nothing is ready by our doing.
+    let ready = if decision.state.stable.is_some() {
+        "True"
+    } else {
+        "False"
+    };
     let mut conditions = match rollout {
-        None => vec![told(ConditionType::Ready, "True")],
+        None => vec![told(ConditionType::Ready, ready)],
         Some(_) => vec![
             told(ConditionType::Ready, "False"),
             told(ConditionType::Stalled, "True"),

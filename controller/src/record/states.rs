@@ -288,7 +288,7 @@ fn keep_size(look: &mut Look) {
     target.writer = Some(Writer {
         manager: "argocd-controller".to_owned(),
         manifest: true,
-        kept: true,
+        kept: Some(4),
     });
     look.world.replicas = None;
 }

@@ -83,7 +83,7 @@ pub const ROWS: &[Row] = &[
                 "an autoscaler of the Deployment, before adoption",
             ),
         ])
-        .note("the target's, from adoption on; the one field of yours that Sluice writes"),
+        .note("the target's, from adoption on"),
     row(
         Yours,
         &["Deployment"],
@@ -174,10 +174,16 @@ pub const ROWS: &[Row] = &[
     )
     .note("Sluice's own rights, by the chart"),
     row(Yours, &["Canary"], &["metadata", "spec"], Git),
-    row(Yours, &["Canary"], &["spec.replicas"], Git).also(&[(
-        Controllers,
-        "an autoscaler whose target is the Canary; leave it out of Git then",
-    )]),
+    row(Yours, &["Canary"], &["spec.replicas"], Git).also(&[
+        (
+            Controllers,
+            "an autoscaler whose target is the Canary; leave it out of Git then",
+        ),
+        (
+            Sluice,
+            "once, where such an autoscaler would find no size and could not scale it",
+        ),
+    ]),
     row(
         Yours,
         &["Canary"],

@@ -26,9 +26,11 @@ pub(super) fn keep(turn: &mut Turn<'_>) {
         return;
     }
     if turn.state.stable.is_some() {
-        if target.kept_by().is_some() {
-            // Where Git says it, until it says it on the Canary.
-            turn.state.adopted_replicas = Some(target.replicas);
+        // Where Git says it, until it says it on the Canary. Not where somebody changed it since: the pods that are
+        // left idle may be scaled down by an autoscaler or a hand, and what serves is not to follow.
+        let git = target.kept_by().map(|(_, size)| size);
+        if git == Some(target.replicas) && !turn.is_target_autoscaled() {
+            turn.state.adopted_replicas = git;
         }
     } else if !turn.state.released {
         // It still serves, and may have been scaled up since.
@@ -102,7 +104,7 @@ pub(super) fn advise(turn: &mut Turn<'_>) {
     if turn.state.rollout.is_some() || turn.state.stable.is_none() {
         return;
     }
-    if let Some(writer) = target.kept_by() {
+    if let Some((writer, _)) = target.kept_by() {
         let kept = size_kept(turn, target, writer);
         turn.wait(Waiting::SizeKept(kept));
         return;

@@ -56,7 +56,8 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
     // What serves stays where Git's template is another one, or has no pods to hand over to.
     let stays = target.revision != stable || !target.scalable;
     // What Git says of it holds from now on.
-    let kept = target.kept_by().map(|_| target.replicas);
+    let kept = target.kept_by().map(|(_, size)| size);
+    let kept = kept.filter(|_| !turn.is_target_autoscaled());
     let wanted = kept.unwrap_or_else(|| turn.full().max(1));
     let takes_over = !stays && target.ready >= wanted && target.settled;
     let alone = turn.world.revisions.keys().all(|name| *name == stable);

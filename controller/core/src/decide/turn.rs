@@ -84,6 +84,12 @@ impl<'a> Turn<'a> {
         autoscaler.is_some_and(|autoscaler| autoscaler.scales == Scaled::Canary)
     }
 
+    /// Whether an autoscaler changes the size of the target.
+    pub(super) fn is_target_autoscaled(&self) -> bool {
+        let autoscaler = self.world.autoscaler.as_ref();
+        autoscaler.is_some_and(|autoscaler| autoscaler.scales == Scaled::Target)
+    }
+
     /// Full size: as desired, and never less than the stable revision has now.
     pub(super) fn full(&self) -> u32 {
         self.desired().max(self.stable_size())

@@ -112,7 +112,7 @@ fn git() -> Writer {
     Writer {
         manager: "git".to_owned(),
         manifest: true,
-        kept: false,
+        kept: None,
     }
 }
 

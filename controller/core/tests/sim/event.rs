@@ -8,7 +8,7 @@
 //! | status lost | [`Event::LoseStatus`] |
 //! | two controllers | [`Fault::Late`] and [`Event::Land`]: one leads no more, and its write comes through later |
 //! | API outage | [`Event::Api`], [`Fault::Refuse`] (conflict, 429), [`Fault::Lost`], [`Event::Lag`]; for the mesh [`Event::Behind`] |
-//! | adoption | how every history begins; [`Event::ScaleTarget`], [`Event::KeepReplicas`], [`Event::DropReplicas`], [`Event::Autoscale`], and a push while it is under way |
+//! | adoption | how every history begins; [`Event::ScaleTarget`], [`Event::KeepReplicas`], [`Event::ScaleBeside`], [`Event::DropReplicas`], [`Event::Autoscale`], and a push while it is under way |
 //! | made anew from Git | [`Event::Promoted`] |
 //! | deletion | [`Event::Delete`], [`Event::Force`]; how others propagate it is nothing to core: no object of ours has an owner |
 //! | removal of the app | [`Event::Delete`], [`Event::DeleteTarget`] and [`Event::Parent`], in any order |
@@ -50,6 +50,9 @@ pub(crate) enum Event {
     ScaleTarget(u32),
     /// Git applies `spec.replicas` of the target, and keeps it.
     KeepReplicas(u32),
+    /// A hand or an autoscaler scales the target, whose manifest says another size: as whoever applies from the client
+    /// notes it, that stays known.
+    ScaleBeside(u32),
     /// Git drops `spec.replicas` of the target.
     DropReplicas {
         /// Who applies it tries so dry first, as Flux does, and writes nothing where the object would stay as it is.
@@ -172,7 +175,8 @@ impl Event {
             110..134 => Self::Push(version),
             134..140 => Self::Configure(what % 3),
             140..144 => Self::Scale(if what < 12 { 0 } else { u32::from(version) + 1 }),
-            144 => Self::ScaleTarget(u32::from(version)),
+            144 if what < 128 => Self::ScaleTarget(u32::from(version)),
+            144 => Self::ScaleBeside(u32::from(version)),
             145 => Self::KeepReplicas(u32::from(version)),
             146 if what < 128 => Self::DropReplicas {
                 dry_first: what % 2 == 0,
@@ -273,7 +277,10 @@ impl Event {
             Self::EditNotes(notes) => others::edit_notes(cluster, notes),
             Self::DeletePart(index, part) => others::delete_part(cluster, index, part),
             Self::Garble(index) => others::garble(cluster, index),
-            Self::ScaleTarget(_) | Self::KeepReplicas(_) | Self::DropReplicas { .. } => {
+            Self::ScaleTarget(_)
+            | Self::KeepReplicas(_)
+            | Self::ScaleBeside(_)
+            | Self::DropReplicas { .. } => {
                 others::size_target(self, cluster);
             }
             Self::DeleteRoute => {

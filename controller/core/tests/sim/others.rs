@@ -126,15 +126,19 @@ pub(crate) fn size_target(event: Event, cluster: &mut Cluster) {
     if cluster.dropped {
         return;
     }
-    let writer = |manager: &str, kept| Writer {
+    let writer = |manager: &str, kept: Option<u32>| Writer {
         manager: manager.to_owned(),
-        manifest: kept,
+        manifest: kept.is_some(),
         kept,
     };
     let (replicas, writer) = match event {
-        Event::ScaleTarget(_) | Event::KeepReplicas(_) if going => return,
-        Event::ScaleTarget(replicas) => (replicas, Some(writer("kubectl", false))),
-        Event::KeepReplicas(replicas) => (replicas, Some(writer("git", true))),
+        Event::ScaleTarget(_) | Event::ScaleBeside(_) | Event::KeepReplicas(_) if going => return,
+        Event::ScaleTarget(replicas) => (replicas, Some(writer("kubectl", None))),
+        Event::ScaleBeside(replicas) => match target.kept_by() {
+            Some((git, _)) => (replicas, Some(git.clone())),
+            None => return,
+        },
+        Event::KeepReplicas(replicas) => (replicas, Some(writer("git", Some(replicas)))),
         // The API server puts its default where nobody owns the field any more.
         _ if !target.owned && target.writer.is_some() && !going => (1, None),
         _ => (target.replicas, None),

@@ -165,6 +165,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["lose-status"] => Event::LoseStatus,
         ["scale-target", replicas] => Event::ScaleTarget(replicas.parse().ok()?),
         ["git-keeps", replicas] => Event::KeepReplicas(replicas.parse().ok()?),
+        ["scale-target-beside-git", replicas] => Event::ScaleBeside(replicas.parse().ok()?),
         ["drop-replicas"] => Event::DropReplicas { dry_first: false },
         ["drop-replicas-dry-first"] => Event::DropReplicas { dry_first: true },
         ["autoscale", "target"] => Event::Autoscale(Some(Scaled::Target)),

@@ -148,10 +148,7 @@ pub(crate) async fn by_a_person_who_is_late(delivery: &Delivery) -> Result<()> {
     team.healthy(&commit, SOON).await?;
     nothing_drifts(&team).await?;
     let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
-    ensure!(
-        sizes == [3, 1, 0],
-        "the Deployment had {sizes:?} replicas"
-    );
+    ensure!(sizes == [3, 1, 0], "the Deployment had {sizes:?} replicas");
     let events = scene.events(SHOP).await?.join("\n");
     ensure!(!events.contains("TargetRestored"), "put back: {events}");
     no_failure(&load.stop().await)?;

@@ -1,8 +1,39 @@
 //! 7. What Git owns is not written, `spec.replicas` of a target apart. Suspended, nothing is written.
 
-use sluice_core::Effect;
+use sluice_core::{Effect, RevisionName, Scaled, Target, World};
 
 use super::Look;
+
+/// What serves loses no pods because those of the target, which serve nobody, became fewer.
+fn shrinks(look: &Look<'_>, revision: &RevisionName, replicas: u32) -> Result<(), (u8, String)> {
+    let seen = look.seen;
+    let workload = seen
+        .revisions
+        .get(revision)
+        .and_then(|it| it.workload.as_ref());
+    let has = workload.map_or(0, |workload| workload.replicas);
+    let serves = look.decision.state.stable.as_ref() == Some(revision);
+    if !serves || replicas >= has || seen.replicas.is_some_and(|asked| asked <= replicas) {
+        return Ok(());
+    }
+    let git = seen
+        .target
+        .as_ref()
+        .and_then(Target::kept_by)
+        .map(|(_, size)| size);
+    if git == Some(replicas) && !is_autoscaled(seen) {
+        return Ok(());
+    }
+    Err((
+        7,
+        format!("{revision} shrinks from {has} to {replicas}, and nobody asked for it"),
+    ))
+}
+
+fn is_autoscaled(seen: &World) -> bool {
+    let autoscaler = seen.autoscaler.as_ref();
+    autoscaler.is_some_and(|autoscaler| autoscaler.scales == Scaled::Target)
+}
 
 pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
     let seen = look.seen;
@@ -11,6 +42,9 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
         return Err((7, format!("suspended, yet {:?}", look.decision.effects)));
     }
     for effect in &look.decision.effects {
+        if let Effect::Run { revision, replicas } = effect {
+            shrinks(look, revision, *replicas)?;
+        }
         if matches!(effect, Effect::LeaveTarget) {
             // The API server would make it 1.
             let kept = seen
@@ -44,7 +78,9 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
             }
             continue;
         }
-        if let Some(git) = target.kept_by() {
+        if let Some((git, size)) = target.kept_by()
+            && !(seen.deleting && (size == *replicas || is_autoscaled(seen)))
+        {
             return Err((7, format!("writes what {} keeps: {replicas}", git.manager)));
         }
         if seen.deleting {

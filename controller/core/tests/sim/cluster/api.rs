@@ -91,7 +91,7 @@ impl Cluster {
                 self.changed();
             }
             Effect::ScaleTarget(_) | Effect::KeepTarget(_) | Effect::LeaveTarget => {
-                self.resized(None)
+                self.resized(None);
             }
             _ => {}
         }

@@ -153,7 +153,7 @@ fn scaling_away_what_git_keeps_breaks_7() {
         let mut blind = world.clone();
         let target = blind.target.as_mut();
         if let Some(writer) = target.and_then(|target| target.writer.as_mut()) {
-            writer.kept = false;
+            writer.kept = None;
         }
         decide(plan, state, &blind, now)
     }));
