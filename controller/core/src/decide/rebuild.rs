@@ -49,16 +49,14 @@ fn end_promoted(turn: &mut Turn<'_>) {
     }
 }
 
-/// Where nothing else says how many pods serve, the target does, before it is scaled to nothing.
+/// Where nothing else says how many pods serve, the target does, before it is scaled to nothing; then what serves.
 fn adopt_size(turn: &mut Turn<'_>) {
-    let own = turn
-        .world
-        .target
-        .as_ref()
-        .map_or(0, |target| target.replicas);
-    if turn.state.stable.is_some() && own > 0 {
-        turn.state.adopted_replicas.get_or_insert(own);
+    if turn.state.stable.is_none() || turn.state.adopted_replicas.is_some() {
+        return;
     }
+    let own = turn.world.target.as_ref().map(|target| target.replicas);
+    let sizes = [own.unwrap_or_default(), turn.stable_size()];
+    turn.state.adopted_replicas = sizes.into_iter().find(|size| *size > 0);
 }
 
 /// Takes over what our last write of the route says of the candidate, where the state is older: a crash

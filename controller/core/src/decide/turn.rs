@@ -96,7 +96,7 @@ impl<'a> Turn<'a> {
     }
 
     /// The pods that the stable revision wants now.
-    fn stable_size(&self) -> u32 {
+    pub(super) fn stable_size(&self) -> u32 {
         let stable = self.state.stable.as_ref();
         let workload = stable.and_then(|name| self.revision(name)?.workload.as_ref());
         workload.map_or(0, |workload| workload.replicas)

@@ -25,8 +25,11 @@ struct Follower<'a> {
     shares: BTreeMap<String, f64>,
     /// Since when each revision has its share, without an edit by hand.
     since: BTreeMap<String, Duration>,
-    /// Since when each revision has any share.
+    /// Since when each revision has any share. Who deletes the route takes it away for a moment, and nothing that was
+    /// counted.
     first: BTreeMap<String, Duration>,
+    /// Somebody deleted the route, and its candidate may come back.
+    deleted: bool,
     /// Revisions that had everything, and since when.
     promoted: BTreeMap<String, Duration>,
     violations: Vec<Violation>,
@@ -39,6 +42,7 @@ pub(super) fn judge(case: &Case<'_>, canary: usize) -> Vec<Violation> {
         shares: BTreeMap::new(),
         since: BTreeMap::new(),
         first: BTreeMap::new(),
+        deleted: false,
         promoted: BTreeMap::new(),
         violations: Vec::new(),
     };
@@ -70,7 +74,8 @@ impl Follower<'_> {
                 self.note(shares, routed.at);
             }
             // Somebody else's doing.
-            Split::Gone | Split::Weights(_) => {}
+            Split::Gone => self.deleted = true,
+            Split::Weights(_) => {}
         }
     }
 
@@ -174,8 +179,11 @@ impl Follower<'_> {
                 self.promoted.insert(revision.clone(), at);
             }
         }
-        self.first
-            .retain(|revision, _| shares.contains_key(revision));
+        self.deleted &= shares.len() == 1;
+        if !self.deleted {
+            self.first
+                .retain(|revision, _| shares.contains_key(revision));
+        }
         self.shares = shares;
     }
 

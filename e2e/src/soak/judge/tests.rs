@@ -57,13 +57,16 @@ impl Story {
         let weights = weights
             .iter()
             .map(|(name, weight)| ((*name).to_owned(), *weight));
-        let split = Split::Weights(weights.collect());
+        self.routed(at, Split::Weights(weights.collect()), false);
+    }
+
+    fn routed(&mut self, at: u64, split: Split, by_hand: bool) {
         let of_canary = self.seen.routes.entry(name(0)).or_default();
         of_canary.push(Routed {
             at: s(at),
             canary: name(0),
             split,
-            by_hand: false,
+            by_hand,
         });
     }
 
@@ -142,6 +145,19 @@ fn a_step_is_not_left_out_and_not_cut_short() {
     story.routes(9, &[("app-01-a", 50), ("app-01-b", 50)]);
     story.finds("3s are due");
     story.finds("after 0 requests");
+}
+
+#[test]
+fn who_deletes_the_route_takes_away_nothing_that_was_counted() {
+    let mut story = Story::new(None);
+    story.routes(8, &[("app-01-a", 80), ("app-01-b", 20)]);
+    story.answers(8, 12, "v1", 200);
+    story.answers(8, 12, "v2", 200);
+    story.routed(12, Split::Gone, true);
+    story.routes(12, &[("app-01-a", 100)]);
+    story.routes(13, &[("app-01-a", 80), ("app-01-b", 20)]);
+    story.routes(17, &[("app-01-a", 50), ("app-01-b", 50)]);
+    assert_eq!(story.found(), [""; 0]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! 7. What Git owns is not written, `spec.replicas` of a target apart. Suspended, nothing is written.
 
-use sluice_core::{Effect, RevisionName, Scaled, Target, World};
+use sluice_core::{Effect, RevisionName, Scaled, State, World};
 
 use super::Look;
 
@@ -12,22 +12,28 @@ fn shrinks(look: &Look<'_>, revision: &RevisionName, replicas: u32) -> Result<()
         .get(revision)
         .and_then(|it| it.workload.as_ref());
     let has = workload.map_or(0, |workload| workload.replicas);
-    let serves = look.decision.state.stable.as_ref() == Some(revision);
+    // As it takes over, it gets the size that the target has.
+    let serves = look.before.stable.as_ref() == Some(revision);
     if !serves || replicas >= has || seen.replicas.is_some_and(|asked| asked <= replicas) {
         return Ok(());
     }
-    let git = seen
-        .target
-        .as_ref()
-        .and_then(Target::kept_by)
-        .map(|(_, size)| size);
-    if git == Some(replicas) && !is_autoscaled(seen) {
+    if look.facts.target_size == Some(replicas) {
         return Ok(());
     }
     Err((
         7,
         format!("{revision} shrinks from {has} to {replicas}, and nobody asked for it"),
     ))
+}
+
+/// The size of a target that serves; later the one that Git gives it, where it is in force and nothing else changes it.
+pub(super) fn target_size(seen: &World, before: &State) -> Option<u32> {
+    let target = seen.target.as_ref().filter(|_| !seen.suspended)?;
+    if before.stable.is_none() {
+        return Some(target.replicas);
+    }
+    let (_, size) = target.kept_by()?;
+    (size == target.replicas && !is_autoscaled(seen)).then_some(size)
 }
 
 fn is_autoscaled(seen: &World) -> bool {
