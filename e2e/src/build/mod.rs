@@ -142,6 +142,15 @@ pub fn chart() -> Result<ChartTools> {
     })
 }
 
+/// Finds or fetches the Prometheus operator's resource definitions; returns their folder.
+///
+/// # Errors
+/// If they cannot be had; the network is needed the first time.
+pub fn monitoring() -> Result<PathBuf> {
+    let _lock = lock()?;
+    crds::fetch(&crds::MONITORING, &Progress::new())
+}
+
 /// What tries out the examples.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExamplesTools {

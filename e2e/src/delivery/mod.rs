@@ -3,6 +3,7 @@
 pub mod argo;
 pub mod flux;
 pub mod git;
+pub mod monitor;
 pub mod repository;
 pub mod team;
 
@@ -40,6 +41,7 @@ impl Delivery {
     pub fn prepare() -> Result<Prepared> {
         repository::check()?;
         let (tools, programs) = build::prepare()?;
+        build::monitoring()?;
         Ok((tools, programs, (build::flux()?, build::argocd()?)))
     }
 
@@ -49,6 +51,7 @@ impl Delivery {
     /// When a part does not start; the error quotes its log.
     pub async fn start((tools, programs, delivering): Prepared) -> Result<Self> {
         let stage = Stage::start(tools, &programs).await?;
+        monitor::define(&stage.cluster).await?;
         let git = Server::start(&stage.cluster.run_dir().join("git")).await?;
         Ok(Self {
             argo: OnceCell::new(),

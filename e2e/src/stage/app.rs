@@ -160,7 +160,7 @@ spec:{replicas}
 ---
 apiVersion: v1
 kind: Service
-metadata: {{name: {name}, namespace: {namespace}}}
+metadata: {{name: {name}, namespace: {namespace}, labels: {{app: {name}}}}}
 spec:
   selector: {{app: {name}{role}}}
   ports: [{}]

@@ -7,7 +7,7 @@ pub(crate) mod rollout;
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::audit::Mark;
 use e2e::delivery::argo::{Application, Apply, State, USER};
-use e2e::delivery::{Commit, Delivery, Repository};
+use e2e::delivery::{Commit, Delivery, Repository, monitor};
 use e2e::stage::{App, Recording, Scene, app, list};
 
 /// Requests per second of the app's users.
@@ -68,7 +68,8 @@ impl<'a> Team<'a> {
             )
         });
         let autoscaler = self.scales.map(|kind| autoscaler(namespace, kind));
-        let mut files = vec![("app.yaml", app.as_str())];
+        let monitor = monitor::yaml(namespace, "shop");
+        let mut files = vec![("app.yaml", app.as_str()), ("monitor.yaml", &monitor)];
         files.extend(canary.as_deref().map(|yaml| ("canary.yaml", yaml)));
         files.extend(autoscaler.as_deref().map(|yaml| ("autoscaler.yaml", yaml)));
         let commit = self.repository.commit(&files, message).await?;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::delivery::Delivery;
 use e2e::delivery::argo::{Apply, State};
+use e2e::delivery::{Delivery, monitor};
 use e2e::stage::{condition, describe, no_failure, serves};
 use sluice_crds::{Canary, Phase};
 use tokio::time::Instant;
@@ -68,6 +68,7 @@ async fn story(delivery: &Delivery, name: &str, apply: Apply) -> Result<()> {
         healths.ends_with(&["Progressing".to_owned(), "Healthy".to_owned()]),
         "the Application was {healths:?}"
     );
+    monitor::scrapes(&team.scene, "shop", &good).await?;
     no_failure(&load.stop().await)?;
 
     // From here on some users are answered badly, as they are to be.

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::delivery::flux::MANAGER;
-use e2e::delivery::{Delivery, Team};
+use e2e::delivery::{Delivery, Team, monitor};
 use e2e::stage::{App, Scene, condition, eventually, no_failure, serves};
 use sluice_crds::{Canary, CanaryStatus, Phase};
 
@@ -15,6 +15,7 @@ use super::{
 const REPLICAS: usize = 3;
 const PODS: &str = "app=shop";
 const AUTOSCALER: &str = "hpa.yaml";
+const MONITOR: &str = "monitor.yaml";
 
 /// What Git holds of the app.
 #[derive(Clone, PartialEq)]
@@ -27,7 +28,7 @@ struct Held {
 const DEPLOYMENT: &str = "{apiVersion: apps/v1, kind: Deployment, name: shop}";
 const BY_CANARY: &str = "{apiVersion: sluice.dev/v1alpha1, kind: Canary, name: shop}";
 
-/// Deployment with its size, Service and autoscaler, as most charts make them; then the Canary; then what its
+/// Deployment with its size, Service, autoscaler and ServiceMonitor, as most charts make them; then the Canary; then what its
 /// condition says, word by word; a rollout; and all of it back. Never is a pod missing, nothing is put back
 /// by either, and Flux finds no drift.
 pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()> {
@@ -77,7 +78,9 @@ pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()
     let mark = audit.mark()?;
     let commit = ship(&team, &v2).await?;
     let status = scene.outcome(&v2, ROLLOUT).await?;
-    serves(&status, &scene.revision_of(&v2).await?)?;
+    let serving = scene.revision_of(&v2).await?;
+    serves(&status, &serving)?;
+    monitor::scrapes(&scene, SHOP, &serving).await?;
     team.healthy(&commit, SOON).await?;
     wrote_just(&team, mark, &["patch deployments/shop"])?;
     nothing_drifts(&team).await?;
@@ -193,7 +196,12 @@ async fn write(
     );
     let app = held.app.yaml(namespace);
     let canary = canary(scene, "");
-    let mut files = vec![(APP, app.as_str()), (AUTOSCALER, &autoscaler)];
+    let monitor = monitor::yaml(namespace, SHOP);
+    let mut files = vec![
+        (APP, app.as_str()),
+        (AUTOSCALER, &autoscaler),
+        (MONITOR, &monitor),
+    ];
     if with_canary {
         files.push((CANARY, &canary));
     }
