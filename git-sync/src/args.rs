@@ -117,8 +117,11 @@ mod tests {
             assert!(author(wrong).is_err(), "{wrong}");
         }
         assert_eq!(interval("90s"), Ok(Duration::from_secs(90)));
-        assert!(interval("0s").is_err());
-        assert!(interval("often").is_err());
+        assert_eq!(interval("1h30m"), Ok(Duration::from_mins(90)));
+        // The chart refuses the same.
+        for wrong in ["0s", "500ms", "1d", "often"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
         assert!(address("--upload-pack=x").is_err());
         assert!(address("ssh://git@example.com/a.git").is_ok());
     }
