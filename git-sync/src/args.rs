@@ -59,9 +59,16 @@ pub struct Args {
 
 impl Args {
     /// The repository that is meant.
-    #[must_use]
-    pub fn to_repository(&self) -> Repository {
-        Repository {
+    ///
+    /// # Errors
+    /// When the address has a secret in it. It is not told: the parser of arguments would, to the log.
+    pub fn to_repository(&self) -> anyhow::Result<Repository> {
+        anyhow::ensure!(
+            !has_secret(&self.repository),
+            "--repository has a user, password or token in it: whoever sees the pod would see them. Put them into the \
+             Secret that --credentials names, as username and password"
+        );
+        Ok(Repository {
             git: Git {
                 directory: self.directory.clone(),
                 author: self.author.clone(),
@@ -71,7 +78,7 @@ impl Args {
             branch: self.branch.clone(),
             depth: self.depth,
             paths: self.paths.clone(),
-        }
+        })
     }
 }
 
@@ -81,6 +88,21 @@ fn address(text: &str) -> Result<String, String> {
         return Err("it must not be empty, begin with a dash or have spaces".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Whether an address has what belongs into the Secret: a user of http, which may be a token alone, or a password. The
+/// chart refuses the same.
+fn has_secret(address: &str) -> bool {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let is_http = ["http", "https"]
+        .iter()
+        .any(|http| scheme.eq_ignore_ascii_case(http));
+    authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| is_http || user.contains(':'))
 }
 
 fn author(text: &str) -> Result<(String, String), String> {
@@ -105,6 +127,10 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use clap::Parser as _;
+
     use super::*;
 
     #[test]
@@ -124,5 +150,38 @@ mod tests {
         }
         assert!(address("--upload-pack=x").is_err());
         assert!(address("ssh://git@example.com/a.git").is_ok());
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(repository: &str) -> Args {
+        Line::parse_from(["git-sync", "--repository", repository]).args
+    }
+
+    #[test]
+    fn no_secret_is_taken_in_the_address_or_told() {
+        for wrong in [
+            "https://sluice:s3cret@git.example.com/a.git",
+            "https://s3cret@git.example.com/a.git",
+            "HTTP://s3cret@git.example.com",
+            "ssh://git:s3cret@git.example.com/a.git",
+        ] {
+            let error = parsed(wrong).to_repository().unwrap_err().to_string();
+            assert!(error.contains("--credentials"), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        for right in [
+            "https://git.example.com/a.git",
+            "https://git.example.com/a@b:c.git",
+            "ssh://git@git.example.com/a.git",
+            "git@git.example.com:team/a.git",
+            "file:///srv/git/a.git",
+        ] {
+            assert_eq!(parsed(right).to_repository().unwrap().url, right);
+        }
     }
 }

@@ -50,6 +50,7 @@ const PERSISTENT: u32 = 3;
 /// # Errors
 /// When it cannot start, or a watch ends on its own.
 pub async fn run(args: Args, metrics: Metrics, ready: watch::Sender<bool>) -> anyhow::Result<()> {
+    let repository = args.to_repository()?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
     std::fs::create_dir_all(&args.directory)
@@ -63,7 +64,7 @@ pub async fn run(args: Args, metrics: Metrics, ready: watch::Sender<bool>) -> an
     let client = Client::try_from(config).context("no client for the API server")?;
     let changed = Arc::new(Notify::new());
     let (cluster, watches) = caches(client, args.namespace.as_deref(), &changed);
-    let writer = Writer::new(&args, &cluster, metrics);
+    let writer = Writer::new(&args, &cluster, repository, metrics);
     tokio::select! {
         () = watches => anyhow::bail!("a watch ended"),
         () = writer.run(&changed, &ready) => Ok(()),
@@ -140,12 +141,12 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(args: &'a Args, cluster: &'a Cluster, metrics: Metrics) -> Self {
+    fn new(args: &'a Args, cluster: &'a Cluster, repository: Repository, metrics: Metrics) -> Self {
         Self {
             args,
             cluster,
             metrics,
-            repository: args.to_repository(),
+            repository,
             told: Told::default(),
             written: None,
             failures: 0,
