@@ -112,7 +112,7 @@ fn author(text: &str) -> Result<(String, String), String> {
         .and_then(|text| text.split_once('<'));
     let parts = parts.map(|(name, email)| (name.trim().to_owned(), email.trim().to_owned()));
     let parts = parts.filter(|(name, email)| !name.is_empty() && !email.is_empty());
-    parts.ok_or_else(|| "it must be as in \"Sluice <sluice@example.com>\"".to_owned())
+    parts.ok_or_else(|| "it must be as in \"Sluice <sluice@sluice.invalid>\"".to_owned())
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -127,9 +127,13 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "a failed unwrap is a failed test"
+    )]
 
-    use clap::Parser as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
 
@@ -156,6 +160,25 @@ mod tests {
     struct Line {
         #[command(flatten)]
         args: Args,
+    }
+
+    /// The page, the chart and the program say one default each, the same.
+    #[test]
+    fn the_page_tells_every_flag_and_the_author() {
+        let page = include_str!("../../docs/git-sync.md");
+        let line = Line::command();
+        for arg in line.get_arguments() {
+            let flag = arg.get_long().map(|long| format!("`--{long}`"));
+            let told = flag.filter(|flag| flag != "`--help`" && !page.contains(flag.as_str()));
+            assert_eq!(told, None, "docs/git-sync.md does not tell it");
+        }
+        let author = line.get_arguments().find(|arg| arg.get_id() == "author");
+        let author = author.unwrap().get_default_values()[0].to_str().unwrap();
+        assert!(page.contains(&format!("`SLUICE_GIT_AUTHOR` | `{author}` |")));
+        let values = include_str!("../../charts/sluice/values.yaml");
+        assert!(values.contains(&format!(
+            "`{author}`, which it is if empty.\n  author: \"\"\n"
+        )));
     }
 
     fn parsed(repository: &str) -> Args {
