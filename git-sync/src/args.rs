@@ -59,9 +59,16 @@ pub struct Args {
 
 impl Args {
     /// The repository that is meant.
-    #[must_use]
-    pub fn to_repository(&self) -> Repository {
-        Repository {
+    ///
+    /// # Errors
+    /// When the address has a secret in it. It is not told: the parser of arguments would, to the log.
+    pub fn to_repository(&self) -> anyhow::Result<Repository> {
+        anyhow::ensure!(
+            !has_secret(&self.repository),
+            "--repository has a user, password or token in it: whoever sees the pod would see them. Put them into the \
+             Secret that --credentials names, as username and password"
+        );
+        Ok(Repository {
             git: Git {
                 directory: self.directory.clone(),
                 author: self.author.clone(),
@@ -71,7 +78,7 @@ impl Args {
             branch: self.branch.clone(),
             depth: self.depth,
             paths: self.paths.clone(),
-        }
+        })
     }
 }
 
@@ -83,6 +90,21 @@ fn address(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Whether an address has what belongs into the Secret: a user of http, which may be a token alone, or a password. The
+/// chart refuses the same.
+fn has_secret(address: &str) -> bool {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let is_http = ["http", "https"]
+        .iter()
+        .any(|http| scheme.eq_ignore_ascii_case(http));
+    authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| is_http || user.contains(':'))
+}
+
 fn author(text: &str) -> Result<(String, String), String> {
     let parts = text
         .trim()
@@ -90,7 +112,7 @@ fn author(text: &str) -> Result<(String, String), String> {
         .and_then(|text| text.split_once('<'));
     let parts = parts.map(|(name, email)| (name.trim().to_owned(), email.trim().to_owned()));
     let parts = parts.filter(|(name, email)| !name.is_empty() && !email.is_empty());
-    parts.ok_or_else(|| "it must be as in \"Sluice <sluice@example.com>\"".to_owned())
+    parts.ok_or_else(|| "it must be as in \"Sluice <sluice@sluice.invalid>\"".to_owned())
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -105,6 +127,14 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "a failed unwrap is a failed test"
+    )]
+
+    use clap::{CommandFactory as _, Parser as _};
+
     use super::*;
 
     #[test]
@@ -117,9 +147,64 @@ mod tests {
             assert!(author(wrong).is_err(), "{wrong}");
         }
         assert_eq!(interval("90s"), Ok(Duration::from_secs(90)));
-        assert!(interval("0s").is_err());
-        assert!(interval("often").is_err());
+        assert_eq!(interval("1h30m"), Ok(Duration::from_mins(90)));
+        // The chart refuses the same.
+        for wrong in ["0s", "500ms", "1d", "often"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
         assert!(address("--upload-pack=x").is_err());
         assert!(address("ssh://git@example.com/a.git").is_ok());
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// The page, the chart and the program say one default each, the same.
+    #[test]
+    fn the_page_tells_every_flag_and_the_author() {
+        let page = include_str!("../../docs/git-sync.md");
+        let line = Line::command();
+        for arg in line.get_arguments() {
+            let flag = arg.get_long().map(|long| format!("`--{long}`"));
+            let told = flag.filter(|flag| flag != "`--help`" && !page.contains(flag.as_str()));
+            assert_eq!(told, None, "docs/git-sync.md does not tell it");
+        }
+        let author = line.get_arguments().find(|arg| arg.get_id() == "author");
+        let author = author.unwrap().get_default_values()[0].to_str().unwrap();
+        assert!(page.contains(&format!("`SLUICE_GIT_AUTHOR` | `{author}` |")));
+        let values = include_str!("../../charts/sluice/values.yaml");
+        assert!(values.contains(&format!(
+            "`{author}`, which it is if empty.\n  author: \"\"\n"
+        )));
+    }
+
+    fn parsed(repository: &str) -> Args {
+        Line::parse_from(["git-sync", "--repository", repository]).args
+    }
+
+    #[test]
+    fn no_secret_is_taken_in_the_address_or_told() {
+        for wrong in [
+            "https://sluice:s3cret@git.example.com/a.git",
+            "https://s3cret@git.example.com/a.git",
+            "HTTP://s3cret@git.example.com",
+            "ssh://git:s3cret@git.example.com/a.git",
+        ] {
+            let error = parsed(wrong).to_repository().unwrap_err().to_string();
+            assert!(error.contains("--credentials"), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        for right in [
+            "https://git.example.com/a.git",
+            "https://git.example.com/a@b:c.git",
+            "ssh://git@git.example.com/a.git",
+            "git@git.example.com:team/a.git",
+            "file:///srv/git/a.git",
+        ] {
+            assert_eq!(parsed(right).to_repository().unwrap().url, right);
+        }
     }
 }

@@ -18,12 +18,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::args::Args;
-use crate::git::GitError;
 use crate::metrics::Metrics;
 use crate::outcome::{self, Ended, Stance};
-use crate::pass::{Kind, News, pass};
+use crate::pass::pass;
+use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::tell::{Told, tell};
+use crate::tell::tell;
 use crate::wanted::Digests;
 
 /// Who writes, as the API server notes it: its field manager is what is before the `/`.
@@ -42,14 +42,12 @@ struct Cluster {
     snapshots: Store<PodTemplate>,
 }
 
-/// From how many failures in a row on people are told by Events, and not by the log alone.
-const PERSISTENT: u32 = 3;
-
 /// Writes back until it is told to stop. `ready` says whether the branch was read, and all told, at least once.
 ///
 /// # Errors
 /// When it cannot start, or a watch ends on its own.
 pub async fn run(args: Args, metrics: Metrics, ready: watch::Sender<bool>) -> anyhow::Result<()> {
+    let repository = args.to_repository()?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
     std::fs::create_dir_all(&args.directory)
@@ -63,7 +61,7 @@ pub async fn run(args: Args, metrics: Metrics, ready: watch::Sender<bool>) -> an
     let client = Client::try_from(config).context("no client for the API server")?;
     let changed = Arc::new(Notify::new());
     let (cluster, watches) = caches(client, args.namespace.as_deref(), &changed);
-    let writer = Writer::new(&args, &cluster, metrics);
+    let writer = Writer::new(&args, &cluster, repository, metrics);
     tokio::select! {
         () = watches => anyhow::bail!("a watch ended"),
         () = writer.run(&changed, &ready) => Ok(()),
@@ -132,23 +130,17 @@ struct Writer<'a> {
     cluster: &'a Cluster,
     metrics: Metrics,
     repository: Repository,
-    told: Told,
-    /// What the last pass that succeeded told; before it nothing is known.
-    written: Option<Vec<Stance>>,
-    /// In a row.
-    failures: u32,
+    progress: Progress,
 }
 
 impl<'a> Writer<'a> {
-    fn new(args: &'a Args, cluster: &'a Cluster, metrics: Metrics) -> Self {
+    fn new(args: &'a Args, cluster: &'a Cluster, repository: Repository, metrics: Metrics) -> Self {
         Self {
             args,
             cluster,
             metrics,
-            repository: args.to_repository(),
-            told: Told::default(),
-            written: None,
-            failures: 0,
+            repository,
+            progress: Progress::default(),
         }
     }
 
@@ -166,7 +158,7 @@ impl<'a> Writer<'a> {
             if stances != known || Instant::now() >= due {
                 due = self.pass(&stances).await;
                 ready.send_if_modified(|ready| {
-                    let first = !*ready && self.written.is_some();
+                    let first = !*ready && self.progress.has_begun();
                     *ready |= first;
                     first
                 });
@@ -181,62 +173,35 @@ impl<'a> Writer<'a> {
 
     /// Makes a pass, and returns when the next is due if nothing happens.
     async fn pass(&mut self, stances: &[Stance]) -> Instant {
-        if self.written.as_deref() != Some(stances) {
+        if !self.progress.is_written(stances) {
             self.metrics.waits();
         }
         let digests = async |stance: &Stance| self.cluster.digests(stance).await;
         let mode = self.args.on_rejection;
         let outcome = pass(&self.repository, mode, stances, digests).await;
-        let (news, pause) = match outcome {
+        let pause = match &outcome {
             Ok(news) => {
-                self.metrics.passed(&news, chrono::Utc::now());
-                self.failures = 0;
-                self.written = Some(stances.to_vec());
-                (news, self.args.interval)
+                self.metrics.passed(news, chrono::Utc::now());
+                self.args.interval
             }
             Err(error) => {
                 self.metrics.failed();
-                let pause = PAUSES.0.saturating_mul(1 << self.failures.min(10));
+                let failures = self.progress.failures();
+                let pause = PAUSES.0.saturating_mul(1 << failures.min(10));
                 let pause = pause.min(PAUSES.1);
-                self.failures = self.failures.saturating_add(1);
                 tracing::error!(%error, ?pause, "nothing was written back; it is tried again");
-                (
-                    untold(stances, self.written.as_deref(), self.failures, &error),
-                    pause,
-                )
+                pause
             }
         };
-        for news in news {
-            let Some(stance) = stances.get(news.stance) else {
-                continue;
-            };
-            if self.told.is_new(stance, &news) {
+        let outcome = outcome.as_ref().map(Clone::clone);
+        for news in self.progress.ended(stances, outcome) {
+            if let Some(stance) = stances.get(news.stance) {
                 let canary = self.cluster.canary(stance);
                 tell(&self.cluster.client, canary.as_deref(), stance, &news).await;
             }
         }
         Instant::now() + pause
     }
-}
-
-/// Who is to be told that Git does not take their outcome, once that lasts: those whose outcome it does not have.
-fn untold(
-    stances: &[Stance],
-    written: Option<&[Stance]>,
-    failures: u32,
-    error: &GitError,
-) -> Vec<News> {
-    let Some(written) = written.filter(|_| failures >= PERSISTENT) else {
-        return Vec::new();
-    };
-    let stances = stances.iter().enumerate();
-    let waiting = stances.filter(|(_, stance)| !written.contains(stance));
-    let news = |stance| News {
-        stance,
-        kind: Kind::Failing,
-        text: format!("it is not in Git yet, and is tried again: {error}"),
-    };
-    waiting.map(|(index, _)| news(index)).collect()
 }
 
 impl Cluster {
@@ -275,44 +240,5 @@ impl Cluster {
                 Digests::new()
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mark::Key;
-
-    fn stance(name: &str) -> Stance {
-        Stance {
-            canary: Key {
-                namespace: "shop".to_owned(),
-                name: name.to_owned(),
-            },
-            serving: None,
-            rejected: None,
-        }
-    }
-
-    #[test]
-    fn who_waits_is_told_once_failures_last() {
-        let error = GitError::Time {
-            command: "push".to_owned(),
-        };
-        let (old, new) = (stance("old"), stance("new"));
-        let stances = [old.clone(), new];
-        let told = |written: Option<&[Stance]>, failures| {
-            let news = untold(&stances, written, failures, &error);
-            news.iter().map(|news| news.stance).collect::<Vec<_>>()
-        };
-        let written = [old];
-        assert_eq!(told(Some(&written), PERSISTENT), [1]);
-        assert!(
-            told(Some(&written), PERSISTENT - 1).is_empty(),
-            "it may pass"
-        );
-        assert!(told(Some(&stances), PERSISTENT).is_empty());
-        // Not ready yet, which says the same.
-        assert!(told(None, PERSISTENT).is_empty());
     }
 }

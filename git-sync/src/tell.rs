@@ -48,6 +48,13 @@ impl Told {
         }
         new
     }
+
+    /// Git could be reached again: should that end, it is told anew.
+    pub fn recovered(&mut self) {
+        for since in self.0.values_mut() {
+            since.said.retain(|(kind, _)| *kind != Kind::Failing);
+        }
+    }
 }
 
 /// Logs news, and puts them on the Canary. An Event that is not taken is only logged.

@@ -38,3 +38,23 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) -}}
 {{- end -}}
 {{- end -}}
+
+{{/*
+The variables that the chart sets, by name: nobody else may. What is empty is left to the program's own default; that of
+SLUICE_ADMIN_ADDRESS is where the probes ask.
+*/}}
+{{- define "sluice.git-sync.variables" -}}
+{{- $git := .root.Values.gitSync -}}
+SLUICE_NAMESPACE: {{ .namespace | default "" | quote }}
+SLUICE_GIT_REPOSITORY: {{ $git.repository | quote }}
+SLUICE_GIT_BRANCH: {{ $git.branch | quote }}
+SLUICE_GIT_PATHS: {{ join "," $git.paths | quote }}
+SLUICE_GIT_ON_REJECTION: {{ $git.onRejection | quote }}
+SLUICE_GIT_AUTHOR: {{ $git.author | quote }}
+SLUICE_GIT_INTERVAL: {{ $git.interval | quote }}
+SLUICE_GIT_CREDENTIALS_DIR: {{ ternary "/etc/sluice-git" "" (ne $git.credentialsSecret "") | quote }}
+SLUICE_ADMIN_ADDRESS: ""
+SLUICE_LOG: {{ .root.Values.log.filter | quote }}
+SLUICE_LOG_FORMAT: {{ .root.Values.log.format | quote }}
+HOME: /tmp                             # of git
+{{- end -}}

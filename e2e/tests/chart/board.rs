@@ -7,7 +7,7 @@ use e2e::{helm, paths};
 use serde_json::{Value, json};
 use sluice_telemetry::registry::Registry;
 
-use super::alerts::{promtool, said};
+use super::alerts::{ALERTS, promtool, said};
 
 /// Every query of a panel or a variable.
 fn queries(board: &Value) -> Vec<String> {
@@ -73,11 +73,13 @@ fn and_the_alerts_know_every_name() {
     let read = |name: &str| fs::read_to_string(helm::chart().join(name)).unwrap();
     let board: Value = serde_json::from_str(&read("files/board.json")).unwrap();
     let mut asked = names(&queries(&board).join(" "));
-    let rules: Value = serde_yaml_ng::from_str(&read("files/rules.yaml")).unwrap();
     let mut recorded = BTreeSet::new();
-    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
-        asked.extend(names(rule["expr"].as_str().unwrap()));
-        recorded.extend(rule["record"].as_str().map(str::to_owned));
+    for file in ALERTS.map(|alerts| alerts.rules) {
+        let rules: Value = serde_yaml_ng::from_str(&read(file)).unwrap();
+        for rule in rules["groups"][0]["rules"].as_array().unwrap() {
+            asked.extend(names(rule["expr"].as_str().unwrap()));
+            recorded.extend(rule["record"].as_str().map(str::to_owned));
+        }
     }
     let unknown: Vec<_> = asked
         .iter()

@@ -25,7 +25,11 @@ fn of_kind(documents: &[Value], kind: &str) -> Vec<Value> {
 
 /// `text` with the content of the chart's own files told by their names.
 fn without_files(mut text: String) -> String {
-    for name in ["files/rules.yaml", "files/board.json"] {
+    for name in [
+        "files/rules.yaml",
+        "files/git-sync-rules.yaml",
+        "files/board.json",
+    ] {
         let content = fs::read_to_string(helm::chart().join(name)).unwrap();
         for indent in [2, 4] {
             let indented: Vec<_> = content

@@ -185,7 +185,7 @@ async fn changed(
     let mut found = said.lines();
     ensure!(found.next() == Some(before), "not upon {before}: {said}");
     ensure!(
-        found.next() == Some("Sluice <sluice@example.com>"),
+        found.next() == Some("Sluice <sluice@sluice.invalid>"),
         "by whom: {said}"
     );
     let files: Vec<_> = said.lines().filter(|l| l.starts_with("+++ ")).collect();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Asked;
 use super::gather::{Found, Gap};
-use super::item::Item;
+use super::item::{Fate, Item};
 use super::steps::steps;
 use super::subject::Subject;
 use super::{around, queries, scaling};
@@ -43,7 +43,7 @@ impl Plan {
         items.sort_by_key(|item| item.fate);
         Ok(Self {
             revisions: subject.names.revisions(),
-            canary: subject.canary.is_none().then(|| canary(&subject)),
+            canary: subject.canary.is_none().then(|| canary(&subject, &items)),
             steps: steps(&subject, &items),
             items,
             gaps: found.gaps(),
@@ -54,22 +54,25 @@ impl Plan {
     }
 }
 
-fn canary(subject: &Subject) -> Value {
+/// With an autoscaler it says no size, which Git would put back: Sluice writes that of what serves, once.
+fn canary(subject: &Subject, items: &[Item]) -> Value {
     let names = &subject.names;
+    let scaled = items.iter().any(|item| item.fate == Fate::ChangeWhenTold);
     let mut canary = json!({
         "apiVersion": "sluice.dev/v1alpha1",
         "kind": "Canary",
         "metadata": {"name": subject.canary_name, "namespace": names.namespace},
         "spec": {
             "targetRef": {"kind": "Deployment", "name": names.deployment},
-            "replicas": subject.replicas,
         },
     });
-    if let (true, Some(spec)) = (
-        names.service != names.deployment,
-        canary.get_mut("spec").and_then(Value::as_object_mut),
-    ) {
-        spec.insert("service".to_owned(), json!({"name": names.service}));
+    if let Some(spec) = canary.get_mut("spec").and_then(Value::as_object_mut) {
+        if !scaled {
+            spec.insert("replicas".to_owned(), json!(subject.replicas));
+        }
+        if names.service != names.deployment {
+            spec.insert("service".to_owned(), json!({"name": names.service}));
+        }
     }
     canary
 }

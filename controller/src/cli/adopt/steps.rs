@@ -22,21 +22,37 @@ pub(super) fn steps(subject: &Subject, items: &[Item]) -> Vec<String> {
         );
     }
     steps.push(format!(
-        "kubectl -n {} get slc {} -w, until it is Succeeded: the first revision serves, and the Deployment is at 0",
+        "kubectl -n {} get slc {} -w, until it is Succeeded: the first revision serves. The Deployment is at 0, or, where \
+         Git keeps its size, its own pods still run and the condition says ReplicasInGit",
         subject.names.namespace, subject.canary_name
     ));
-    steps.push(
-        "if its condition says ReplicasInGit, and not before, remove spec.replicas from the Deployment in Git: without \
-         it the API server would make it 1"
-            .to_owned(),
-    );
-    if has(Fate::ChangeWhenTold) {
-        steps.push(
-            "when its condition says AutoscalerOnTarget, and not before, point what scales at the Canary, which must \
-             say spec.replicas once"
-                .to_owned(),
-        );
-    }
+    steps.extend(sizes(subject, has(Fate::ChangeWhenTold)));
     steps.push(format!("push a new image, and watch: sluice why {place}"));
     steps
+}
+
+/// What becomes of the size. Only where Git keeps it, it is told with what scales in one message.
+fn sizes(subject: &Subject, scaled: bool) -> Vec<String> {
+    let dropped = "if its condition says ReplicasInGit, and not before, remove spec.replicas from the Deployment in Git";
+    let then = "Sluice then scales the Deployment to 0";
+    if scaled {
+        return vec![
+            format!(
+                "{dropped}, and point what scales at the Canary: its message names both. {then}"
+            ),
+            "if it says AutoscalerOnTarget instead, and not before, point what scales at the Canary, as its message says"
+                .to_owned(),
+            "leave spec.replicas of the Canary out of Git: Sluice writes what serves there, once, and the autoscaler goes \
+             on from it"
+                .to_owned(),
+        ];
+    }
+    let canary = subject.canary.as_ref();
+    let unsaid = canary.is_some_and(|canary| canary.spec.replicas.is_none());
+    let said = if unsaid {
+        ", and set it on the Canary: its message says to what"
+    } else {
+        ""
+    };
+    vec![format!("{dropped}{said}. {then}")]
 }

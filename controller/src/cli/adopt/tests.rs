@@ -13,12 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use serde_json::{Value, json};
+use sluice_core::waiting::{SizeKept, Waiting};
 
 use super::gather::{Found, Gap, Reading, every_kind, merged};
 use super::item::{Fate, Item};
 use super::*;
 use crate::cli::edited::{documents, edit};
 use crate::cli::read::{Objects, resource_name};
+use crate::record::conditions;
 
 fn found(objects: &[Value]) -> Found {
     let mut found = Found::default();
@@ -65,7 +67,8 @@ fn a_plan_is_told_as_the_page_says() {
     let page = include_str!("../../../../docs/adopt.md");
     assert!(page.contains(&text), "docs/adopt.md shows another text");
     let json = json!(plan);
-    assert_eq!(json["canary"]["spec"]["replicas"], 3);
+    // Its autoscaler's: in Git it would be put back.
+    assert_eq!(json["canary"]["spec"].get("replicas"), None);
     assert_eq!(json["items"][0]["fate"], "change");
     assert_eq!(json["gaps"][0]["reading"], "notInstalled");
 }
@@ -134,14 +137,82 @@ fn replaced(objects: &mut [Value], from: &str, to: &str) {
 fn with_nothing_around_it_nothing_changes() {
     let plan = plan(&bare()).unwrap();
     assert_eq!(plan.items, []);
-    // What is told of Git holds still.
-    assert!(plan.steps.iter().any(|step| step.contains("ReplicasInGit")));
     assert!(
         !plan
             .steps
             .iter()
             .any(|step| step.contains("to change first"))
     );
+}
+
+const AUTOSCALER: &str = "
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: cpu, namespace: shop}
+spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: podinfo}, maxReplicas: 10}
+";
+const CANARY: &str = "
+apiVersion: sluice.dev/v1alpha1
+kind: Canary
+metadata: {name: podinfo, namespace: shop}
+spec: {targetRef: {kind: Deployment, name: podinfo}}
+";
+
+/// Who says the size, and who is asked to change it, as the decision has it.
+#[test]
+fn the_steps_leave_the_size_in_one_place() {
+    let steps = |edits: &[&str]| {
+        let mut objects = bare();
+        for edits in edits {
+            edit(&mut objects, edits);
+        }
+        let steps = plan(&objects).unwrap().steps;
+        let begins = steps.iter().position(|step| step.contains("Succeeded"));
+        steps[begins.unwrap() + 1..steps.len() - 1].to_vec()
+    };
+    let dropped = "if its condition says ReplicasInGit, and not before, remove spec.replicas from the Deployment in Git";
+    let then = "Sluice then scales the Deployment to 0";
+    assert_eq!(steps(&[]), [format!("{dropped}. {then}")]);
+    let said = ", and set it on the Canary: its message says to what. ";
+    assert_eq!(steps(&[CANARY]), [format!("{dropped}{said}{then}")]);
+    let sized = CANARY.replace("}}", "}, replicas: 3}");
+    assert_eq!(steps(&[&sized]), [format!("{dropped}. {then}")]);
+    for edits in [&[AUTOSCALER][..], &[AUTOSCALER, CANARY]] {
+        let [git, other, canary] = steps(edits).try_into().unwrap();
+        assert!(git.starts_with(dropped), "{git}");
+        assert!(git.contains("point what scales at the Canary: its message names both"));
+        assert!(other.starts_with("if it says AutoscalerOnTarget instead"));
+        assert!(canary.starts_with("leave spec.replicas of the Canary out of Git"));
+    }
+}
+
+/// The steps name reasons, and leave the rest to the messages.
+#[test]
+fn the_messages_say_what_the_steps_promise() {
+    let kept = |replicas, moves: Option<&str>| {
+        let kept = SizeKept {
+            deployment: "podinfo".to_owned(),
+            manager: "flux".to_owned(),
+            pods: 3,
+            replicas,
+            moves: moves.map(str::to_owned),
+        };
+        let waiting = Waiting::SizeKept(kept);
+        (conditions::reason(&waiting), waiting.to_string())
+    };
+    let (reason, message) = kept(None, Some("HorizontalPodAutoscaler cpu"));
+    assert_eq!(reason, "ReplicasInGit");
+    assert!(message.contains("remove spec.replicas from Deployment podinfo in Git"));
+    assert!(message.contains("point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary"));
+    let (_, message) = kept(Some(3), None);
+    assert!(message.contains("set spec.replicas: 3 on this Canary"));
+    let autoscaler = Waiting::Autoscaler {
+        name: "HorizontalPodAutoscaler cpu".to_owned(),
+        held_by: None,
+    };
+    assert_eq!(conditions::reason(&autoscaler), "AutoscalerOnTarget");
+    let message = autoscaler.to_string();
+    assert!(message.contains("point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::plan::Plan;
 pub(super) fn of(plan: &Plan) -> String {
     let mut text = format!(
         "Deployment {}/{} becomes the source of revisions. Each is a Deployment and a Service named\n  {}\n\
-         The Deployment itself stays, at 0; Service {} stays as it is. Nothing was written.\n",
+         The Deployment itself stays, at 0 once Git keeps no size for it; Service {} stays as it is. Nothing was written.\n",
         plan.namespace, plan.deployment, plan.revisions, plan.service
     );
     for (fate, title) in [
