@@ -19,6 +19,7 @@ const STORIES: &[Story<Delivery>] = &[
     story!(flux::adoption::by_a_person_who_is_late),
     story!(flux::kstatus::reads_every_phase_right),
     story!(flux::orders::given_in_git),
+    story!(flux::orders::approved_in_git),
     story!(flux::orders::suspended_in_git),
     story!(flux::rebuild::of_a_namespace_lost_in_mid_rollout),
     // Those that play alone come last, and nothing comes after this one.
@@ -27,6 +28,7 @@ const STORIES: &[Story<Delivery>] = &[
     story!(flux::removal::of_all),
     story!(flux::rollouts::a_bad_image_is_healthy_but_rejected),
     story!(flux::rollouts::an_edit_by_hand_ends_where_git_is),
+    story!(argo::orders::approved_in_git),
     story!(argo::orders::in_git_and_by_hand),
     story!(argo::removal::by_prune),
     story!(argo::rollout::client_side),

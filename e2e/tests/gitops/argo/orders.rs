@@ -15,6 +15,43 @@ use super::{NONE, RATE, Team};
 
 /// By itself no step would pass in the time of this story.
 const LONG_STEP: &str = "replicas: 1\nsteps: [{weight: 20%, bake: 10m}]\n";
+/// A person approves what goes beyond the first step.
+const GUARDED: &str =
+    "replicas: 1\nsteps: [{weight: 20%, bake: 2s}, {approval: {}}, {weight: 50%, bake: 2s}]\n";
+
+/// A step waits until a commit approves the image, in the words of the condition; the Application is Progressing
+/// until then.
+pub(crate) async fn approved_in_git(delivery: &Delivery) -> Result<()> {
+    let mut team = Team::new(delivery, "argo-approval", Apply::ServerSide).await?;
+    let spec = team.spec(GUARDED);
+    team.canary = Some((NONE.to_owned(), spec.clone()));
+    team.push("an app and its Canary").await?;
+    team.scene
+        .phase("shop", Phase::Succeeded, Duration::from_secs(40))
+        .await?;
+    team.scene.clean("shop").await?;
+    let load = team.scene.load("shop", 8080, RATE).await?;
+
+    team.app = team.app.tagged("v2");
+    team.push("v2").await?;
+    let asked = "{image: \"demo:v2\", at: \"20%\"}";
+    let words = format!("to go on, add {asked} to spec.approved");
+    let wait = Duration::from_secs(40);
+    team.scene
+        .told("shop", "AwaitingApproval", &[&words], wait)
+        .await?;
+    team.health("Progressing").await?;
+    team.canary = Some((NONE.to_owned(), format!("{spec}approved: [{asked}]\n")));
+    team.push("approve v2").await?;
+    let watch = team.watch().await?;
+    let end = team.scene.outcome(&team.app, wait).await?;
+    serves(&end, &team.scene.revision_of(&team.app).await?)?;
+    team.scene.clean("shop").await?;
+    team.health("Healthy").await?;
+    team.nothing_to_do(&watch)?;
+    no_failure(&load.stop().await)?;
+    team.close().await
+}
 
 /// An order in Git promotes the candidate that it names; suspended in Git, the Application is Suspended; what a
 /// person changes in the cluster is healed, by Argo CD what is Git's, by Sluice what is Sluice's.

@@ -11,6 +11,8 @@ use super::{CANARY, RATE, ROLLOUT, SHOP, SOON, adopted, canary, nothing_drifts, 
 
 /// By itself this step would not pass in the time of a story.
 const LONG_STEP: &str = "steps: [{weight: 20%, bake: 10m}]\n";
+/// A person approves what goes beyond the first step.
+const GUARDED: &str = "steps: [{weight: 20%, bake: 2s}, {approval: {}}, {weight: 50%, bake: 2s}]\n";
 
 /// An order is an annotation of the Canary's manifest: promote, abort and retry, each pushed.
 pub(crate) async fn given_in_git(delivery: &Delivery) -> Result<()> {
@@ -36,6 +38,41 @@ pub(crate) async fn given_in_git(delivery: &Delivery) -> Result<()> {
     let commit = order(&team, annotations::PROMOTE, &third).await?;
     serves(&scene.outcome(&v3, ROLLOUT).await?, &third)?;
     // What is left of the orders in Git is about what is over.
+    team.healthy(&commit, SOON).await?;
+    nothing_drifts(&team).await?;
+    no_failure(&load.stop().await)?;
+    scene.close().await
+}
+
+/// A step waits until a commit approves the image, in the words of the condition. The next image waits again, and is
+/// taken back in Git.
+pub(crate) async fn approved_in_git(delivery: &Delivery) -> Result<()> {
+    let scene = delivery.stage.scene("flux-approval").await?;
+    let (team, v1) = adopted(delivery, &scene, GUARDED).await?;
+    let load = scene.load(SHOP, 8080, RATE).await?;
+    let v2 = v1.tagged("v2");
+    ship(&team, &v2).await?;
+    let asked = "{image: \"demo:v2\", at: \"20%\"}";
+    let words = format!("to go on, add {asked} to spec.approved");
+    scene
+        .told(SHOP, "AwaitingApproval", &[&words], ROLLOUT)
+        .await?;
+    let approved = canary(
+        &scene,
+        &format!("replicas: 2\n{GUARDED}approved: [{asked}]\n"),
+    );
+    let commit = team.push(&[(CANARY, &approved)], "Approve v2").await?;
+    let second = scene.revision_of(&v2).await?;
+    serves(&scene.outcome(&v2, ROLLOUT).await?, &second)?;
+    team.healthy(&commit, SOON).await?;
+
+    ship(&team, &v1.tagged("v3")).await?;
+    scene
+        .told(SHOP, "AwaitingApproval", &["demo:v3"], ROLLOUT)
+        .await?;
+    let commit = ship(&team, &v2).await?;
+    scene.clean(SHOP).await?;
+    serves(&scene.status(SHOP).await?, &second)?;
     team.healthy(&commit, SOON).await?;
     nothing_drifts(&team).await?;
     no_failure(&load.stop().await)?;
