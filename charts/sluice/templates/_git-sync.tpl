@@ -40,8 +40,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 
 {{/*
-The variables that the chart sets, by name: nobody else may. What is empty is left to the program's own default; that of
-SLUICE_ADMIN_ADDRESS is where the probes ask.
+The variables that the chart sets, by name: nobody else may. What is empty is left to the program's own default.
 */}}
 {{- define "sluice.git-sync.variables" -}}
 {{- $git := .root.Values.gitSync -}}
@@ -53,7 +52,6 @@ SLUICE_GIT_ON_REJECTION: {{ $git.onRejection | quote }}
 SLUICE_GIT_AUTHOR: {{ $git.author | quote }}
 SLUICE_GIT_INTERVAL: {{ $git.interval | quote }}
 SLUICE_GIT_CREDENTIALS_DIR: {{ ternary "/etc/sluice-git" "" (ne $git.credentialsSecret "") | quote }}
-SLUICE_ADMIN_ADDRESS: ""
 SLUICE_LOG: {{ .root.Values.log.filter | quote }}
 SLUICE_LOG_FORMAT: {{ .root.Values.log.format | quote }}
 HOME: /tmp                             # of git

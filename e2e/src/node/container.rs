@@ -30,11 +30,22 @@ pub(super) struct Runner {
     /// Its process, while there is one: kept here so that [`Runner::end`] finds it wherever
     /// [`Runner::live`] was interrupted.
     child: Option<Child>,
+    /// It is to end, as init containers are.
+    once: bool,
 }
 
 impl Runner {
     pub(super) fn new(slot: Slot) -> Self {
-        Self { slot, child: None }
+        Self {
+            slot,
+            child: None,
+            once: false,
+        }
+    }
+
+    /// As an init container: started again only if it fails.
+    pub(super) fn once(self) -> Self {
+        Self { once: true, ..self }
     }
 
     /// Runs the container until `stop` holds the time by which it must have ended.
@@ -119,7 +130,7 @@ impl Runner {
 
     /// Probes the process and renews its files until it exits.
     async fn watch(&mut self) -> ExitStatus {
-        let Self { slot, child } = self;
+        let Self { slot, child, .. } = self;
         let mut prober = Prober::start(&slot.container, slot.address);
         let renews = volume::any(&slot.pod, &slot.container);
         let status = loop {
@@ -176,6 +187,7 @@ impl Runner {
         match spec.and_then(|spec| spec.restart_policy.as_deref()) {
             Some("Never") => false,
             Some("OnFailure") => !status.success(),
+            _ if self.once => !status.success(),
             _ => true,
         }
     }

@@ -19,8 +19,8 @@
 //! - Readiness is probed at least four times a second, whatever `periodSeconds` says. A container
 //!   without an HTTP or TCP probe is probed by GET `/readyz` at its first port, so that a story can
 //!   make any pod unready ([`crate::app::admin::set_ready`]).
-//! - Liveness and startup probes, init containers, `postStart`, `$(VAR)` in values, resource limits
-//!   and Events are not there. `preStop` is honoured if it is a `sleep`.
+//! - Liveness and startup probes, `postStart`, `$(VAR)` in values, resource limits and Events are not
+//!   there, nor are init containers that go on beside the others (`restartPolicy: Always`). `preStop` is honoured if it is a `sleep`.
 //! - The back-off of a crashing container starts at 1 s instead of 10 s and ends at 16 s.
 //! - The scheduler knows one node: it looks at the node selector and at CPU requests, no more.
 //! - It is ztunnel as well, as far as that counts connections to pods: see [`ztunnel`].

@@ -32,26 +32,26 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, mut seen: watch::Receiver<Arc<Pod
         Ok(lease) => lease,
         Err(error) => return tracing::warn!(pod = pod.name_any(), "{error:#}"),
     };
+    let inits = pod.spec.iter().flat_map(|spec| spec.init_containers.iter());
+    let inits: Vec<_> = inits.flatten().cloned().collect();
     let containers = pod.spec.iter().flat_map(|spec| spec.containers.clone());
-    let (views, _) = watch::channel(
-        containers
-            .clone()
-            .map(|_| View::creating())
-            .collect::<Vec<_>>(),
-    );
+    let first = inits.len();
+    let containers: Vec<_> = inits.into_iter().chain(containers).collect();
+    let (views, _) = watch::channel(containers.iter().map(|_| View::creating(first)).collect());
     let (stop, stopped) = watch::channel(None);
-    let mut runners = JoinSet::new();
-    for (index, container) in containers.enumerate() {
-        let runner = Runner::new(Slot {
+    let runners = containers.into_iter().enumerate();
+    let runners = runners.map(|(index, container)| {
+        Runner::new(Slot {
             kubelet: Arc::clone(&kubelet),
             pod: Arc::clone(&pod),
             address: lease.address,
             container,
             index,
             views: views.clone(),
-        });
-        runners.spawn(runner.run(stopped.clone()));
-    }
+        })
+    });
+    let mut running = JoinSet::new();
+    running.spawn(live(runners.collect(), first, stopped));
     let host = kubelet.address.to_string();
     let facts = Facts::of(&pod, host, lease.address.to_string());
     let mut reporter = Reporter {
@@ -79,7 +79,7 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, mut seen: watch::Receiver<Arc<Pod
             }
         }
     };
-    while runners.join_next().await.is_some() {}
+    while running.join_next().await.is_some() {}
     let root = kubelet
         .config
         .dir
@@ -92,6 +92,19 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, mut seen: watch::Receiver<Arc<Pod
         reporter.report(&views, true).await;
         delete(&kubelet, &pod).await;
     }
+}
+
+/// Runs the first containers, which are the init containers, one after the other to their end, then the others together.
+async fn live(runners: Vec<Runner>, first: usize, stop: watch::Receiver<Option<Instant>>) {
+    let mut runners = runners.into_iter();
+    for init in runners.by_ref().take(first) {
+        init.once().run(stop.clone()).await;
+        if stop.borrow().is_some() {
+            return;
+        }
+    }
+    let others = runners.map(|runner| runner.run(stop.clone()));
+    futures::future::join_all(others).await;
 }
 
 /// Waits until the pod is to end. Returns its grace period, or `None` if it is no longer there.

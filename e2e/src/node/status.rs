@@ -29,8 +29,11 @@ impl Facts {
         }
     }
 
-    /// The status now. `stopping` once the pod is being deleted.
+    /// The status now, of views of all init containers, then of the others. `stopping` once the pod is being deleted.
     pub(super) fn status(&mut self, spec: &PodSpec, views: &[View], stopping: bool) -> PodStatus {
+        let inits = spec.init_containers.as_deref().unwrap_or_default();
+        let (of_inits, views) = views.split_at(inits.len().min(views.len()));
+        let initialized = of_inits.iter().all(|view| view.exit_code() == Some(0));
         let phase = phase(spec, views, stopping);
         let unready: Vec<_> = (spec.containers.iter().zip(views))
             .filter(|(_, view)| !view.ready)
@@ -48,10 +51,10 @@ impl Facts {
                 )
             }
         };
-        let started = views.iter().any(View::has_run);
+        let started = of_inits.iter().chain(views).any(View::has_run);
         for (type_, holds, reason, message) in [
             ("PodReadyToStartContainers", started, None, None),
-            ("Initialized", true, None, None),
+            ("Initialized", initialized, None, None),
             ("Ready", unready.is_empty(), reason, message.clone()),
             ("ContainersReady", unready.is_empty(), reason, message),
             ("PodScheduled", true, None, None),
@@ -68,6 +71,10 @@ impl Facts {
                     .map(|(c, view)| view.status(c))
                     .collect(),
             ),
+            init_container_statuses: (!inits.is_empty()).then(|| {
+                let statuses = inits.iter().zip(of_inits);
+                statuses.map(|(c, view)| view.status(c)).collect()
+            }),
             host_ip: Some(self.host.clone()),
             host_ips: Some(vec![HostIP {
                 ip: self.host.clone(),
@@ -154,7 +161,7 @@ mod tests {
     #[test]
     fn readiness_is_told_in_the_kubelets_words() {
         let mut facts = facts();
-        let mut view = View::creating();
+        let mut view = View::creating(0);
         let status = facts.status(&spec("Always"), &[view.clone()], false);
         assert_eq!(status.phase.as_deref(), Some("Pending"));
         let ready = condition(&status, "Ready");
@@ -176,8 +183,26 @@ mod tests {
     }
 
     #[test]
+    fn init_containers_come_first() {
+        let mut facts = facts();
+        let mut spec = spec("Always");
+        spec.init_containers = Some(spec.containers.clone());
+        let mut init = View::creating(1);
+        let app = View::creating(1);
+        init.started("uid", "init");
+        let status = facts.status(&spec, &[init.clone(), app.clone()], false);
+        assert_eq!(status.phase.as_deref(), Some("Pending"));
+        assert_eq!(condition(&status, "Initialized").status, "False");
+        init.ended(ExitStatus::default());
+        let status = facts.status(&spec, &[init, app], false);
+        assert_eq!(condition(&status, "Initialized").status, "True");
+        assert_eq!(status.init_container_statuses.unwrap().len(), 1);
+        assert_eq!(status.container_statuses.unwrap().len(), 1);
+    }
+
+    #[test]
     fn a_crash_is_the_last_state_of_the_next_start() {
-        let mut view = View::creating();
+        let mut view = View::creating(0);
         view.started("uid", "app");
         view.ended(ExitStatus::from_raw(1 << 8));
         assert_eq!(phase(&spec("Always"), &[view.clone()], false), "Running");
@@ -193,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_killed_process_has_the_runtimes_exit_code() {
-        let mut view = View::creating();
+        let mut view = View::creating(0);
         view.started("uid", "app");
         view.ended(ExitStatus::from_raw(9));
         assert_eq!(view.exit_code(), Some(137));

@@ -25,10 +25,15 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Not started yet.
-    pub(super) fn creating() -> Self {
+    /// Not started yet, in a pod with so many init containers.
+    pub(super) fn creating(inits: usize) -> Self {
         let mut view = Self::default();
-        view.waiting("ContainerCreating", None);
+        let reason = if inits > 0 {
+            "PodInitializing"
+        } else {
+            "ContainerCreating"
+        };
+        view.waiting(reason, None);
         view
     }
 

@@ -194,6 +194,7 @@ fn what_is_asked_about_is_a_namespace_and_a_name() {
         let args = Args {
             subject: Some(subject.to_owned()),
             output: Output::Text,
+            tell_only: false,
             prometheus: None,
             home: "sluice-system".to_owned(),
             service_account: "sluice".to_owned(),
