@@ -176,11 +176,9 @@ impl Named {
             self.deployment, scene.namespace
         );
         ensure!(yaml.contains(&own), "{yaml}");
-        scene
-            .stage
-            .cluster
-            .apply(&yaml.replace(&own, &other))
-            .await?;
+        // The Deployment is the first of the two.
+        let yaml = yaml.replacen(&own, &other, 1);
+        scene.stage.cluster.apply(&yaml).await?;
         Ok(())
     }
 }

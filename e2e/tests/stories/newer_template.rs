@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e::cluster::Shares;
-use e2e::stage::{App, Recording, Split, Stage, no_failure, says, serves};
+use e2e::stage::{App, Recording, Split, Stage, eventually, no_failure, says, serves};
 
 const RATE: f64 = 300.0;
 
@@ -45,9 +45,18 @@ pub(crate) async fn the_newest_starts_anew(stage: &Stage) -> Result<()> {
         .await?;
     tokio::time::sleep(A_FEW_REQUESTS).await;
     scene.deploy(&v3).await?;
-    scene
-        .envoy_sends("shop", 8080, &Shares::from([(old.clone(), 100.0)]))
-        .await?;
+    // The stable version may have everything for no longer than the newest one takes to get ready.
+    let wait = Duration::from_secs(5);
+    eventually("Envoy sends nothing to v2", wait, async || {
+        let rules = scene.waypoint.route_shares("shop", 8080).await?;
+        let gone = |rule: &Shares| !rule.contains_key(&skipped);
+        Ok(if !rules.is_empty() && rules.iter().all(gone) {
+            Ok(())
+        } else {
+            Err(format!("{rules:?}"))
+        })
+    })
+    .await?;
     let left = load.now() + LAST_ANSWERS;
     let end = scene.outcome(&v3, Duration::from_secs(40)).await?;
     let new = scene.revision_of(&v3).await?;
