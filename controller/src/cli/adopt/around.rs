@@ -6,7 +6,6 @@ mod calls;
 mod monitors;
 mod network;
 
-use kube::ResourceExt as _;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::Value;
 
@@ -14,6 +13,7 @@ use super::gather::Found;
 use super::item::Item;
 use super::subject::Subject;
 use crate::cli::read::{list_of, text};
+use crate::observe::labelled::is_in;
 
 /// Why most of it stays.
 const SAME_LABELS: &str = "it selects the pods of all revisions, which have the same labels";
@@ -37,7 +37,7 @@ fn here<'a>(
     kind: &ApiResource,
 ) -> impl Iterator<Item = &'a DynamicObject> + use<'a> {
     let all = found.objects.of(kind);
-    all.filter(|one| one.namespace().as_deref() == Some(&subject.names.namespace))
+    all.filter(|one| is_in(*one, &subject.names.namespace))
 }
 
 /// Whether a selector takes something with these labels; none, or an empty one, takes all.

@@ -28,9 +28,9 @@ struct Held {
 const DEPLOYMENT: &str = "{apiVersion: apps/v1, kind: Deployment, name: shop}";
 const BY_CANARY: &str = "{apiVersion: sluice.dev/v1alpha1, kind: Canary, name: shop}";
 
-/// Deployment with its size, Service, autoscaler and `ServiceMonitor`, as most charts make them; then the Canary; then what its
-/// condition says, word by word; a rollout; and all of it back. Never is a pod missing, nothing is put back
-/// by either, and Flux finds no drift.
+/// Deployment with its size, Service, autoscaler and `ServiceMonitor`, as most charts make them; then the Canary; then
+/// what its condition says, word by word; a rollout; and all of it back. Never is a pod missing, nothing is put back by
+/// either, and Flux finds no drift.
 pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()> {
     let scene = delivery.stage.scene("flux-adoption").await?;
     let audit = delivery.stage.cluster.audit();
