@@ -16,6 +16,16 @@
   verbs: [list, watch]
 {{- end -}}
 
+{{/* What preflight reads beside that, at the start of a pod: nothing of it is anybody's secret. */}}
+{{- define "sluice.rules.preflight" -}}
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]   # of which release the kinds are
+  verbs: [get]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gatewayclasses]
+  verbs: [get, list]
+{{- end -}}
+
 {{/* In the namespaces that it works in. */}}
 {{- define "sluice.rules.scoped" -}}
 - apiGroups: [sluice.dev]

@@ -314,7 +314,7 @@ async fn told_at_each_start(scene: &Scene<'_>) -> Result<()> {
             kube::ResourceExt::name_any(&pod)
         );
         let log = fs::read_to_string(scene.stage.cluster.run_dir().join(file))?;
-        for line in ["ok           sluice-crds", "ok           istiod"] {
+        for line in ["ok           sluice-crds", "ok           waypoint-class"] {
             ensure!(log.contains(line), "{line:?} is not in {log}");
         }
         told += 1;
