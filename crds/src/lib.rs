@@ -15,6 +15,7 @@ pub mod condition;
 pub mod holdback;
 pub mod labels;
 pub mod manifest;
+mod mesh;
 pub mod metric_template;
 mod metrics;
 pub mod micro_time;
@@ -33,6 +34,7 @@ pub use canary::{
 };
 pub use condition::{ConditionType, Reason};
 pub use holdback::Holdback;
+pub use mesh::Mesh;
 pub use metric_template::{MetricTemplate, MetricTemplateSpec};
 pub use metrics::{
     BasicAuth, BearerToken, ConnectionSource, Credentials, Header, Metrics, OtlpNames, Source,

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::holdback::{Holdback, above_the_last_step};
+use crate::mesh::Mesh;
 use crate::metrics::{Metrics, Source};
 use crate::quantity::{Days, Duration, Percent, between_0_and_100, positive};
 use crate::route::RouteTemplate;
@@ -20,6 +21,10 @@ pub struct PolicySpec {
     /// Where measurements are read. Without it no step can pass: the rollout holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+
+    /// Whose mesh splits the requests. Without it: istio-ambient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<Mesh>,
 
     /// Whose measurements count requests. Without it: istio-waypoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +114,7 @@ impl PolicySpec {
         };
         Self {
             metrics: None,
+            mesh: Some(Mesh::IstioAmbient),
             source: Some(Source::IstioWaypoint),
             steps: Some(vec![step(5), step(25), step(50)]),
             holdback: None,
@@ -132,6 +138,7 @@ impl PolicySpec {
     pub fn or(self, fallback: Self) -> Self {
         Self {
             metrics: self.metrics.or(fallback.metrics),
+            mesh: self.mesh.or(fallback.mesh),
             source: self.source.or(fallback.source),
             steps: self.steps.or(fallback.steps),
             holdback: self.holdback.or(fallback.holdback),

@@ -5,6 +5,7 @@ use kube::api::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sluice_core::{RevisionName, Routing, Weight};
+use sluice_crds::Mesh;
 
 use super::{examples, fuzz};
 use crate::render::config::Config;
@@ -78,7 +79,10 @@ fn services() {
         let Some(parent) = read::<Service>(value) else {
             return;
         };
-        _ = mesh::waypoint_bound(&parent);
+        for mesh in [Mesh::IstioAmbient, Mesh::Gamma] {
+            let (_, said) = mesh::bound(mesh, &parent);
+            _ = mesh::advice(mesh, &parent, None, said.as_deref());
+        }
         let unrouted = ["tcp-x".to_owned()];
         _ = service::refusal(&parent, &unrouted);
         let revision = RevisionName::from("podinfo-aaaaaaaa");

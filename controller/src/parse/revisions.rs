@@ -19,6 +19,7 @@ use crate::render::references::images;
 use crate::render::snapshot::{Snapshot, read_snapshot};
 use crate::render::{self, mesh};
 
+use super::plan;
 use super::workload;
 
 /// The snapshots of a Canary, read.
@@ -119,7 +120,7 @@ fn parse_service(
     revision: &RevisionName,
     endpoints: u32,
 ) -> sluice_core::Service {
-    let (bound, problem) = mesh::waypoint_bound(service);
+    let (bound, problem) = mesh::bound(plan::mesh(observed), service);
     let outdated = observed.parent.as_deref().is_some_and(|parent| {
         let (namespace, canary) = (&observed.namespace, &observed.name);
         let wanted = render::service::service(namespace, canary, revision, parent, Some(service));

@@ -11,6 +11,7 @@ use crate::observe::Observed;
 use crate::render::{acceptance, live_route, mesh, service, time};
 
 use super::autoscaler;
+use super::plan;
 use super::revisions::{self, Known};
 use super::target::{self, Identified};
 
@@ -29,9 +30,10 @@ pub fn parse(
     let (bound, problem) = match observed.parent.as_deref() {
         None => (false, None),
         Some(parent) => {
-            let (bound, said) = mesh::waypoint_bound(parent);
+            let mesh = plan::mesh(observed);
+            let (bound, said) = mesh::bound(mesh, parent);
             let namespace = observed.namespace_labels.as_ref();
-            let advice = || mesh::advice(parent, namespace, said.as_deref());
+            let advice = || mesh::advice(mesh, parent, namespace, said.as_deref());
             (bound, (!bound).then(advice))
         }
     };

@@ -18,9 +18,9 @@ pub struct Acceptance {
 ///
 /// Two controllers on one parent are a problem, unless `others_waived`: each would program the Service
 /// in its own way. Acceptance is necessary and not sufficient: Istio accepts routes that no waypoint
-/// serves, too (see [`waypoint_bound`]).
+/// serves, too (see [`bound`]).
 ///
-/// [`waypoint_bound`]: super::mesh::waypoint_bound
+/// [`bound`]: super::mesh::bound
 #[must_use]
 pub fn acceptance(live: &[&DynamicObject], others_waived: bool) -> Acceptance {
     let mut ok = !live.is_empty();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
+use sluice_crds::Mesh;
 
 /// Puts namespaces and pods into the mesh.
 pub const MODE_LABEL: &str = "istio.io/dataplane-mode";
@@ -23,20 +24,23 @@ type Labels = BTreeMap<String, String>;
 /// Accepted without one, too. It has no `observedGeneration`.
 const WAYPOINT_BOUND: &str = "istio.io/WaypointBound";
 
-/// Whether a waypoint serves the Service, and what the mesh says if not, verbatim. Nothing said yet is
-/// not bound.
+/// Cilium's, of a Service whose routes it knows: whether they are in its proxies. Other meshes than these two say
+/// nothing of a Service. (`operator/pkg/gateway-api/gamma_status.go` of Cilium 1.20)
+const GAMMA_PROGRAMMED: &str = "gamma.cilium.io/GammaRoutesProgrammed";
+
+/// Whether the mesh serves the Service, and what it says if not, verbatim. Nothing said yet is not bound to a waypoint;
+/// where routes alone tell, it hinders nothing.
 #[must_use]
-pub fn waypoint_bound(service: &Service) -> (bool, Option<String>) {
-    let conditions = service
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    let bound = conditions
-        .into_iter()
-        .flatten()
-        .find(|condition| condition.type_ == WAYPOINT_BOUND);
-    match bound {
-        None => (false, None),
+pub fn bound(mesh: Mesh, service: &Service) -> (bool, Option<String>) {
+    let (kind, unsaid) = match mesh {
+        Mesh::IstioAmbient => (WAYPOINT_BOUND, false),
+        Mesh::Gamma => (GAMMA_PROGRAMMED, true),
+    };
+    let status = service.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    match conditions.find(|condition| condition.type_ == kind) {
+        None => (unsaid, None),
         Some(condition) if condition.status == "True" => (true, None),
         Some(condition) => (
             false,
@@ -45,9 +49,18 @@ pub fn waypoint_bound(service: &Service) -> (bool, Option<String>) {
     }
 }
 
-/// Why no waypoint serves the users' Service, in the mesh's own words if it said any, and what to do.
+/// Why nothing serves the users' Service, in the mesh's own words if it said any, and what to do.
 #[must_use]
-pub fn advice(service: &Service, namespace: Option<&Labels>, said: Option<&str>) -> String {
+pub fn advice(
+    mesh: Mesh,
+    service: &Service,
+    namespace: Option<&Labels>,
+    said: Option<&str>,
+) -> String {
+    if mesh == Mesh::Gamma {
+        let said = said.unwrap_or_default();
+        return format!("{said}; mend what Cilium says of the Service and its HTTPRoute");
+    }
     let labelled = label(Some(service), namespace, WAYPOINT_LABEL);
     let place = |waypoint: &str| {
         let own = service.metadata.namespace.as_deref().unwrap_or_default();
@@ -139,6 +152,8 @@ mod tests {
 
     use super::*;
 
+    const AMBIENT: Mesh = Mesh::IstioAmbient;
+
     fn service(kind: &str, status: &str) -> Service {
         serde_json::from_value(json!({"status": {"conditions": [{
             "type": kind, "status": status, "reason": "WaypointIsNotReady",
@@ -151,16 +166,27 @@ mod tests {
     #[test]
     fn only_a_true_condition_is_bound() {
         assert_eq!(
-            waypoint_bound(&service(WAYPOINT_BOUND, "True")),
+            bound(AMBIENT, &service(WAYPOINT_BOUND, "True")),
             (true, None)
         );
         let problem = "WaypointIsNotReady: waypoint shop/waypoint is not ready".to_owned();
         assert_eq!(
-            waypoint_bound(&service(WAYPOINT_BOUND, "False")),
+            bound(AMBIENT, &service(WAYPOINT_BOUND, "False")),
             (false, Some(problem))
         );
-        assert_eq!(waypoint_bound(&service("Other", "True")), (false, None));
-        assert_eq!(waypoint_bound(&Service::default()), (false, None));
+        assert_eq!(bound(AMBIENT, &service("Other", "True")), (false, None));
+        assert_eq!(bound(AMBIENT, &Service::default()), (false, None));
+    }
+
+    #[test]
+    fn where_routes_alone_tell_only_a_false_condition_hinders() {
+        let gamma = |service: &Service| bound(Mesh::Gamma, service);
+        assert_eq!(gamma(&Service::default()), (true, None));
+        assert_eq!(gamma(&service(WAYPOINT_BOUND, "False")), (true, None));
+        assert_eq!(gamma(&service(GAMMA_PROGRAMMED, "True")), (true, None));
+        let (serves, said) = gamma(&service(GAMMA_PROGRAMMED, "False"));
+        let text = advice(Mesh::Gamma, &Service::default(), None, said.as_deref());
+        assert!(!serves && text.contains("mend what Cilium says"), "{text}");
     }
 
     #[test]
@@ -171,25 +197,30 @@ mod tests {
         };
         let bare = with(&json!({}));
         assert!(
-            advice(&bare, None, None)
+            advice(AMBIENT, &bare, None, None)
                 .contains("label the Service or its namespace istio.io/use-waypoint")
         );
         let named = with(&json!({WAYPOINT_LABEL: "wp"}));
         let said = "WaypointIsNotReady: waypoint \"shop/wp\" is not ready";
-        let text = advice(&named, None, Some(said));
+        let text = advice(AMBIENT, &named, None, Some(said));
         assert!(
             text.starts_with(said) && text.contains("Gateway shop/wp exists"),
             "{text}"
         );
-        assert!(advice(&named, None, None).contains("istiod"));
+        assert!(advice(AMBIENT, &named, None, None).contains("istiod"));
         let namespace = Labels::from([
             (WAYPOINT_LABEL.to_owned(), "wp".to_owned()),
             (WAYPOINT_NAMESPACE_LABEL.to_owned(), "infra".to_owned()),
         ]);
-        let text = advice(&bare, Some(&namespace), Some("AttachmentDenied: no"));
+        let text = advice(
+            AMBIENT,
+            &bare,
+            Some(&namespace),
+            Some("AttachmentDenied: no"),
+        );
         assert!(text.contains("Gateway infra/wp"), "{text}");
         let opted_out = with(&json!({WAYPOINT_LABEL: "none"}));
-        assert!(advice(&opted_out, Some(&namespace), None).contains("label the Service"));
+        assert!(advice(AMBIENT, &opted_out, Some(&namespace), None).contains("label the Service"));
     }
 
     #[test]

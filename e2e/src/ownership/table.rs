@@ -73,6 +73,13 @@ pub const ROWS: &[Row] = &[
         Istiod,
     )
     .note("`istio.io/WaypointBound`"),
+    row(
+        Yours,
+        &["Service"],
+        &["status.conditions[gamma.cilium.io/*]"],
+        Cilium,
+    )
+    .note("where it is the mesh (`mesh: gamma`)"),
     row(Yours, &["Deployment"], &["metadata", "spec"], Git)
         .note("the target's template becomes a revision; it is never written"),
     row(Yours, &["Deployment"], &["spec.replicas"], Sluice)

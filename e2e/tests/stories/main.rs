@@ -22,6 +22,7 @@ mod destination_rule;
 mod draining;
 mod errors;
 mod foreign_edit;
+mod gamma;
 mod git_sync;
 mod guarded_metrics;
 mod holdback;
@@ -150,6 +151,7 @@ const STORIES: &[Story<Stage>] = &[
     story!(foreign_edit::a_program_that_fights_makes_no_storm),
     story!(git_sync::both_ends_of_a_rollout_are_told),
     story!(guarded_metrics::a_token_an_authority_and_a_tenant_open_it),
+    story!(gamma::weights_count_once_it_accepted_the_route),
     story!(holdback::what_goes_bad_in_it_is_taken_back_to_warm_pods),
     story!(no_waypoint::adoption_waits_for_one),
     story!(no_waypoint::gone_in_mid_rollout_everything_stays),

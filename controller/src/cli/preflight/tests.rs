@@ -8,6 +8,7 @@
 )]
 
 mod cases;
+mod gamma;
 mod metrics;
 mod unread;
 

@@ -2,15 +2,18 @@
 //! users' Service, which are the pods of every revision.
 
 use crate::observe::Observed;
+use crate::parse::plan;
 use crate::render::mentions::{self, Place};
 use crate::render::mesh;
+use sluice_crds::Mesh;
 
 use super::routes::name;
 
 /// An ingress that leads to the Service, where nothing tells it to go by the waypoint.
 pub(super) fn ingress(observed: &Observed, service: &Place) -> Option<String> {
     let labels = observed.namespace_labels.as_ref();
-    if mesh::ingress_uses_waypoint(observed.parent.as_deref(), labels) {
+    let ambient = plan::mesh(observed) == Mesh::IstioAmbient;
+    if ambient && mesh::ingress_uses_waypoint(observed.parent.as_deref(), labels) {
         return None;
     }
     let gateways = &observed.others.gateways;
@@ -29,6 +32,13 @@ pub(super) fn ingress(observed: &Observed, service: &Place) -> Option<String> {
         })
     };
     let (what, gateway) = by_route.or_else(by_virtual_service)?;
+    if !ambient {
+        return Some(format!(
+            "{what} leads from Gateway {gateway} to Service {} and does not ask its route on the way, so its \
+             requests reach every revision alike: split none that come from there",
+            service.name
+        ));
+    }
     Some(format!(
         "{what} leads from Gateway {gateway} to Service {} past the waypoint, so its requests reach \
          every revision alike: label Service {0} {}: \"true\"",
@@ -39,6 +49,10 @@ pub(super) fn ingress(observed: &Observed, service: &Place) -> Option<String> {
 
 /// A namespace that is not in the mesh: its own pods call the Service past the waypoint.
 pub(super) fn own_clients(observed: &Observed) -> Option<String> {
+    if plan::mesh(observed) == Mesh::Gamma {
+        // What is in such a mesh, nothing tells alike.
+        return None;
+    }
     let namespace = observed.namespace_labels.as_ref()?;
     let ambient = mesh::is_ambient(observed.template(), namespace);
     (!ambient).then(|| {

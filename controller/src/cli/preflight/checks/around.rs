@@ -8,8 +8,10 @@ use crate::cli::preflight::item::{Findings, Item};
 use crate::cli::preflight::subject::Subject;
 use crate::observe::kinds;
 use crate::parse::blockers::Danger;
+use crate::parse::plan;
 use crate::render::kind::Optional;
 use crate::render::{acceptance, mesh};
+use sluice_crds::Mesh;
 
 /// What a rule finds. What a person accepted is told once more.
 fn look(findings: &mut Findings, subject: &Subject, danger: Danger) {
@@ -24,6 +26,10 @@ fn look(findings: &mut Findings, subject: &Subject, danger: Danger) {
     }
 }
 
+fn is_gamma(subject: &Subject) -> bool {
+    plan::mesh(&subject.observed) == Mesh::Gamma
+}
+
 fn unread(findings: &mut Findings, found: &Found, kinds: &[ApiResource]) {
     findings.unknown(kinds.iter().filter_map(|kind| found.unread(kind)));
 }
@@ -31,6 +37,9 @@ fn unread(findings: &mut Findings, found: &Found, kinds: &[ApiResource]) {
 /// Whether the pods of the namespace are in the mesh.
 pub(super) fn ambient(found: &Found, subject: &Subject) -> Vec<Item> {
     let mut findings = Findings::new("ambient");
+    if is_gamma(subject) {
+        return findings.or_ok(|| "mesh: gamma asks for no label".to_owned());
+    }
     look(&mut findings, subject, Danger::OwnClients);
     let labels = subject.observed.namespace_labels.as_ref();
     let injected = labels.and_then(|labels| {
@@ -63,7 +72,8 @@ pub(super) fn ingress(found: &Found, subject: &Subject) -> Vec<Item> {
     let mut findings = Findings::new("ingress");
     let observed = &subject.observed;
     let labels = observed.namespace_labels.as_ref();
-    if mesh::ingress_uses_waypoint(observed.parent.as_deref(), labels) {
+    let gamma = is_gamma(subject);
+    if !gamma && mesh::ingress_uses_waypoint(observed.parent.as_deref(), labels) {
         return findings.or_ok(|| "goes by the waypoint".to_owned());
     }
     // The label may be on either.
@@ -81,6 +91,9 @@ pub(super) fn ingress(found: &Found, subject: &Subject) -> Vec<Item> {
     unread(&mut findings, found, &kinds);
     let (service, label) = (subject.service_name(), mesh::INGRESS_LABEL);
     findings.or_ok(|| {
+        if gamma {
+            return format!("none leads to {service}");
+        }
         format!("none leads to {service}; before one does, label the Service {label}: \"true\"")
     })
 }

@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::Value;
 
-use super::few;
+use super::{few, istio};
 use crate::cli::preflight::found::{
     Found, cilium_cluster_policy, cilium_policy, config_map, list_of, network_policy, text,
 };
@@ -33,7 +33,8 @@ pub(super) fn value<'a>(found: &'a Found, key: &str) -> Option<&'a str> {
 pub(super) fn settings(found: &Found) -> Vec<Item> {
     let mut findings = Findings::new("cilium");
     let is = |key: &str, wanted: &str| value(found, key) == Some(wanted);
-    if config(found).is_some() {
+    let alone = istio::ciliums_alone(found);
+    if config(found).is_some() && !alone {
         if !is("cni-exclusive", "false") {
             findings.error(
                 "cilium-config has no cni-exclusive: \"false\", so Cilium removes Istio's CNI plugin: \
@@ -58,6 +59,7 @@ pub(super) fn settings(found: &Found) -> Vec<Item> {
     }
     findings.unknown(found.unread(&config_map()));
     findings.or_ok(|| match config(found) {
+        Some(_) if alone => "Cilium is the mesh".to_owned(),
         Some(_) => "Cilium leaves the mesh alone".to_owned(),
         None => "there is no ConfigMap kube-system/cilium-config, so no Cilium".to_owned(),
     })

@@ -4,6 +4,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+use super::cilium;
 use crate::cli::preflight::found::{Found, condition, gateway_class, list_of, text};
 use crate::cli::preflight::item::{Findings, Item};
 use crate::observe::kinds;
@@ -88,6 +89,7 @@ pub(super) fn istiod(found: &Found) -> Vec<Item> {
                 "no Deployment here has the label app=istiod, yet somebody accepted the GatewayClass: \
                  its version and settings do not show",
             ]),
+            (None, false) if ciliums_alone(found) => return findings.or_ok(no_istio),
             (None, false) => findings.error(
                 "there is no istiod: no Deployment has the label app=istiod; install Istio with the profile ambient",
             ),
@@ -101,6 +103,9 @@ pub(super) fn waypoint_class(found: &Found) -> Vec<Item> {
     let mut findings = Findings::new("waypoint-class");
     let kind = gateway_class();
     let class = found.one(&kind, None, WAYPOINT_CLASS);
+    if ciliums_alone(found) {
+        return findings.or_ok(no_istio);
+    }
     match class.map(|class| condition(class, "Accepted")) {
         Some(Some((true, _))) => {}
         Some(Some((false, said))) => findings.error(format!(
@@ -121,6 +126,17 @@ pub(super) fn waypoint_class(found: &Found) -> Vec<Item> {
             by.unwrap_or("its controller")
         )
     })
+}
+
+/// Whether Cilium alone takes routes on Services: it programs Gateway API, and nobody made the class of waypoints.
+pub(super) fn ciliums_alone(found: &Found) -> bool {
+    let kind = gateway_class();
+    let none = found.unread(&kind).is_none() && found.one(&kind, None, WAYPOINT_CLASS).is_none();
+    none && cilium::value(found, "enable-gateway-api") == Some("true")
+}
+
+fn no_istio() -> String {
+    "none: Cilium takes routes on Services, for Canaries that say mesh: gamma".to_owned()
 }
 
 fn accepted(found: &Found) -> bool {

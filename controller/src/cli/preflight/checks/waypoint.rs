@@ -6,8 +6,10 @@ use crate::cli::preflight::found::{Found, condition, namespace, service, text};
 use crate::cli::preflight::item::{Findings, Item};
 use crate::cli::preflight::subject::Subject;
 use crate::observe::others::WAYPOINT_CLASS;
+use crate::parse::plan;
 use crate::render::kind::Optional;
 use crate::render::mesh;
+use sluice_crds::Mesh;
 
 /// Whose requests a waypoint takes: those to Services, where nothing is said.
 const FOR_LABEL: &str = "istio.io/waypoint-for";
@@ -21,6 +23,13 @@ pub(super) fn waypoint(found: &Found, subject: &Subject) -> Vec<Item> {
         findings.unknown([why.unwrap_or("there is no Service to have one")]);
         return findings.or_ok(String::new);
     };
+    if plan::mesh(observed) == Mesh::Gamma {
+        let (bound, said) = mesh::bound(Mesh::Gamma, parent);
+        if !bound {
+            findings.error(mesh::advice(Mesh::Gamma, parent, None, said.as_deref()));
+        }
+        return findings.or_ok(|| "mesh: gamma needs none".to_owned());
+    }
     let labels = observed.namespace_labels.as_ref();
     let places = mesh::waypoints(parent, &observed.namespace, labels);
     let kind = Optional::Gateway.resource();
@@ -59,7 +68,7 @@ pub(super) fn waypoint(found: &Found, subject: &Subject) -> Vec<Item> {
             )),
         }
     }
-    let (bound, said) = mesh::waypoint_bound(parent);
+    let (bound, said) = mesh::bound(Mesh::IstioAmbient, parent);
     // The namespace may have the label.
     let labels_unread = found.unread(&namespace()).filter(|_| places.is_empty());
     match labels_unread {
@@ -67,7 +76,7 @@ pub(super) fn waypoint(found: &Found, subject: &Subject) -> Vec<Item> {
         _ if !bound => findings.error(format!(
             "no waypoint serves Service {}: {}",
             parent.name_any(),
-            mesh::advice(parent, labels, said.as_deref())
+            mesh::advice(Mesh::IstioAmbient, parent, labels, said.as_deref())
         )),
         _ => {}
     }
