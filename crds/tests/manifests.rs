@@ -134,5 +134,5 @@ fn the_built_in_values_are_those_that_the_texts_name() {
         );
         named.insert(field.to_owned());
     });
-    assert_eq!(named.len(), 6, "{named:?}");
+    assert_eq!(named.len(), 7, "{named:?}");
 }

@@ -12,12 +12,16 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// Pins what holds now: `own` are the Canary's sections, `resolved` those in force.
+    /// Pins what holds now: `own` are the Canary's sections, `resolved` those in force. Whose mesh it is is no promise,
+    /// and a wrong word about it can be mended at any time.
     #[must_use]
     pub fn new(own: &PolicySpec, resolved: PolicySpec) -> Self {
         Self {
             own_route: own.route.is_some(),
-            sections: resolved,
+            sections: PolicySpec {
+                mesh: None,
+                ..resolved
+            },
         }
     }
 
