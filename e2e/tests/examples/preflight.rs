@@ -11,6 +11,10 @@ use super::{Stage, charts};
 /// Of what the example is about. The others ask for a mesh that runs.
 const CHECKS: [&str; 3] = ["cilium", "health-probes", "one-controller"];
 
+/// What istiod makes.
+const CLASS: &str = "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, \
+                     metadata: {name: istio-waypoint}, spec: {controllerName: istio.io/mesh-controller}}";
+
 /// What is told of each of them: its level, and what is to be done.
 type Told = Vec<(String, String)>;
 
@@ -33,8 +37,11 @@ pub(super) async fn finds_nothing_wrong_below_ambient(stage: &Stage) -> Result<(
 
     // So that this is known to look.
     settings(stage, "cilium-mesh/values.yaml").await?;
-    let mesh = told(stage)?;
-    ensure!(levels(&mesh) == ["error", "ok", "warning"], "{mesh:?}");
+    let alone = told(stage)?;
+    ensure!(levels(&alone) == ["ok", "ok", "warning"], "{alone:?}");
+    stage.bare.apply(CLASS).await?;
+    let beside = told(stage)?;
+    ensure!(levels(&beside) == ["error", "ok", "warning"], "{beside:?}");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use kube::api::ApiResource;
 
-use super::cilium;
+use super::{cilium, istio};
 use crate::cli::preflight::found::{Found, config_map, namespace, service};
 use crate::cli::preflight::item::{Findings, Item};
 use crate::cli::preflight::subject::Subject;
@@ -124,7 +124,8 @@ pub(super) fn controllers(found: &Found, subject: &Subject) -> Vec<Item> {
             findings.error(told.replacen("HTTPRoute", kind, 1));
         }
     }
-    if cilium::value(found, "enable-gateway-api") == Some("true") {
+    let alone = is_gamma(subject) && istio::ciliums_alone(found);
+    if cilium::value(found, "enable-gateway-api") == Some("true") && !alone {
         findings.warning(
             "cilium-config has enable-gateway-api: \"true\": Cilium takes every route on a Service, ours as well, \
              and programs it a second time; set gatewayAPI.enabled=false in its Helm values",
