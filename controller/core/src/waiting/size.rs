@@ -21,14 +21,22 @@ pub struct SizeKept {
 
 impl fmt::Display for SizeKept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // First of all: an autoscaler that still looks at the target would scale it up again as it becomes 1.
+        if let Some(autoscaler) = &self.moves {
+            return write!(
+                f,
+                "now {}, and leave spec.replicas of Deployment {} in Git until told",
+                pointed_here(autoscaler),
+                self.deployment
+            );
+        }
         let dropped = format!(
             "remove spec.replicas from Deployment {} in Git, from where {} applies it",
             self.deployment, self.manager
         );
         let size = self.replicas;
         let size = size.map(|size| format!("set spec.replicas: {size} on this Canary"));
-        let moved = self.moves.as_deref().map(pointed_here);
-        let steps: Vec<_> = [Some(dropped), size, moved].into_iter().flatten().collect();
+        let steps: Vec<_> = [Some(dropped), size].into_iter().flatten().collect();
         write!(
             f,
             "now {}: until then its own {} pods run beside the revision's, and serve nobody but clients that \
