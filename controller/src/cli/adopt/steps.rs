@@ -31,15 +31,13 @@ pub(super) fn steps(subject: &Subject, items: &[Item]) -> Vec<String> {
     steps
 }
 
-/// What becomes of the size. Only where Git keeps it, it is told with what scales in one message.
+/// What becomes of the size. Where Git keeps it, what scales comes first: it would scale the Deployment up again.
 fn sizes(subject: &Subject, scaled: bool) -> Vec<String> {
     let dropped = "if its condition says ReplicasInGit, and not before, remove spec.replicas from the Deployment in Git";
     let then = "Sluice then scales the Deployment to 0";
     if scaled {
         return vec![
-            format!(
-                "{dropped}, and point what scales at the Canary: its message names both. {then}"
-            ),
+            format!("{dropped}; but first point what scales at the Canary, as its message says. {then}"),
             "if it says AutoscalerOnTarget instead, and not before, point what scales at the Canary, as its message says"
                 .to_owned(),
             "leave spec.replicas of the Canary out of Git: Sluice writes what serves there, once, and the autoscaler goes \

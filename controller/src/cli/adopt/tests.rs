@@ -180,7 +180,7 @@ fn the_steps_leave_the_size_in_one_place() {
     for edits in [&[AUTOSCALER][..], &[AUTOSCALER, CANARY]] {
         let [git, other, canary] = steps(edits).try_into().unwrap();
         assert!(git.starts_with(dropped), "{git}");
-        assert!(git.contains("point what scales at the Canary: its message names both"));
+        assert!(git.contains("but first point what scales at the Canary"));
         assert!(other.starts_with("if it says AutoscalerOnTarget instead"));
         assert!(canary.starts_with("leave spec.replicas of the Canary out of Git"));
     }
@@ -202,9 +202,10 @@ fn the_messages_say_what_the_steps_promise() {
     };
     let (reason, message) = kept(None, Some("HorizontalPodAutoscaler cpu"));
     assert_eq!(reason, "ReplicasInGit");
-    assert!(message.contains("remove spec.replicas from Deployment podinfo in Git"));
     assert!(message.contains("point scaleTargetRef of HorizontalPodAutoscaler cpu at this Canary"));
+    assert!(message.contains("leave spec.replicas of Deployment podinfo in Git until told"));
     let (_, message) = kept(Some(3), None);
+    assert!(message.contains("remove spec.replicas from Deployment podinfo in Git"));
     assert!(message.contains("set spec.replicas: 3 on this Canary"));
     let autoscaler = Waiting::Autoscaler {
         name: "HorizontalPodAutoscaler cpu".to_owned(),
