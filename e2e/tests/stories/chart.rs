@@ -299,12 +299,8 @@ async fn monitored(scene: &Scene<'_>) -> Result<()> {
 /// What the cluster lacks is in the log of each pod's init container.
 async fn told_at_each_start(scene: &Scene<'_>) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(scene.client(), NAMESPACE);
-    let of_the_release = format!("app.kubernetes.io/instance={RELEASE}");
     let mut told = 0;
-    for pod in pods
-        .list(&ListParams::default().labels(&of_the_release))
-        .await?
-    {
+    for pod in pods.list(&of_the_release()).await? {
         let inits = pod.spec.iter().flat_map(|spec| &spec.init_containers);
         if inits.flatten().all(|init| init.name != "preflight") {
             continue;
@@ -339,6 +335,10 @@ fn nothing_was_forbidden(scene: &Scene<'_>, mark: Mark, account: &Account) -> Re
     Ok(())
 }
 
+fn of_the_release() -> ListParams {
+    ListParams::default().labels(&format!("app.kubernetes.io/instance={RELEASE}"))
+}
+
 async fn only_the_kinds_are_left(scene: &Scene<'_>) -> Result<()> {
     let kinds: Api<CustomResourceDefinition> = Api::all(scene.client());
     for entry in fs::read_dir(helm::chart().join("files/crds"))? {
@@ -350,8 +350,7 @@ async fn only_the_kinds_are_left(scene: &Scene<'_>) -> Result<()> {
             "{name} is going"
         );
     }
-    let of_the_release = format!("app.kubernetes.io/instance={RELEASE}");
-    let of_the_release = ListParams::default().labels(&of_the_release);
+    let of_the_release = of_the_release();
     let roles: Api<ClusterRole> = Api::all(scene.client());
     let roles = roles.list(&of_the_release).await?;
     let deployments: Api<Deployment> = Api::namespaced(scene.client(), NAMESPACE);
