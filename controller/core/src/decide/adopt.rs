@@ -29,7 +29,7 @@ pub(super) fn keep(turn: &mut Turn<'_>) {
         // Where Git says it, until it says it on the Canary. Not where somebody changed it since: the pods that are
         // left idle may be scaled down by an autoscaler or a hand, and what serves is not to follow.
         let git = target.kept_by().map(|(_, size)| size);
-        if git == Some(target.replicas) && !turn.is_target_autoscaled() {
+        if git == Some(target.replicas) && turn.autoscaler_of(Scaled::Target).is_none() {
             turn.state.adopted_replicas = git;
         }
     } else if !turn.state.released {
@@ -113,8 +113,7 @@ pub(super) fn advise(turn: &mut Turn<'_>) {
         return;
     }
     let unsaid = turn.world.replicas.is_none().then(|| turn.desired());
-    let autoscaler = turn.world.autoscaler.as_ref();
-    if let Some(autoscaler) = autoscaler.filter(|it| it.scales == Scaled::Target) {
+    if let Some(autoscaler) = turn.autoscaler_of(Scaled::Target) {
         turn.wait(Waiting::Autoscaler {
             name: autoscaler.name.clone(),
             held_by: unsaid.and(turn.state.held_by.clone()),
@@ -128,10 +127,9 @@ pub(super) fn advise(turn: &mut Turn<'_>) {
 }
 
 fn size_kept(turn: &Turn<'_>, target: &Target, writer: &Writer) -> SizeKept {
-    let autoscaler = turn.world.autoscaler.as_ref();
-    let moves = autoscaler.filter(|autoscaler| autoscaler.scales == Scaled::Target);
+    let moves = turn.autoscaler_of(Scaled::Target);
     // What an autoscaler changes is not to be in Git.
-    let unsaid = turn.world.replicas.is_none() && autoscaler.is_none();
+    let unsaid = turn.world.replicas.is_none() && turn.world.autoscaler.is_none();
     SizeKept {
         deployment: target.name.clone(),
         manager: writer.manager.clone(),

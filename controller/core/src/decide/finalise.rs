@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use crate::decision::{Effect, Note, Routing};
 use crate::waiting::Waiting;
-use crate::{RevisionName, State, Target, Time, Weight};
+use crate::{RevisionName, Scaled, State, Target, Time, Weight};
 
 use super::turn::Turn;
 use super::{admit, drain, retire, size};
@@ -57,7 +57,7 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
     let stays = target.revision != stable || !target.scalable;
     // What Git says of it holds from now on.
     let kept = target.kept_by().map(|(_, size)| size);
-    let kept = kept.filter(|_| !turn.is_target_autoscaled());
+    let kept = kept.filter(|_| turn.autoscaler_of(Scaled::Target).is_none());
     let wanted = kept.unwrap_or_else(|| turn.full().max(1));
     let takes_over = !stays && target.ready >= wanted && target.settled;
     let alone = turn.world.revisions.keys().all(|name| *name == stable);

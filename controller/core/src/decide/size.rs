@@ -1,7 +1,7 @@
 //! How many pods the stable revision and the candidate have.
 
 use crate::decision::Effect;
-use crate::{RevisionName, Weight};
+use crate::{RevisionName, Scaled, Weight};
 
 use super::drain;
 use super::turn::Turn;
@@ -37,7 +37,10 @@ pub(super) fn run(turn: &mut Turn<'_>) {
 
 /// Says the size on the Canary, where its autoscaler would find none: the one that serves now.
 fn seed(turn: &mut Turn<'_>) {
-    if turn.world.replicas.is_none() && turn.state.stable.is_some() && turn.is_autoscaled() {
+    if turn.world.replicas.is_none()
+        && turn.state.stable.is_some()
+        && turn.autoscaler_of(Scaled::Canary).is_some()
+    {
         let size = turn.full().max(1);
         turn.effects.push(Effect::SizeCanary(size));
     }

@@ -3,7 +3,7 @@
 use crate::decision::{Decision, Effect, Note};
 use crate::evidence::Finding;
 use crate::waiting::Waiting;
-use crate::{Plan, Revision, RevisionName, Scaled, State, Time, Weight, World};
+use crate::{Autoscaler, Plan, Revision, RevisionName, Scaled, State, Time, Weight, World};
 
 use super::phase;
 
@@ -69,7 +69,7 @@ impl<'a> Turn<'a> {
     pub(super) fn desired(&self) -> u32 {
         let adopted = self.state.adopted_replicas.unwrap_or(1);
         self.world.replicas.unwrap_or_else(|| {
-            if self.is_autoscaled() {
+            if self.autoscaler_of(Scaled::Canary).is_some() {
                 // An autoscaler may have made it larger since, and goes on from there.
                 adopted.max(self.stable_size())
             } else {
@@ -78,16 +78,10 @@ impl<'a> Turn<'a> {
         })
     }
 
-    /// Whether an autoscaler changes the size of the Canary.
-    pub(super) fn is_autoscaled(&self) -> bool {
+    /// What changes the size of one of the two by itself.
+    pub(super) fn autoscaler_of(&self, scaled: Scaled) -> Option<&'a Autoscaler> {
         let autoscaler = self.world.autoscaler.as_ref();
-        autoscaler.is_some_and(|autoscaler| autoscaler.scales == Scaled::Canary)
-    }
-
-    /// Whether an autoscaler changes the size of the target.
-    pub(super) fn is_target_autoscaled(&self) -> bool {
-        let autoscaler = self.world.autoscaler.as_ref();
-        autoscaler.is_some_and(|autoscaler| autoscaler.scales == Scaled::Target)
+        autoscaler.filter(|autoscaler| autoscaler.scales == scaled)
     }
 
     /// Full size: as desired, and never less than the stable revision has now.

@@ -156,14 +156,12 @@ fn outside_incidents(scrapes: &[(Tally, Tally)], allowed: f64) -> Comparison {
     // A stable revision that always misses its objective is in no incident.
     let usual = allowed.max(ratio(whole.stable.bad(), whole.stable.total));
     let fails = |one: Tally| strength(one.bad(), one.total, usual) > INCIDENT_STRENGTH;
-    let hit = |at: usize| {
-        let scrape = scrapes.get(at).copied();
-        scrape.is_some_and(|(candidate, stable)| fails(candidate) && fails(stable))
-    };
+    let hit = |&(candidate, stable): &(Tally, Tally)| fails(candidate) && fails(stable);
+    let hits: Vec<bool> = scrapes.iter().map(hit).collect();
     let late = scrapes.len().saturating_sub(INCIDENT_SCRAPES);
     let calm = scrapes.iter().enumerate().filter(|&(at, _)| {
         let mut around = at.saturating_sub(1)..=at.saturating_add(1);
-        at >= late || !around.any(hit)
+        at >= late || !around.any(|at| hits.get(at) == Some(&true))
     });
     let calm = Comparison::of(calm.map(|(_, scrape)| scrape));
     if calm.is_relative() { calm } else { whole }
