@@ -180,4 +180,27 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn each_reason_is_in_the_page_for_those_who_meet_it() {
+        let page = include_str!("../../docs/troubleshooting.md");
+        let table = page.split("## Reasons").nth(1).unwrap_or_default();
+        let first: Vec<_> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
+            .collect();
+        for reason in Reason::ALL {
+            let cells = first
+                .iter()
+                .filter(|cell| cell.contains(&format!("`{reason}`")));
+            assert_eq!(cells.count(), 1, "{reason} in docs/troubleshooting.md");
+        }
+        let known: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        let told = first
+            .iter()
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        for reason in told {
+            assert!(known.contains(&reason), "there is no reason {reason}");
+        }
+    }
 }
