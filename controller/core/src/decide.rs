@@ -1,8 +1,8 @@
 //! The decision: what to do next for one Canary.
 //!
-//! Each module below is one stage, in the order in which [`decide`] runs them. A stage reads the
-//! world, changes the state and asks for effects through [`turn::Turn`]; it never assumes that an
-//! effect asked for in the same decision has happened.
+//! The stages are the calls in [`decide`], in their order; the other modules are what these ask. A stage
+//! reads the world, changes the state and asks for effects through [`turn::Turn`]; it never assumes that
+//! an effect asked for in the same decision has happened.
 
 mod admit;
 mod adopt;
