@@ -105,6 +105,19 @@ impl Record {
         }
     }
 
+    /// The text that orders `verb` of this revision, `name`, anew: `web-7d4b9c4x`, or with `#2` and on where
+    /// that was carried out before.
+    #[must_use]
+    pub fn next_order(&self, verb: &str, name: &str) -> String {
+        let mut text = name.to_owned();
+        let mut number = 1_u32;
+        while self.orders.contains(&format!("{verb}:{text}")) {
+            number = number.saturating_add(1);
+            text = format!("{name}#{number}");
+        }
+        text
+    }
+
     /// The same record with one more order carried out.
     #[must_use]
     pub fn obeyed(mut self, order: &str) -> Self {
@@ -112,5 +125,19 @@ impl Record {
             self.orders.push(order.to_owned());
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_was_carried_out_is_numbered_to_be_ordered_anew() {
+        let record = Record::default().obeyed("abort:web-bad");
+        assert_eq!(record.next_order("retry", "web-bad"), "web-bad");
+        let record = record.obeyed("retry:web-bad").obeyed("retry:web-bad#2");
+        assert_eq!(record.next_order("retry", "web-bad"), "web-bad#3");
+        assert_eq!(record.next_order("abort", "web-bad"), "web-bad#2");
     }
 }

@@ -128,6 +128,9 @@ pub enum Waiting {
         revision: RevisionName,
         /// Why.
         reason: String,
+        /// What orders another try: an order that was carried out before counts for nothing.
+        #[serde(default)]
+        retry: String,
     },
     /// The Canary is being deleted: the target gets its pods back first.
     HandOver {
@@ -312,10 +315,14 @@ impl fmt::Display for Waiting {
                 f,
                 "waits for pods of {revision} among the endpoints of the Service that clients call"
             ),
-            Self::Rejected { revision, reason } => write!(
+            Self::Rejected {
+                revision,
+                reason,
+                retry,
+            } => write!(
                 f,
                 "{revision} was rejected: {reason}; change the template, or order another try by \
-                 the annotation sluice.dev/retry: {revision}"
+                 the annotation sluice.dev/retry: {retry}"
             ),
             Self::HandOver { ready, wanted } => write!(
                 f,

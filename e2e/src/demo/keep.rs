@@ -28,8 +28,8 @@ pub(super) async fn keep(cast: &Cast<'_>, door: Door) -> Result<Infallible> {
   alias kubectl={kubectl}
   kubectl config set-context --current --namespace={NAMESPACE}
 
-  kubectl get canaries                      how it stands
-  kubectl describe canary {NAME}           why
+  kubectl get slc                           how it stands
+  kubectl describe slc {NAME}              why
   kubectl get httproute,deployments,pods    what Sluice made
   kubectl get podtemplates -o yaml          every revision, with its verdict
 

@@ -90,6 +90,7 @@ fn start(turn: &mut Turn<'_>, target: &Target) {
             turn.wait(Waiting::Rejected {
                 revision: candidate.clone(),
                 reason: record.reason.clone(),
+                retry: record.next_order("retry", candidate.as_str()),
             });
         }
         return;

@@ -65,6 +65,7 @@ pub(super) fn reject(turn: &mut Turn<'_>, rollout: &Rollout, reason: String, ord
     if let Some(order) = order {
         turn.notes.push(Note::Obeyed(order.to_owned()));
     }
+    let retry = record.next_order("retry", revision.as_str());
     // Somebody may have deleted the snapshot, and Git asks for another one by now.
     if turn.world.record(&revision).is_some() {
         turn.effects.push(Effect::Remember {
@@ -75,6 +76,7 @@ pub(super) fn reject(turn: &mut Turn<'_>, rollout: &Rollout, reason: String, ord
     turn.wait(Waiting::Rejected {
         revision: revision.clone(),
         reason: reason.clone(),
+        retry,
     });
     turn.notes.push(Note::Rejected {
         revision,

@@ -296,12 +296,9 @@ impl<'a> About<'a> {
 
     /// The value of an order that was not carried out yet: an old one counts for nothing.
     fn order(&self, verb: &str, annotation: &str, revision: &str) -> Result<String, Refusal> {
-        let known = self.record(revision).map(|record| record.orders.as_slice());
-        let known = known.unwrap_or_default();
-        let numbered = (2..).map(|number: u32| format!("{revision}#{number}"));
-        let mut values = std::iter::once(revision.to_owned()).chain(numbered);
-        let is_new = |value: &String| !known.contains(&format!("{verb}:{value}"));
-        let value = values.find(is_new).unwrap_or_default();
+        let fresh = Record::default();
+        let record = self.record(revision).unwrap_or(&fresh);
+        let value = record.next_order(verb, revision);
         if self.stored.canary.annotations().get(annotation) == Some(&value) {
             return refuse(format!(
                 "the annotation {annotation}: {value} orders that already, and the controller has not acted on \

@@ -7,9 +7,7 @@ use kube::api::DynamicObject;
 use serde::Serialize;
 use sluice_core::evidence::{Exhibit, Grounds};
 use sluice_core::{Action, Indicator, Outcome, Plan, Time};
-use sluice_crds::{
-    Canary, CanaryStatus, MetricTemplateSpec, Phase, PolicySpec, Rollout, Source, annotations,
-};
+use sluice_crds::{Canary, CanaryStatus, MetricTemplateSpec, Phase, PolicySpec, Rollout, Source};
 
 use crate::evidence;
 use crate::observe::observed::parent_name;
@@ -292,31 +290,32 @@ fn decisions(snapshots: &[DynamicObject]) -> Vec<Decided> {
     decided
 }
 
+/// As commands, and not as annotations: a revision may have obeyed such a text before, and they find one that it
+/// has not.
 fn orders(namespace: &str, name: &str, status: &CanaryStatus, decisions: &[Decided]) -> Vec<Order> {
-    let order = |effect: String, annotation: &str, revision: &str| Order {
+    let order = |effect: String, verb: &str, revision: &str| Order {
         effect,
-        command: format!(
-            "kubectl -n {namespace} annotate canary {name} {annotation}={revision} --overwrite"
-        ),
+        command: format!("sluice {verb} {namespace}/{name} --revision {revision}"),
     };
     if let Some(rollout) = &status.rollout {
         let candidate = &rollout.candidate;
         let awaited = rollout.approval_awaited_since;
-        let approve = awaited.map(|_| Order {
-            effect: format!(
-                "approve that {candidate} goes on; what Git can write the message says"
-            ),
-            command: format!("sluice approve {namespace}/{name} --revision {candidate}"),
+        let approve = awaited.map(|_| {
+            order(
+                format!("approve that {candidate} goes on; what Git can write the message says"),
+                "approve",
+                candidate,
+            )
         });
         let orders = [
             order(
                 format!("promote {candidate} now, whatever the gates say"),
-                annotations::PROMOTE,
+                "promote",
                 candidate,
             ),
             order(
                 format!("take its requests away and reject {candidate}"),
-                annotations::ABORT,
+                "abort",
                 candidate,
             ),
         ];
@@ -327,12 +326,6 @@ fn orders(namespace: &str, name: &str, status: &CanaryStatus, decisions: &[Decid
         decisions.iter().any(of_it)
     };
     let candidate = status.candidate.as_ref().filter(rejected);
-    let retry = candidate.map(|revision| {
-        order(
-            format!("try {revision} again"),
-            annotations::RETRY,
-            revision,
-        )
-    });
+    let retry = candidate.map(|revision| order(format!("try {revision} again"), "retry", revision));
     retry.into_iter().collect()
 }
