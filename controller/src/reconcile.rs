@@ -1,5 +1,6 @@
 //! One look at one Canary: observe → parse → decide → apply → record.
 
+mod failure;
 mod report;
 mod want;
 
@@ -14,7 +15,7 @@ use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Decision, Note, Plan, Time, World, decide};
 use sluice_crds::{Canary, PolicySpec, Waiver};
 
-use crate::apply::{self, EffectError, Scene, WriteError, Writer};
+use crate::apply::{self, EffectError, Scene, Writer};
 use crate::bundle::{Look, Recording};
 use crate::client::Silence;
 use crate::evidence::Reader;
@@ -23,8 +24,10 @@ use crate::metrics::{Metrics, Outcome};
 use crate::observe::observed::Policy;
 use crate::observe::{Absence, Caches, Observed};
 use crate::parse::revisions::Known;
-use crate::parse::{self, Identified, Pinned};
+use crate::parse::{self, Pinned};
 use crate::subscription;
+
+pub use failure::{Error, retry};
 
 /// How soon to look again when the caches lag behind our last write; usually their change comes first.
 const BEHIND: Duration = Duration::from_millis(500);
@@ -56,32 +59,6 @@ pub struct Context {
     pub built_in: Plan,
     /// Where every decision of a rollout is kept, if anywhere.
     pub recording: Recording,
-}
-
-/// Why a reconcile did not come to its end. It is tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// An effect could not be carried out.
-    #[error("{source}")]
-    Effect {
-        /// Why.
-        source: EffectError,
-        /// When the decision wants to look again, whatever the failure: a deadline counts on.
-        wake: Option<Duration>,
-    },
-    /// The status could not be written.
-    #[error(transparent)]
-    Status(#[from] WriteError),
-}
-
-impl Error {
-    /// Whether the API server was asked and said no.
-    fn is_refused(&self) -> bool {
-        match self {
-            Self::Effect { source, .. } => source.refusal().is_some(),
-            Self::Status(error) => error.refusal().is_some(),
-        }
-    }
 }
 
 /// Looks at a Canary once.
@@ -162,9 +139,9 @@ async fn look(
             context,
             key,
             &scene,
+            &sections,
             want::judged(memory, &sections),
             parsed.as_ref().map(|_| ()).err(),
-            identified.as_ref(),
         )
     };
 
@@ -260,15 +237,15 @@ fn world(
     context: &Context,
     key: &ObjectRef<Canary>,
     scene: &Scene<'_>,
+    sections: &PolicySpec,
     judged: &PolicySpec,
     plan_error: Option<&parse::plan::PlanError>,
-    identified: Option<&Identified>,
 ) -> World {
     let observed = scene.observed;
     let blocked = parse::blockers::find(observed, judged, plan_error.map_or(Ok(()), Err));
     let route = parse::world::live_route(observed, |read| apply::effects::rendered(scene, read));
     let mut evidence = context.reader.evidence(key);
-    if parse::plan::in_force(observed).metrics.is_none() {
+    if sections.metrics.is_none() {
         evidence.problem = Some(subscription::NO_ADDRESS.to_owned());
     }
     for (slo, error) in subscription::unaskable(observed, judged) {
@@ -283,7 +260,7 @@ fn world(
     let world = parse::world::parse(
         observed,
         scene.known,
-        identified,
+        scene.identified,
         blocked,
         route,
         evidence,
@@ -368,37 +345,6 @@ pub fn resume(context: &Context) {
                 .hold(&ObjectRef::from_obj(canary.as_ref()), &reference);
         }
     }
-}
-
-/// What to do after a failure: try again, later each time.
-#[must_use]
-pub fn retry(canary: &Canary, error: &Error, context: &Context) -> Action {
-    let key = ObjectRef::from_obj(canary);
-    let fenced = match error {
-        Error::Effect {
-            source: EffectError::Write(error),
-            ..
-        }
-        | Error::Status(error) => error.is_fenced(),
-        Error::Effect {
-            source: EffectError::Gone(_) | EffectError::Read { .. },
-            ..
-        } => false,
-    };
-    if fenced {
-        // Another process goes on, or this one in its next term.
-        tracing::info!(%error, canary = %key, "left to whoever holds the lease");
-        return Action::await_change();
-    }
-    let delay = context.memories.failed(&key, error.is_refused());
-    let delay = match error {
-        Error::Effect {
-            wake: Some(wake), ..
-        } => delay.min(*wake),
-        Error::Effect { wake: None, .. } | Error::Status(_) => delay,
-    };
-    tracing::warn!(%error, canary = %key, ?delay, "reconcile failed and is tried again");
-    Action::requeue(delay)
 }
 
 /// Forgets a Canary that is gone.
