@@ -82,6 +82,9 @@ pub enum Waiting {
         wanted: Weight,
         /// The share measured.
         measured: Weight,
+        /// A person accepted that requests go around the weights, which are measured as well.
+        #[serde(default)]
+        past: bool,
     },
     /// The split of the traffic is being measured.
     Measuring,
@@ -243,7 +246,7 @@ impl fmt::Display for Waiting {
             } => {
                 write!(
                     f,
-                    "no waypoint serves Service {revision} yet{}",
+                    "the mesh does not serve Service {revision} yet{}",
                     because(problem.as_ref())
                 )
             }
@@ -252,7 +255,7 @@ impl fmt::Display for Waiting {
                 problem,
             } => write!(
                 f,
-                "no waypoint serves the Service that clients call{}",
+                "the mesh does not serve the Service that clients call{}",
                 because(problem.as_ref())
             ),
             Self::Settle { until } => {
@@ -265,10 +268,24 @@ impl fmt::Display for Waiting {
                     because(problem.as_ref())
                 )
             }
-            Self::Share { wanted, measured } => write!(
-                f,
-                "the route says {wanted}, but {measured} of the requests reach the candidate"
-            ),
+            Self::Share {
+                wanted,
+                measured,
+                past,
+            } => {
+                write!(
+                    f,
+                    "the route says {wanted}, but {measured} of the requests reach the candidate"
+                )?;
+                if *past {
+                    write!(
+                        f,
+                        "; spec.waivers: [AroundWaypoint] lets some go around the weights: let fewer do so, or decide by \
+                         the annotation sluice.dev/promote or sluice.dev/abort"
+                    )?;
+                }
+                Ok(())
+            }
             Self::Measuring => write!(f, "the split of the traffic is being measured"),
             Self::Bake { until } => write!(f, "bakes until {}", clock(*until)),
             Self::Evidence {
@@ -345,20 +362,19 @@ impl fmt::Display for Waiting {
                  set spec.replicas: {replicas} on this Canary"
             ),
             Self::Autoscaler { name, held_by } => {
-                let dropped = held_by.as_ref().map(|manager| {
-                    format!(
-                        "remove spec.replicas from the Deployment in Git, from where {manager} applies it"
-                    )
-                });
-                let steps: Vec<_> = [dropped, Some(size::pointed_here(name))]
-                    .into_iter()
-                    .flatten()
-                    .collect();
                 write!(
                     f,
                     "now {}: it scales nothing while the Deployment is at 0",
-                    steps.join(", and ")
-                )
+                    size::pointed_here(name)
+                )?;
+                // Only then: whoever drops the size may make it 1, and the autoscaler would go on from there.
+                if let Some(manager) = held_by {
+                    write!(
+                        f,
+                        "; then remove spec.replicas from the Deployment in Git, from where {manager} applies it"
+                    )?;
+                }
+                Ok(())
             }
             Self::AutoscalerLeaves {
                 name,
