@@ -5,6 +5,7 @@
 
 pub mod autoscaler;
 pub mod blockers;
+pub mod mesh;
 pub mod pinned;
 pub mod plan;
 pub mod promoted;

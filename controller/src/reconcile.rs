@@ -117,9 +117,7 @@ async fn look(
     let parsed = parse::plan::parse(&sections);
     let plan = plan_in_force(context, memory, &observed.policy, parsed.as_ref().ok());
     let own = &observed.canary.spec.policy;
-    if let (Some(pinned), None) = (&mut memory.pinned, &memory.state.rollout) {
-        pinned.follow_route(own, &sections);
-    }
+    follow(memory, &observed, &sections);
     let pinned = memory.pinned.as_ref();
     let route = pinned
         .map_or(&sections, |pinned| &pinned.sections)
@@ -255,6 +253,7 @@ fn world(
     if waivers.contains(&Waiver::AroundWaypoint) {
         // Accepted since they were seen.
         evidence.callers.clear();
+        evidence.around_waived = true;
     }
     let behind = context.absence.mesh_behind_until();
     let world = parse::world::parse(
@@ -269,6 +268,20 @@ fn world(
     World {
         promoted: scene.promoted.map(parse::promoted::parse),
         ..world
+    }
+}
+
+/// What is pinned, and follows edits for all that.
+fn follow(memory: &mut Memory, observed: &Observed, sections: &PolicySpec) {
+    let own = &observed.canary.spec.policy;
+    let Some(pinned) = &mut memory.pinned else {
+        return;
+    };
+    if memory.state.rollout.is_none() {
+        pinned.follow_route(own, sections);
+    }
+    if !parse::mesh::is_held(observed.canary.status.as_ref()) {
+        pinned.follow_mesh(own, sections);
     }
 }
 

@@ -65,8 +65,8 @@ pub struct CanarySpec {
     pub target_ref: TargetRef,
 
     /// How many pods serve all traffic. Without it: as many as the Deployment had at adoption.
-    /// Autoscalers write it through the scale subresource; they take a missing number for 0 and
-    /// stay idle, so set it when you use one.
+    /// Autoscalers write it through the scale subresource. Leave it out of Git when you use one, or Git puts it
+    /// back: an autoscaler would take a missing number for 0 and stay idle, so Sluice writes the present size once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub replicas: Option<i32>,

@@ -96,7 +96,7 @@ names! {
         ScaledToZero,
         /// The mesh has not taken the route, or not the present one.
         RouteNotAccepted,
-        /// No waypoint serves the Service or a revision of it.
+        /// The mesh, in ambient mode a waypoint, does not serve the Service or a revision of it.
         WaypointNotBound,
         /// The measured share of requests contradicts the weight.
         WeightNotProven,

@@ -13,6 +13,7 @@ pub enum Mesh {
     #[default]
     IstioAmbient,
     /// Cilium, or another mesh that takes an `HTTPRoute` on a Service (GAMMA). A weight counts once the mesh has
-    /// accepted the route.
+    /// accepted the route, Cilium once it says that the route is programmed, and Istio, if it is the only one that
+    /// accepts, once a waypoint serves the Service.
     Gamma,
 }

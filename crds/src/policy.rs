@@ -22,7 +22,8 @@ pub struct PolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
 
-    /// Whose mesh splits the requests. Without it: istio-ambient.
+    /// Whose mesh splits the requests. Another word takes effect at once; while a candidate has requests, when its
+    /// rollout has ended. What a policy said holds on when the policy is gone. Without it: istio-ambient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mesh: Option<Mesh>,
 

@@ -62,7 +62,7 @@ pub struct CanaryStatus {
     pub selector: Option<String>,
 
     /// The policy in force, pinned when the last rollout began; later edits of it change nothing
-    /// until the next one.
+    /// until the next one, but of its mesh once no candidate has requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "pinned")]
     pub plan: Option<PolicySpec>,
@@ -70,6 +70,10 @@ pub struct CanaryStatus {
     /// Whether the route in `plan` is the Canary's own `spec.route`, and not its policy's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_route: bool,
+
+    /// Whether the mesh in `plan` is the Canary's own `spec.mesh`, and not its policy's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_mesh: bool,
 
     /// The rollout under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,7 +124,8 @@ pub enum Phase {
     Holding,
     /// The candidate is brought to full size and gets all requests.
     Promoting,
-    /// The Canary is being deleted and hands traffic back.
+    /// A backend that left the route, after an adoption the target's own pods, keeps its pods for open connections; or
+    /// the Canary is being deleted and hands traffic back.
     Finalising,
     /// The newest template serves.
     Succeeded,

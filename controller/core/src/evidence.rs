@@ -62,6 +62,9 @@ pub struct Evidence {
     /// Who connected to the candidate's pods himself, past the waypoint and its weights, since the
     /// rollout is watched.
     pub callers: Vec<Caller>,
+    /// A person accepted that some requests go around the weights. They are counted like all others.
+    #[serde(default)]
+    pub around_waived: bool,
 }
 
 /// A workload that connects to pods past the waypoint.

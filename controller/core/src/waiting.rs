@@ -82,6 +82,9 @@ pub enum Waiting {
         wanted: Weight,
         /// The share measured.
         measured: Weight,
+        /// A person accepted that requests go around the weights, which are measured as well.
+        #[serde(default)]
+        past: bool,
     },
     /// The split of the traffic is being measured.
     Measuring,
@@ -165,6 +168,15 @@ pub enum Waiting {
         #[serde(default)]
         held_by: Option<String>,
     },
+    /// The Canary is being deleted, and an autoscaler scales it: a person should point that elsewhere.
+    AutoscalerLeaves {
+        /// Kind and name.
+        name: String,
+        /// The Deployment that serves once the Canary is gone.
+        deployment: String,
+        /// What is waited for in any case.
+        meanwhile: Box<Waiting>,
+    },
     /// Somebody else scales the target up again and again.
     SizeContested {
         /// The field manager.
@@ -237,7 +249,7 @@ impl fmt::Display for Waiting {
             } => {
                 write!(
                     f,
-                    "no waypoint serves Service {revision} yet{}",
+                    "the mesh does not serve Service {revision} yet{}",
                     because(problem.as_ref())
                 )
             }
@@ -246,7 +258,7 @@ impl fmt::Display for Waiting {
                 problem,
             } => write!(
                 f,
-                "no waypoint serves the Service that clients call{}",
+                "the mesh does not serve the Service that clients call{}",
                 because(problem.as_ref())
             ),
             Self::Settle { until } => {
@@ -259,10 +271,24 @@ impl fmt::Display for Waiting {
                     because(problem.as_ref())
                 )
             }
-            Self::Share { wanted, measured } => write!(
-                f,
-                "the route says {wanted}, but {measured} of the requests reach the candidate"
-            ),
+            Self::Share {
+                wanted,
+                measured,
+                past,
+            } => {
+                write!(
+                    f,
+                    "the route says {wanted}, but {measured} of the requests reach the candidate"
+                )?;
+                if *past {
+                    write!(
+                        f,
+                        "; spec.waivers: [AroundWaypoint] lets some go around the weights: let fewer do so, or decide by \
+                         the annotation sluice.dev/promote or sluice.dev/abort"
+                    )?;
+                }
+                Ok(())
+            }
             Self::Measuring => write!(f, "the split of the traffic is being measured"),
             Self::Bake { until } => write!(f, "bakes until {}", clock(*until)),
             Self::Evidence {
@@ -343,21 +369,29 @@ impl fmt::Display for Waiting {
                  set spec.replicas: {replicas} on this Canary"
             ),
             Self::Autoscaler { name, held_by } => {
-                let dropped = held_by.as_ref().map(|manager| {
-                    format!(
-                        "remove spec.replicas from the Deployment in Git, from where {manager} applies it"
-                    )
-                });
-                let steps: Vec<_> = [dropped, Some(size::pointed_here(name))]
-                    .into_iter()
-                    .flatten()
-                    .collect();
                 write!(
                     f,
                     "now {}: it scales nothing while the Deployment is at 0",
-                    steps.join(", and ")
-                )
+                    size::pointed_here(name)
+                )?;
+                // Only then: whoever drops the size may make it 1, and the autoscaler would go on from there.
+                if let Some(manager) = held_by {
+                    write!(
+                        f,
+                        "; then remove spec.replicas from the Deployment in Git, from where {manager} applies it"
+                    )?;
+                }
+                Ok(())
             }
+            Self::AutoscalerLeaves {
+                name,
+                deployment,
+                meanwhile,
+            } => write!(
+                f,
+                "{meanwhile}; now {}: once this Canary is gone it scales nothing",
+                size::pointed_back(name, deployment)
+            ),
             Self::SizeContested {
                 writer,
                 replicas,

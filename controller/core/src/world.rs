@@ -190,7 +190,7 @@ pub struct Workload {
 /// A revision's Service.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Service {
-    /// The mesh says that it knows this Service (`istio.io/WaypointBound`).
+    /// The mesh says that it knows this Service, in ambient mode by `istio.io/WaypointBound`.
     pub bound: bool,
     /// It lacks a port or a label that the Service that clients call has.
     pub outdated: bool,
@@ -243,7 +243,7 @@ impl Route {
 pub struct Parent {
     /// There is none: no route can be written.
     pub missing: bool,
-    /// The mesh says that a waypoint serves it (`istio.io/WaypointBound`).
+    /// The mesh says that it serves it, in ambient mode by a waypoint (`istio.io/WaypointBound`).
     pub bound: bool,
     /// It selects by our role, so that whoever picks its endpoints himself reaches admitted pods alone.
     pub strict: bool,

@@ -7,6 +7,7 @@ mod checks;
 mod found;
 mod gather;
 mod item;
+mod meshes;
 mod rights;
 mod subject;
 mod text;

@@ -9,19 +9,18 @@ pub struct Pinned {
     pub sections: PolicySpec,
     /// Whether their route is the Canary's own, and not its policy's.
     pub own_route: bool,
+    /// Whether their mesh is, likewise.
+    pub own_mesh: bool,
 }
 
 impl Pinned {
-    /// Pins what holds now: `own` are the Canary's sections, `resolved` those in force. Whose mesh it is is no promise,
-    /// and a wrong word about it can be mended at any time.
+    /// Pins what holds now: `own` are the Canary's sections, `resolved` those in force.
     #[must_use]
     pub fn new(own: &PolicySpec, resolved: PolicySpec) -> Self {
         Self {
             own_route: own.route.is_some(),
-            sections: PolicySpec {
-                mesh: None,
-                ..resolved
-            },
+            own_mesh: own.mesh.is_some(),
+            sections: resolved,
         }
     }
 
@@ -31,7 +30,15 @@ impl Pinned {
         status.plan.clone().map(|sections| Self {
             sections,
             own_route: status.own_route,
+            own_mesh: status.own_mesh,
         })
+    }
+
+    /// As long as no candidate has requests the mesh is the one that was said last: a wrong word keeps the first
+    /// revision from ever serving, and must not be a promise.
+    pub fn follow_mesh(&mut self, own: &PolicySpec, resolved: &PolicySpec) {
+        self.sections.mesh = resolved.mesh;
+        self.own_mesh = own.mesh.is_some();
     }
 
     /// Between rollouts a route of the Canary's own follows its edits, and to take it away is one. A

@@ -5,11 +5,13 @@ mod steps;
 use chrono::TimeDelta;
 use sluice_core::evidence::COMPARED_FROM;
 use sluice_core::{Action, ErrorBudget, Indicator, Plan, Slo, Step, Weight};
-use sluice_crds::{Duration, InconclusiveAction, Mesh, Percent, PolicySpec, Source};
+use sluice_crds::{Duration, InconclusiveAction, Percent, PolicySpec, Source};
 
 use crate::evidence::{check_threshold, counted_by};
 use crate::observe::Observed;
 use crate::observe::observed::Policy;
+
+use super::mesh;
 
 /// Why a policy is no plan: the field, what is wrong, and the fix.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -38,18 +40,10 @@ pub fn in_force(observed: &Observed) -> PolicySpec {
         Policy::Found { spec, .. } => Some(spec.as_ref()),
         Policy::BuiltIn | Policy::Missing(_) => None,
     };
-    resolve(&observed.canary.spec.policy, policy)
-}
-
-/// Whose mesh splits the requests now.
-#[must_use]
-pub fn mesh(observed: &Observed) -> Mesh {
-    let policy = match &observed.policy {
-        Policy::Found { spec, .. } => spec.mesh,
-        Policy::BuiltIn | Policy::Missing(_) => None,
-    };
-    let own = observed.canary.spec.policy.mesh;
-    own.or(policy).unwrap_or_default()
+    PolicySpec {
+        mesh: Some(mesh::said(observed)),
+        ..resolve(&observed.canary.spec.policy, policy)
+    }
 }
 
 /// Whether the error is in a Canary's own sections: then they are wrong without their policy, too.

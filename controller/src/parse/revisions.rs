@@ -12,14 +12,14 @@ use sluice_crds::labels;
 use crate::observe::Observed;
 use crate::observe::labelled::{label, revision_of};
 use crate::observe::observed::parent_name;
+use crate::render;
 use crate::render::copies::{self, Setting};
 use crate::render::kind::Optional;
 use crate::render::mentions::Place;
 use crate::render::references::images;
 use crate::render::snapshot::{Snapshot, read_snapshot};
-use crate::render::{self, mesh};
 
-use super::plan;
+use super::mesh;
 use super::workload;
 
 /// The snapshots of a Canary, read.
@@ -120,7 +120,7 @@ fn parse_service(
     revision: &RevisionName,
     endpoints: u32,
 ) -> sluice_core::Service {
-    let (bound, problem) = mesh::bound(plan::mesh(observed), service);
+    let (bound, problem) = mesh::serves_revision(observed, service);
     let outdated = observed.parent.as_deref().is_some_and(|parent| {
         let (namespace, canary) = (&observed.namespace, &observed.name);
         let wanted = render::service::service(namespace, canary, revision, parent, Some(service));

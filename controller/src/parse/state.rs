@@ -112,6 +112,7 @@ pub fn write(state: &State, pinned: Option<&Pinned>, before: &CanaryStatus) -> C
         history: before.history.clone(),
         plan: pinned.map(|pinned| pinned.sections.clone()),
         own_route: pinned.is_some_and(|pinned| pinned.own_route),
+        own_mesh: pinned.is_some_and(|pinned| pinned.own_mesh),
         adoption: adoption(state),
         ..CanaryStatus::default()
     };

@@ -8,10 +8,10 @@ use sluice_core::{
 use sluice_crds::{Approved, Waiver, annotations, labels};
 
 use crate::observe::Observed;
-use crate::render::{acceptance, live_route, mesh, service, time};
+use crate::render::{acceptance, live_route, service, time};
 
 use super::autoscaler;
-use super::plan;
+use super::mesh;
 use super::revisions::{self, Known};
 use super::target::{self, Identified};
 
@@ -29,13 +29,7 @@ pub fn parse(
     let canary = &observed.canary;
     let (bound, problem) = match observed.parent.as_deref() {
         None => (false, None),
-        Some(parent) => {
-            let mesh = plan::mesh(observed);
-            let (bound, said) = mesh::bound(mesh, parent);
-            let namespace = observed.namespace_labels.as_ref();
-            let advice = || mesh::advice(mesh, parent, namespace, said.as_deref());
-            (bound, (!bound).then(advice))
-        }
+        Some(parent) => mesh::serves_parent(observed, parent),
     };
     let deleting = canary.metadata.deletion_timestamp.is_some();
     // Without the Service nobody calls the app any more: it was removed as well.

@@ -84,6 +84,16 @@ pub fn two_controllers(route: &DynamicObject) -> Option<BTreeSet<&str>> {
     (controllers.len() > 1).then_some(controllers)
 }
 
+/// The controllers that accepted a route, in whatever generation: whose mesh it is does not change with our writes.
+pub fn accepted_by(route: &DynamicObject) -> impl Iterator<Item = &str> {
+    let said = list(&route.data, "/status/parents").iter();
+    let accepted = |status: &&Value| {
+        let mut conditions = list(status, "/conditions").iter();
+        conditions.any(|one| text(one, "type") == "Accepted" && text(one, "status") == "True")
+    };
+    said.filter(accepted).filter_map(controller)
+}
+
 /// Says so to a person.
 #[must_use]
 pub fn two_are_one_too_many(route: &str, controllers: &BTreeSet<&str>) -> String {

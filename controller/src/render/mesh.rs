@@ -24,28 +24,38 @@ type Labels = BTreeMap<String, String>;
 /// Accepted without one, too. It has no `observedGeneration`.
 const WAYPOINT_BOUND: &str = "istio.io/WaypointBound";
 
-/// Cilium's, of a Service whose routes it knows: whether they are in its proxies. Other meshes than these two say
-/// nothing of a Service. (`operator/pkg/gateway-api/gamma_status.go` of Cilium 1.20)
+/// Cilium's, of a Service with a route: it took the route, and then, its proxies have it. It never says False: where it
+/// could not program what it took, the second is not there. Once there it stays True, whatever fails later; and both stay
+/// when the last route goes. Other meshes than these two say nothing of a Service.
+/// (`operator/pkg/gateway-api/gamma_{reconcile,status}.go` of Cilium 1.20)
+const GAMMA_ATTACHED: &str = "gamma.cilium.io/GammaRoutesAttached";
 const GAMMA_PROGRAMMED: &str = "gamma.cilium.io/GammaRoutesProgrammed";
 
-/// Whether the mesh serves the Service, and what it says if not, verbatim. Nothing said yet is not bound to a waypoint;
-/// where routes alone tell, it hinders nothing.
+/// Whether the mesh serves the Service, and what it says if not, verbatim if it has words. A Service of which nothing was
+/// said is not bound to a waypoint; where routes alone tell, that hinders nothing.
 #[must_use]
 pub fn bound(mesh: Mesh, service: &Service) -> (bool, Option<String>) {
-    let (kind, unsaid) = match mesh {
-        Mesh::IstioAmbient => (WAYPOINT_BOUND, false),
-        Mesh::Gamma => (GAMMA_PROGRAMMED, true),
-    };
     let status = service.status.as_ref();
     let conditions = status.and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    match conditions.find(|condition| condition.type_ == kind) {
-        None => (unsaid, None),
+    let said = |kind: &str| {
+        let mut conditions = conditions.into_iter().flatten();
+        conditions.find(|condition| condition.type_ == kind)
+    };
+    let (kind, unsaid) = match mesh {
+        Mesh::IstioAmbient => (WAYPOINT_BOUND, (false, None)),
+        Mesh::Gamma if said(GAMMA_ATTACHED).is_some() => {
+            let words = "Cilium took the route and did not program it".to_owned();
+            (GAMMA_PROGRAMMED, (false, Some(words)))
+        }
+        Mesh::Gamma => (GAMMA_PROGRAMMED, (true, None)),
+    };
+    match said(kind) {
+        None => unsaid,
         Some(condition) if condition.status == "True" => (true, None),
-        Some(condition) => (
-            false,
-            Some(format!("{}: {}", condition.reason, condition.message)),
-        ),
+        Some(condition) => {
+            let words = format!("{}: {}", condition.reason, condition.message);
+            (false, Some(words))
+        }
     }
 }
 
@@ -59,7 +69,7 @@ pub fn advice(
 ) -> String {
     if mesh == Mesh::Gamma {
         let said = said.unwrap_or_default();
-        return format!("{said}; mend what Cilium says of the Service and its HTTPRoute");
+        return format!("{said}: see the log of cilium-operator for why");
     }
     let labelled = label(Some(service), namespace, WAYPOINT_LABEL);
     let place = |waypoint: &str| {
@@ -179,14 +189,25 @@ mod tests {
     }
 
     #[test]
-    fn where_routes_alone_tell_only_a_false_condition_hinders() {
+    fn what_cilium_attached_it_must_have_programmed() {
+        let both = |attached: &Service, programmed: &Service| -> Service {
+            let all = [attached, programmed].into_iter();
+            let all = all.filter_map(|one| one.status.clone()?.conditions);
+            let conditions: Vec<_> = all.flatten().collect();
+            serde_json::from_value(json!({"status": {"conditions": conditions}})).unwrap()
+        };
         let gamma = |service: &Service| bound(Mesh::Gamma, service);
-        assert_eq!(gamma(&Service::default()), (true, None));
+        let (nothing, attached) = (Service::default(), service(GAMMA_ATTACHED, "True"));
+        assert_eq!(gamma(&nothing), (true, None), "another mesh than Cilium");
         assert_eq!(gamma(&service(WAYPOINT_BOUND, "False")), (true, None));
-        assert_eq!(gamma(&service(GAMMA_PROGRAMMED, "True")), (true, None));
-        let (serves, said) = gamma(&service(GAMMA_PROGRAMMED, "False"));
-        let text = advice(Mesh::Gamma, &Service::default(), None, said.as_deref());
-        assert!(!serves && text.contains("mend what Cilium says"), "{text}");
+        let programmed = service(GAMMA_PROGRAMMED, "True");
+        assert_eq!(gamma(&both(&attached, &programmed)), (true, None));
+        let unlike = service(GAMMA_PROGRAMMED, "False");
+        for service in [&attached, &unlike, &both(&attached, &unlike)] {
+            let (serves, said) = gamma(service);
+            let text = advice(Mesh::Gamma, &nothing, None, said.as_deref());
+            assert!(!serves && text.contains("log of cilium-operator"), "{text}");
+        }
     }
 
     #[test]

@@ -15,8 +15,8 @@ const RATE: f64 = 100.0;
 const ENOUGH: Duration = Duration::from_secs(45);
 const SOON: Duration = Duration::from_secs(15);
 
-/// What the app itself counts proves the weights. While Cilium says that the routes are not programmed nothing gets
-/// any traffic; then it goes on.
+/// What the app itself counts proves the weights. While Cilium has taken the route and not programmed it nothing gets any
+/// traffic; once it has, it goes on.
 pub(crate) async fn weights_count_once_it_accepted_the_route(stage: &Stage) -> Result<()> {
     let scene = stage.scene("gamma").await?;
     let endpoint = stage.cluster.prometheus().otlp_url();
@@ -31,36 +31,52 @@ pub(crate) async fn weights_count_once_it_accepted_the_route(stage: &Stage) -> R
     let second = scene.revision_of(&v2).await?;
     serves(&end, &second)?;
 
-    programmed(&scene, "False").await?;
+    cilium_says(&scene, &[ATTACHED]).await?;
     let v3 = v1.tagged("v3");
     scene.deploy(&v3).await?;
-    let words = ["Gamma Service has been programmed", "mend what Cilium says"];
+    let words = ["did not program it", "log of cilium-operator"];
     scene.told("shop", "WaypointNotBound", &words, SOON).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let whole = Shares::from([(second, 100.0)]);
     let weights = scene.weights("shop").await?;
     ensure!(weights == whole, "weights moved: {weights:?}");
-    programmed(&scene, "True").await?;
+    cilium_says(&scene, &[ATTACHED, PROGRAMMED]).await?;
     let end = scene.outcome(&v3, ENOUGH).await?;
     serves(&end, &scene.revision_of(&v3).await?)?;
     no_failure(&load.stop().await)?;
     scene.close().await
 }
 
-/// Cilium's word, whose reason and message are the same either way.
-async fn programmed(scene: &Scene<'_>, status: &str) -> Result<()> {
-    let condition = json!({
-        "type": "gamma.cilium.io/GammaRoutesProgrammed",
-        "status": status,
-        "reason": "Programmed",
-        "message": "Gamma Service has been programmed",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
+/// A condition of Cilium's, whose status is always True: type, reason and message. What it could not program has the
+/// first alone. (`operator/pkg/gateway-api/gamma_reconcile.go`)
+type Said = [&'static str; 3];
+const ATTACHED: Said = [
+    "gamma.cilium.io/GammaRoutesAttached",
+    "Accepted",
+    "Gamma Service has HTTPRoutes attached",
+];
+const PROGRAMMED: Said = [
+    "gamma.cilium.io/GammaRoutesProgrammed",
+    "Programmed",
+    "Gamma Service has been programmed",
+];
+
+async fn cilium_says(scene: &Scene<'_>, said: &[Said]) -> Result<()> {
+    let conditions = said.iter().map(|[kind, reason, message]| {
+        json!({
+            "type": kind,
+            "status": "True",
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
     });
+    let conditions: Vec<_> = conditions.collect();
     let patch = json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "shop"},
-        "status": {"conditions": [condition]},
+        "status": {"conditions": conditions},
     });
     let params = PatchParams::apply("cilium-operator-generic").force();
     let services = scene.api::<Service>();

@@ -46,7 +46,7 @@ pub(crate) async fn adoption_waits_for_one(stage: &Stage) -> Result<()> {
     label_namespace(&scene, json!({"istio.io/dataplane-mode": "ambient"})).await?;
 
     let unbound = [
-        "no waypoint serves the Service",
+        "the mesh does not serve the Service",
         "label the Service or its namespace istio.io/use-waypoint",
     ];
     told(&scene, "WaypointNotBound", &unbound).await?;

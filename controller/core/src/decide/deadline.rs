@@ -61,6 +61,8 @@ fn is_hindered(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
                 | Waiting::Contested { .. }
                 | Waiting::StableNotReady { .. }
                 | Waiting::ScaledToZero(_)
+                // Requests that a person lets past the weights are measured as well.
+                | Waiting::Share { past: true, .. }
         )
     );
     if !waits && turn.world.blocked.is_none() && turn.world.parent.bound {

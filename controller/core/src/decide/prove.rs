@@ -48,6 +48,7 @@ pub(super) fn is_proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
         turn.wait(Waiting::Share {
             wanted: rollout.weight,
             measured,
+            past: turn.world.evidence.around_waived,
         });
         return false;
     }

@@ -126,7 +126,10 @@ impl std::fmt::Display for Why {
                     "the candidate got no request since its weight is in force"
                 )?;
                 if !anywhere {
-                    write!(f, ", nor did the stable revision: is the waypoint scraped?")?;
+                    write!(
+                        f,
+                        ", nor did the stable revision: is what spec.source reads scraped, and does it fit the mesh?"
+                    )?;
                 }
                 Ok(())
             }

@@ -34,6 +34,8 @@ pub(crate) struct Surroundings {
     pub(crate) broken: Option<u8>,
     /// A client picks pods itself.
     pub(crate) around: bool,
+    /// An ingress brings a part of the requests, and asks no route.
+    pub(crate) ingress: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,9 +57,13 @@ impl Default for Surroundings {
             incident: false,
             broken: None,
             around: false,
+            ingress: false,
         }
     }
 }
+
+/// The part of the requests that an ingress brings to all revisions alike.
+const PAST: f64 = 0.2;
 
 /// What is wrong with a template, by its number: 4 answers with errors, 5 never gets ready.
 pub(crate) const BAD: u8 = 4;
@@ -306,8 +312,11 @@ impl Cluster {
                 template if self.surroundings.broken == Some(template) => 0.3,
                 _ => 0.001,
             };
-            self.meter
-                .serve(name, weight.fraction() * by.as_seconds_f64(), errors);
+            let alike = f64::from(u32::try_from(self.in_force.len()).unwrap_or(1)).recip();
+            let past = if self.surroundings.ingress { PAST } else { 0.0 };
+            let share = (1.0 - past) * weight.fraction() + past * alike;
+            let seconds = share * by.as_seconds_f64();
+            self.meter.serve(name, seconds, errors);
         }
     }
 

@@ -14,7 +14,7 @@
 //! | removal of the app | [`Event::Delete`], [`Event::DeleteTarget`] and [`Event::Parent`], in any order |
 //! | uninstall | [`Event::Delete`] first, or the controller first: [`Event::Api`] down, as nobody writes, and [`Event::Force`] |
 //! | draining | [`Event::Mesh`] not following while a backend leaves; connections themselves are the mesh's |
-//! | around the waypoint | [`Event::Around`], [`Event::Strict`] |
+//! | around the waypoint | [`Event::Around`], [`Event::Ingress`], [`Event::Waive`], [`Event::Strict`] |
 //! | orders, approvals | [`Event::Order`], [`Event::Approve`]: given, late, for others, withdrawn |
 //! | others' routes | [`Event::Block`]: core knows that something is in the way, and not what |
 //! | DestinationRule | [`Event::Outdate`]: core knows that a revision lacks what the Service has; what a copy says is in `render` |
@@ -83,6 +83,10 @@ pub(crate) enum Event {
     Strict(bool),
     /// A client picks pods itself.
     Around(bool),
+    /// An ingress brings requests past the weights.
+    Ingress(bool),
+    /// A person accepts what goes around the weights.
+    Waive(bool),
     Delete,
     DeleteTarget,
     /// The Service that clients call is gone, or back.
@@ -171,6 +175,8 @@ impl Event {
             105 if what < 64 => Self::Promoted(Some(version).filter(|_| flag)),
             105 => Self::Behind(what),
             106..108 => Self::Strict(flag),
+            109 if what < 48 => Self::Ingress(flag),
+            109 if what < 96 => Self::Waive(flag),
             108..110 => Self::Around(flag),
             110..134 => Self::Push(version),
             134..140 => Self::Configure(what % 3),
@@ -263,6 +269,7 @@ impl Event {
             Self::Traffic(on) => surroundings.traffic = on,
             Self::Incident(on) => surroundings.incident = on,
             Self::Around(on) => surroundings.around = on,
+            Self::Ingress(on) => surroundings.ingress = on,
             Self::Unready(index) => {
                 let count = cluster.world.revisions.len().max(1);
                 let mut names = cluster.world.revisions.keys();
@@ -372,6 +379,7 @@ impl Event {
             }
             Self::Approve(whom, at) => approve(world, whom, at),
             Self::Suspend(on) => world.suspended = on,
+            Self::Waive(on) => world.evidence.around_waived = on,
             Self::Strict(on) => world.parent.strict = on,
             Self::Block(on) => {
                 world.blocked = on.then(|| Blocked {

@@ -160,6 +160,8 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["traffic", state] => Event::Traffic(*state == "on"),
         ["strict", state] => Event::Strict(*state == "on"),
         ["around", state] => Event::Around(*state == "on"),
+        ["ingress", state] => Event::Ingress(*state == "on"),
+        ["waive-around", state] => Event::Waive(*state == "on"),
         ["suspend", state] => Event::Suspend(*state == "on"),
         ["mesh-behind", seconds] => Event::Behind(seconds.parse().ok()?),
         ["lose-status"] => Event::LoseStatus,

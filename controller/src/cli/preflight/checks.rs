@@ -61,3 +61,9 @@ fn few<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
         more => format!("{named} and {more} more"),
     }
 }
+
+/// Major and minor of a release, as `v1.30.3`.
+fn number(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.trim_start_matches('v').split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}

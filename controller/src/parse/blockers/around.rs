@@ -2,7 +2,7 @@
 //! users' Service, which are the pods of every revision.
 
 use crate::observe::Observed;
-use crate::parse::plan;
+use crate::parse;
 use crate::render::mentions::{self, Place};
 use crate::render::mesh;
 use sluice_crds::Mesh;
@@ -12,7 +12,7 @@ use super::routes::name;
 /// An ingress that leads to the Service, where nothing tells it to go by the waypoint.
 pub(super) fn ingress(observed: &Observed, service: &Place) -> Option<String> {
     let labels = observed.namespace_labels.as_ref();
-    let ambient = plan::mesh(observed) == Mesh::IstioAmbient;
+    let ambient = parse::mesh::said(observed) == Mesh::IstioAmbient;
     if ambient && mesh::ingress_uses_waypoint(observed.parent.as_deref(), labels) {
         return None;
     }
@@ -35,7 +35,8 @@ pub(super) fn ingress(observed: &Observed, service: &Place) -> Option<String> {
     if !ambient {
         return Some(format!(
             "{what} leads from Gateway {gateway} to Service {} and does not ask its route on the way, so its \
-             requests reach every revision alike: split none that come from there",
+             requests reach every revision alike, and are measured as well, which holds a rollout where they are \
+             many: let it lead to an app in the mesh that calls the Service",
             service.name
         ));
     }
@@ -49,7 +50,7 @@ pub(super) fn ingress(observed: &Observed, service: &Place) -> Option<String> {
 
 /// A namespace that is not in the mesh: its own pods call the Service past the waypoint.
 pub(super) fn own_clients(observed: &Observed) -> Option<String> {
-    if plan::mesh(observed) == Mesh::Gamma {
+    if parse::mesh::said(observed) == Mesh::Gamma {
         // What is in such a mesh, nothing tells alike.
         return None;
     }

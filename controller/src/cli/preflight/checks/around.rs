@@ -3,12 +3,12 @@
 use kube::api::ApiResource;
 
 use super::{cilium, istio};
-use crate::cli::preflight::found::{Found, config_map, namespace, service};
+use crate::cli::preflight::found::{Found, config_map, gateway_class, namespace, service};
 use crate::cli::preflight::item::{Findings, Item};
 use crate::cli::preflight::subject::Subject;
 use crate::observe::kinds;
+use crate::parse;
 use crate::parse::blockers::Danger;
-use crate::parse::plan;
 use crate::render::kind::Optional;
 use crate::render::{acceptance, mesh};
 use sluice_crds::Mesh;
@@ -27,7 +27,7 @@ fn look(findings: &mut Findings, subject: &Subject, danger: Danger) {
 }
 
 fn is_gamma(subject: &Subject) -> bool {
-    plan::mesh(&subject.observed) == Mesh::Gamma
+    parse::mesh::said(&subject.observed) == Mesh::Gamma
 }
 
 fn unread(findings: &mut Findings, found: &Found, kinds: &[ApiResource]) {
@@ -124,8 +124,11 @@ pub(super) fn controllers(found: &Found, subject: &Subject) -> Vec<Item> {
             findings.error(told.replacen("HTTPRoute", kind, 1));
         }
     }
+    let classes = found.unread(&gateway_class()).filter(|_| is_gamma(subject));
     let alone = is_gamma(subject) && istio::ciliums_alone(found);
-    if cilium::value(found, "enable-gateway-api") == Some("true") && !alone {
+    if let (Some(why), true) = (classes, cilium::programs_routes(found)) {
+        findings.unknown([format!("whether Istio takes its routes beside Cilium: {why}").as_str()]);
+    } else if cilium::programs_routes(found) && !alone {
         findings.warning(
             "cilium-config has enable-gateway-api: \"true\": Cilium takes every route on a Service, ours as well, \
              and programs it a second time; set gatewayAPI.enabled=false in its Helm values",

@@ -6,10 +6,14 @@ use serde_json::Value;
 
 use super::{few, istio};
 use crate::cli::preflight::found::{
-    Found, cilium_cluster_policy, cilium_policy, config_map, list_of, network_policy, text,
+    Found, cilium_cluster_policy, cilium_policy, config_map, gateway_class, list_of,
+    network_policy, text,
 };
 use crate::cli::preflight::item::{Findings, Item};
+use crate::cli::preflight::meshes;
 use crate::cli::preflight::subject::Subject;
+use crate::parse::mesh;
+use sluice_crds::Mesh;
 
 /// From where a kubelet's probes come to pods of the mesh.
 const PROBES_FROM: &str = "169.254.7.127/32";
@@ -29,14 +33,25 @@ pub(super) fn value<'a>(found: &'a Found, key: &str) -> Option<&'a str> {
         .and_then(Value::as_str)
 }
 
+/// Whether it takes routes.
+pub(super) fn programs_routes(found: &Found) -> bool {
+    value(found, "enable-gateway-api") == Some("true")
+}
+
 /// What Cilium must not do to the mesh.
 pub(super) fn settings(found: &Found) -> Vec<Item> {
     let mut findings = Findings::new("cilium");
     let is = |key: &str, wanted: &str| value(found, key) == Some(wanted);
-    let alone = istio::ciliums_alone(found);
+    let alone = istio::ciliums_alone(found) || istio::is_absent(found) && meshes::no_ambient(found);
+    let classes = found.unread(&gateway_class());
+    let maybe = classes.filter(|_| programs_routes(found));
+    let mut wrong = |message: &str| match maybe {
+        Some(why) => findings.unknown([unless_mesh(why, message).as_str()]),
+        None => findings.error(message),
+    };
     if config(found).is_some() && !alone {
         if !is("cni-exclusive", "false") {
-            findings.error(
+            wrong(
                 "cilium-config has no cni-exclusive: \"false\", so Cilium removes Istio's CNI plugin: \
                  set cni.exclusive=false in its Helm values",
             );
@@ -45,13 +60,13 @@ pub(super) fn settings(found: &Found) -> Vec<Item> {
             .iter()
             .any(|value| is("kube-proxy-replacement", value));
         if replaces_proxy && !is("bpf-lb-sock-hostns-only", "true") {
-            findings.error(
+            wrong(
                 "cilium-config has no bpf-lb-sock-hostns-only: \"true\", so requests of pods never reach ztunnel \
                  with a Service's address: set socketLB.hostNamespaceOnly=true in its Helm values",
             );
         }
         if is("enable-bpf-masquerade", "true") {
-            findings.error(
+            wrong(
                 "cilium-config has enable-bpf-masquerade: \"true\", so probes of pods in the mesh fail: \
                  set bpf.masquerade=false in its Helm values",
             );
@@ -59,15 +74,25 @@ pub(super) fn settings(found: &Found) -> Vec<Item> {
     }
     findings.unknown(found.unread(&config_map()));
     findings.or_ok(|| match config(found) {
-        Some(_) if alone => "Cilium is the mesh".to_owned(),
+        Some(_) if alone && programs_routes(found) => "Cilium is the mesh".to_owned(),
+        Some(_) if alone => "Istio is not the mesh that it would hinder".to_owned(),
         Some(_) => "Cilium leaves the mesh alone".to_owned(),
         None => "there is no ConfigMap kube-system/cilium-config, so no Cilium".to_owned(),
     })
 }
 
+/// What is wrong beneath Istio's mesh, where nobody can see whose it is.
+fn unless_mesh(why: &str, message: &str) -> String {
+    format!("whether Cilium is the mesh: {why}; beneath Istio's, {message}")
+}
+
 /// Whether policies that deny all else let the probes of the pods through.
 pub(super) fn probes(found: &Found, subject: &Subject) -> Vec<Item> {
     let mut findings = Findings::new("health-probes");
+    let gamma = mesh::said(&subject.observed) == Mesh::Gamma;
+    if gamma && istio::is_absent(found) {
+        return findings.or_ok(|| format!("none comes from {PROBES_FROM}, as in ambient mode"));
+    }
     let kinds = [network_policy(), cilium_policy(), cilium_cluster_policy()];
     if config(found).is_none() {
         findings.unknown(found.unread(&config_map()));
@@ -93,10 +118,14 @@ pub(super) fn probes(found: &Found, subject: &Subject) -> Vec<Item> {
         } else {
             few(selecting)
         };
-        findings.error(format!(
+        let message = format!(
             "{why} denies the pods' probes, which come from {PROBES_FROM} in the mesh: allow that by a \
              CiliumClusterwideNetworkPolicy, {DOCS}"
-        ));
+        );
+        match found.unread(&gateway_class()).filter(|_| gamma) {
+            Some(why) => findings.unknown([unless_mesh(why, &message).as_str()]),
+            None => findings.error(message),
+        }
     }
     if !let_through {
         // What was not read may deny as well as allow.

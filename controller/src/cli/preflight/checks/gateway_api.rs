@@ -7,9 +7,14 @@ use kube::ResourceExt as _;
 use crate::cli::preflight::found::{Found, api_resources, definition};
 use crate::cli::preflight::item::{Findings, Item};
 
+use super::number;
+
 /// <https://gateway-api.sigs.k8s.io/concepts/versioning/>: on every definition of a release.
 const BUNDLE: &str = "gateway.networking.k8s.io/bundle-version";
 const CHANNEL: &str = "gateway.networking.k8s.io/channel";
+/// The first release whose standard channel has the `port` of a `parentRefs` entry, by which each port of a Service has
+/// a route of its own; before, the API server drops it.
+const OLDEST: (u32, u32) = (1, 1);
 const INSTALL: &str = "apply standard-install.yaml of a release, \
                        https://github.com/kubernetes-sigs/gateway-api/releases";
 
@@ -53,6 +58,17 @@ pub(super) fn versions(found: &Found) -> Vec<Item> {
         let all = releases.iter().map(told).collect::<Vec<_>>().join("; ");
         findings.warning(format!(
             "definitions of several releases, which were never tested together: {all}; {INSTALL}"
+        ));
+    }
+    let routes = found.one(&kind, None, "httproutes.gateway.networking.k8s.io");
+    let bundle = routes.and_then(|routes| routes.annotations().get(BUNDLE));
+    if let Some(bundle) = bundle
+        && number(bundle).is_some_and(|number| number < OLDEST)
+    {
+        findings.error(format!(
+            "HTTPRoute is of {bundle}, whose parentRefs have no port, so a route would be for all ports of a Service: \
+             update to v{}.{}.0 or later; {INSTALL}",
+            OLDEST.0, OLDEST.1
         ));
     }
     if !unmarked.is_empty() {

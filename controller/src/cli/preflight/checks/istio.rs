@@ -4,9 +4,10 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::cilium;
+use super::{cilium, number};
 use crate::cli::preflight::found::{Found, condition, gateway_class, list_of, text};
 use crate::cli::preflight::item::{Findings, Item};
+use crate::cli::preflight::meshes;
 use crate::observe::kinds;
 use crate::observe::others::WAYPOINT_CLASS;
 
@@ -27,6 +28,23 @@ const NEEDED: [(&str, &str); 3] = [
     ),
 ];
 
+/// Where nothing needs ambient mode. An istiod that is there for other things may still take routes.
+fn unneeded(all: &[&DynamicObject]) -> Vec<Item> {
+    let mut findings = Findings::new("istiod");
+    for one in all {
+        if setting(one, NEEDED[0].0) != Some("false") {
+            findings.warning(format!(
+                "istiod {}/{} takes every route on a Service as well: where another mesh is to split the requests, \
+                 set {}=false",
+                one.namespace().unwrap_or_default(),
+                one.name_any(),
+                NEEDED[0].0
+            ));
+        }
+    }
+    findings.or_ok(no_istio)
+}
+
 /// Whether istiod is there, new enough, and told to do what is needed.
 pub(super) fn istiod(found: &Found) -> Vec<Item> {
     let mut findings = Findings::new("istiod");
@@ -34,6 +52,9 @@ pub(super) fn istiod(found: &Found) -> Vec<Item> {
     let is_istiod =
         |one: &&DynamicObject| one.labels().get("app").is_some_and(|app| app == "istiod");
     let all: Vec<_> = found.all(&kind).filter(is_istiod).collect();
+    if is_absent(found) && meshes::no_ambient(found) {
+        return unneeded(&all);
+    }
     let mut good = Vec::new();
     for one in &all {
         let place = format!(
@@ -103,7 +124,7 @@ pub(super) fn waypoint_class(found: &Found) -> Vec<Item> {
     let mut findings = Findings::new("waypoint-class");
     let kind = gateway_class();
     let class = found.one(&kind, None, WAYPOINT_CLASS);
-    if ciliums_alone(found) {
+    if ciliums_alone(found) || is_absent(found) && meshes::no_ambient(found) {
         return findings.or_ok(no_istio);
     }
     match class.map(|class| condition(class, "Accepted")) {
@@ -130,13 +151,17 @@ pub(super) fn waypoint_class(found: &Found) -> Vec<Item> {
 
 /// Whether Cilium alone takes routes on Services: it programs Gateway API, and nobody made the class of waypoints.
 pub(super) fn ciliums_alone(found: &Found) -> bool {
+    is_absent(found) && cilium::programs_routes(found)
+}
+
+/// Whether there is no ambient mode: whoever has it makes the class of waypoints.
+pub(super) fn is_absent(found: &Found) -> bool {
     let kind = gateway_class();
-    let none = found.unread(&kind).is_none() && found.one(&kind, None, WAYPOINT_CLASS).is_none();
-    none && cilium::value(found, "enable-gateway-api") == Some("true")
+    found.unread(&kind).is_none() && found.one(&kind, None, WAYPOINT_CLASS).is_none()
 }
 
 fn no_istio() -> String {
-    "none: Cilium takes routes on Services, for Canaries that say mesh: gamma".to_owned()
+    "none, and none is needed for Canaries that say mesh: gamma".to_owned()
 }
 
 fn accepted(found: &Found) -> bool {
@@ -155,11 +180,6 @@ fn version(istiod: &DynamicObject) -> Option<String> {
         Some(tag.to_owned())
     };
     label.or_else(tag)
-}
-
-fn number(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.trim_start_matches('v').split(['.', '-']);
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// What its environment says.

@@ -2,11 +2,11 @@
 
 use kube::ResourceExt as _;
 
-use crate::cli::preflight::found::{Found, condition, namespace, service, text};
+use crate::cli::preflight::found::{Found, condition, gateway_class, namespace, service, text};
 use crate::cli::preflight::item::{Findings, Item};
 use crate::cli::preflight::subject::Subject;
 use crate::observe::others::WAYPOINT_CLASS;
-use crate::parse::plan;
+use crate::parse;
 use crate::render::kind::Optional;
 use crate::render::mesh;
 use sluice_crds::Mesh;
@@ -23,10 +23,20 @@ pub(super) fn waypoint(found: &Found, subject: &Subject) -> Vec<Item> {
         findings.unknown([why.unwrap_or("there is no Service to have one")]);
         return findings.or_ok(String::new);
     };
-    if plan::mesh(observed) == Mesh::Gamma {
-        let (bound, said) = mesh::bound(Mesh::Gamma, parent);
-        if !bound {
-            findings.error(mesh::advice(Mesh::Gamma, parent, None, said.as_deref()));
+    if parse::mesh::said(observed) == Mesh::Gamma {
+        let (_, advice) = parse::mesh::serves_parent(observed, parent);
+        if let Some(advice) = advice {
+            findings.error(advice);
+        }
+        let kind = gateway_class();
+        let istio = found.one(&kind, None, WAYPOINT_CLASS).is_some();
+        // Whether Istio's is the only one shows at a route alone.
+        if istio && observed.routes.is_empty() && !mesh::bound(Mesh::IstioAmbient, parent).0 {
+            findings.warning(format!(
+                "Istio's ambient mode is here, and no waypoint serves Service {}: should Istio alone accept its \
+                 routes, no weight counts until one does",
+                parent.name_any()
+            ));
         }
         return findings.or_ok(|| "mesh: gamma needs none".to_owned());
     }

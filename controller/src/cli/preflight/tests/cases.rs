@@ -83,6 +83,28 @@ metadata:
 kind: CustomResourceDefinition
 metadata: {name: httproutes.gateway.networking.k8s.io, annotations: null}
 "),
+    error("gateway-api", &["HTTPRoute is of v1.0.0", "no port", "update to v1.1.0 or later", "standard-install.yaml"], "
+kind: CustomResourceDefinition
+metadata:
+  name: httproutes.gateway.networking.k8s.io
+  annotations: {gateway.networking.k8s.io/bundle-version: v1.0.0}
+---
+kind: CustomResourceDefinition
+metadata:
+  name: gateways.gateway.networking.k8s.io
+  annotations: {gateway.networking.k8s.io/bundle-version: v1.0.0}
+"),
+    ok("gateway-api", &["v1.1.0, standard channel"], "
+kind: CustomResourceDefinition
+metadata:
+  name: httproutes.gateway.networking.k8s.io
+  annotations: {gateway.networking.k8s.io/bundle-version: v1.1.0}
+---
+kind: CustomResourceDefinition
+metadata:
+  name: gateways.gateway.networking.k8s.io
+  annotations: {gateway.networking.k8s.io/bundle-version: v1.1.0}
+"),
     // istiod and its class.
     error("istiod", &["there is no istiod", "profile ambient"], "
 kind: Deployment
@@ -123,6 +145,18 @@ kind: Deployment
 metadata: {name: istiod, namespace: istio-system}
 spec: {template: {spec: {containers: [{name: discovery, env: [
   {name: PILOT_ENABLE_AMBIENT, value: 'true'}, {name: PILOT_ENABLE_GATEWAY_API_STATUS, value: 'false'}]}]}}}
+"),
+    error("istiod", &["PILOT_ENABLE_GATEWAY_API=false", "no HTTPRoute is read"], "
+kind: Deployment
+metadata: {name: istiod, namespace: istio-system}
+spec: {template: {spec: {containers: [{name: discovery, env: [
+  {name: PILOT_ENABLE_AMBIENT, value: 'true'}, {name: PILOT_ENABLE_GATEWAY_API, value: 'false'}]}]}}}
+"),
+    error("istiod", &["ENABLE_INGRESS_WAYPOINT_ROUTING=false", "ingress goes past waypoints"], "
+kind: Deployment
+metadata: {name: istiod, namespace: istio-system}
+spec: {template: {spec: {containers: [{name: discovery, env: [
+  {name: PILOT_ENABLE_AMBIENT, value: 'true'}, {name: ENABLE_INGRESS_WAYPOINT_ROUTING, value: 'false'}]}]}}}
 "),
     ok("istiod", &["1.31.0-alpha.abc, ambient"], "
 kind: Deployment
@@ -285,6 +319,15 @@ metadata: {name: shop, labels: {istio.io/dataplane-mode: null}}
     warning("ambient", &["istio-injection: enabled"], "
 kind: Namespace
 metadata: {name: shop, labels: {istio-injection: enabled}}
+"),
+    warning("ambient", &["istio.io/rev"], "
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/rev: canary}}
+"),
+    error("ambient", &["there is no namespace shop"], "
+kind: Namespace
+metadata: {name: shop}
+$delete: true
 "),
     error("waypoint", &["no waypoint serves Service podinfo", "label the Service or its namespace istio.io/use-waypoint"], "
 kind: Namespace
