@@ -8,12 +8,11 @@ use e2e::stage::{App, Scene, condition, eventually, no_failure, serves};
 use sluice_crds::{Canary, CanaryStatus, Phase};
 
 use super::{
-    APP, CANARY, INTERVAL, NOTE, RATE, ROLLOUT, SHOP, SOON, canary, note, nothing_drifts, ship,
-    wrote_just,
+    APP, CANARY, INTERVAL, NOTE, PODS, RATE, ROLLOUT, SHOP, SOON, canary, note, nothing_drifts,
+    ship, wrote_just,
 };
 
 const REPLICAS: usize = 3;
-const PODS: &str = "app=shop";
 const AUTOSCALER: &str = "hpa.yaml";
 const MONITOR: &str = "monitor.yaml";
 
