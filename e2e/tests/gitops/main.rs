@@ -15,9 +15,11 @@ use e2e::runner::{self, Story};
 use e2e::story;
 
 const STORIES: &[Story<Delivery>] = &[
-    story!(flux::adoption::by_what_the_condition_says),
+    // It uninstalls Sluice.
+    story!(flux::adoption::by_what_the_condition_says, alone: true),
     story!(flux::adoption::by_a_person_who_is_late),
     story!(flux::health::by_an_expression),
+    story!(flux::helm_release::client_side),
     story!(flux::helm_release::promoted_by_values),
     story!(flux::kstatus::reads_every_phase_right),
     story!(flux::orders::given_in_git),

@@ -32,7 +32,7 @@ pub(crate) async fn by_an_expression(delivery: &Delivery) -> Result<()> {
     let status = scene.outcome(&v3, ROLLOUT).await?;
     serves(&status, &serving)?;
     let canary = format!("Canary/{}/{SHOP} status: 'Failed'", scene.namespace);
-    let words = ["Health check failed", canary.as_str()];
+    let words = ["health check failed", canary.as_str()];
     let said = team.says("False", &words, SOON).await?;
     println!("{}: Flux says: {said}", scene.namespace);
     load.stop().await;

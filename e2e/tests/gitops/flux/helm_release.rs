@@ -31,6 +31,8 @@ struct Values {
     /// `None` takes the size out of the Deployment.
     replicas: Option<usize>,
     canary: bool,
+    /// As Helm 3 did, and as releases that it began go on.
+    client_side: bool,
 }
 
 /// Deployment with its size and Service, as most charts make them; then the Canary; then what its condition says, late;
@@ -44,6 +46,7 @@ pub(crate) async fn promoted_by_values(delivery: &Delivery) -> Result<()> {
         tag: "v1",
         replicas: Some(REPLICAS),
         canary: false,
+        client_side: false,
     };
     let commit = begin(&team, &values).await?;
     team.healthy(&commit, ROLLOUT).await?;
@@ -121,6 +124,58 @@ pub(crate) async fn promoted_by_values(delivery: &Delivery) -> Result<()> {
     })
     .await?;
     team.healthy(&commit, SOON).await?;
+    scene.close().await
+}
+
+/// Applied from the client nothing tells that the chart keeps the size: Sluice scales to 0, helm-controller finds drift and
+/// puts it back, Sluice does so once, and then says who does it and what to remove. No user notices; after that nothing
+/// drifts either.
+pub(crate) async fn client_side(delivery: &Delivery) -> Result<()> {
+    let scene = delivery.stage.scene("flux-helm-client").await?;
+    let team = delivery.team(&scene, INTERVAL).await?;
+    let mut values = Values {
+        tag: "v1",
+        replicas: Some(REPLICAS),
+        canary: false,
+        client_side: true,
+    };
+    let commit = begin(&team, &values).await?;
+    team.healthy(&commit, ROLLOUT).await?;
+    scene.settled(SHOP, 3).await?;
+    let load = scene.load(SHOP, 8080, RATE).await?;
+    let pods = scene.record_ready(PODS).await?;
+    let size = scene.record_size(SHOP).await?;
+
+    values.canary = true;
+    release(&team, &values, "A canary for the shop").await?;
+    super::scene_has_canary(&scene).await?;
+    let words = [
+        HELM_MANAGER,
+        "remove spec.replicas from the Deployment in Git",
+    ];
+    scene
+        .told(SHOP, "ReplicasContested", &words, ROLLOUT)
+        .await?;
+    values.replicas = None;
+    let commit = release(&team, &values, "As the condition says").await?;
+    scene.told(SHOP, "Promoted", &[], ROLLOUT).await?;
+    scene.clean(SHOP).await?;
+    team.healthy(&commit, SOON).await?;
+    let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
+    println!("{}: the Deployment had {sizes:?} replicas", scene.namespace);
+    nothing_drifts(&team).await?;
+
+    let v2 = App::new(SHOP, "v2");
+    values.tag = "v2";
+    let commit = release(&team, &values, "Ship v2").await?;
+    scene.revision_of_within(&v2, SOON).await?;
+    let status = scene.outcome(&v2, ROLLOUT).await?;
+    serves(&status, &scene.revision_of(&v2).await?)?;
+    team.healthy(&commit, SOON).await?;
+    scene.clean(SHOP).await?;
+    nothing_drifts(&team).await?;
+    no_failure(&load.stop().await)?;
+    pods.never_below(REPLICAS)?;
     scene.close().await
 }
 
@@ -221,7 +276,13 @@ fn manifest(scene: &Scene<'_>, values: &Values) -> String {
         tag,
         replicas,
         canary,
+        client_side,
     } = values;
+    let install = if *client_side {
+        "\n  install: {serverSideApply: false}"
+    } else {
+        ""
+    };
     let replicas = replicas.map_or("null".to_owned(), |replicas| replicas.to_string());
     let namespace = &scene.namespace;
     format!(
@@ -231,7 +292,7 @@ metadata: {{name: {SHOP}, namespace: {namespace}}}
 spec:
   interval: {INTERVAL}
   timeout: 1m
-  serviceAccountName: flux
+  serviceAccountName: flux{install}
   chart:
     spec:
       chart: {CHART}
