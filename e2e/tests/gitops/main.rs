@@ -20,6 +20,7 @@ const STORIES: &[Story<Delivery>] = &[
     story!(flux::adoption::by_a_person_who_is_late),
     story!(flux::health::by_an_expression),
     story!(flux::helm_release::client_side),
+    story!(flux::helm_release::moved_to_the_server_side),
     story!(flux::helm_release::promoted_by_values),
     story!(flux::kstatus::reads_every_phase_right),
     story!(flux::orders::given_in_git),

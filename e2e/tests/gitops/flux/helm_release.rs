@@ -1,23 +1,21 @@
 //! An app as a chart in Git, delivered by a `HelmRelease` that corrects drift.
 
+mod chart;
+
 use anyhow::{Result, ensure};
 use e2e::cluster::audit::Mark;
 use e2e::delivery::flux::HELM_MANAGER;
-use e2e::delivery::{Commit, Delivery, Team};
+use e2e::delivery::{Delivery, Team};
 use e2e::stage::{App, EDITOR, Scene, eventually, no_failure, serves};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use sluice_crds::Phase;
 
-use super::{
-    APP, CANARY, INTERVAL, NOTE, PODS, RATE, ROLLOUT, SHOP, SOON, canary, note, nothing_is_shared,
-};
+use super::{INTERVAL, PODS, RATE, ROLLOUT, SHOP, SOON, nothing_is_shared};
+use chart::{Apply, Values, begin, end, release};
 
 const REPLICAS: usize = 3;
-/// The chart's folder, as a path from the repository's root.
-const CHART: &str = "./chart";
-const RELEASE: &str = "release.yaml";
 /// What an upgrade by Helm applies: the whole chart, whatever of it changed.
 const UPGRADE: [&str; 3] = [
     "patch canaries/shop",
@@ -25,54 +23,21 @@ const UPGRADE: [&str; 3] = [
     "patch services/shop",
 ];
 
-/// The chart's values.
-struct Values {
-    tag: &'static str,
-    /// `None` takes the size out of the Deployment.
-    replicas: Option<usize>,
-    canary: bool,
-    /// As Helm 3 did, and as releases that it began go on.
-    client_side: bool,
-}
-
 /// Deployment with its size and Service, as most charts make them; then the Canary; then what its condition says, late;
 /// a new image by a change of values; an edit by hand, which helm-controller corrects; a bad image, which it does not
 /// roll back; and the end of the release. Each upgrade writes once, and nothing that Sluice does is drift.
 pub(crate) async fn promoted_by_values(delivery: &Delivery) -> Result<()> {
     let scene = delivery.stage.scene("flux-helm").await?;
     let audit = delivery.stage.cluster.audit();
-    let team = delivery.team(&scene, INTERVAL).await?;
-    let mut values = Values {
-        tag: "v1",
-        replicas: Some(REPLICAS),
-        canary: false,
-        client_side: false,
-    };
-    let commit = begin(&team, &values).await?;
-    team.healthy(&commit, ROLLOUT).await?;
-    scene.settled(SHOP, 3).await?;
+    let (team, mut values) = installed(delivery, &scene, Apply::ServerSide).await?;
     let load = scene.load(SHOP, 8080, RATE).await?;
     let pods = scene.record_ready(PODS).await?;
     let size = scene.record_size(SHOP).await?;
 
-    values.canary = true;
-    release(&team, &values, "A canary for the shop").await?;
-    super::scene_has_canary(&scene).await?;
-    let words = [
-        HELM_MANAGER,
-        "remove spec.replicas from Deployment shop in Git",
-    ];
-    scene.told(SHOP, "ReplicasInGit", &words, ROLLOUT).await?;
-    nothing_drifts(&team).await?;
-    values.replicas = None;
-    let commit = release(&team, &values, "As the condition says").await?;
-    scene.told(SHOP, "Promoted", &[], ROLLOUT).await?;
-    scene.clean(SHOP).await?;
-    team.healthy(&commit, SOON).await?;
+    adopts(&team, &mut values).await?;
     let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
     // When Helm drops it the API server makes it 1 for a moment: of pods that serve nobody.
     ensure!(sizes == [3, 1, 0], "the Deployment had {sizes:?} replicas");
-    nothing_drifts(&team).await?;
 
     let mark = audit.mark()?;
     let v2 = App::new(SHOP, "v2");
@@ -108,9 +73,7 @@ pub(crate) async fn promoted_by_values(delivery: &Delivery) -> Result<()> {
     pods.never_below(REPLICAS)?;
 
     // The release goes, with all that it installed.
-    let commit = team
-        .push(&[("kustomization.yaml", &listed(&[NOTE]))], "No shop")
-        .await?;
+    let commit = end(&team).await?;
     scene.only_left(SHOP, &[], ROLLOUT).await?;
     eventually("no release", ROLLOUT, async || {
         let release = team.releases().get_opt(SHOP).await?;
@@ -132,16 +95,7 @@ pub(crate) async fn promoted_by_values(delivery: &Delivery) -> Result<()> {
 /// drifts either.
 pub(crate) async fn client_side(delivery: &Delivery) -> Result<()> {
     let scene = delivery.stage.scene("flux-helm-client").await?;
-    let team = delivery.team(&scene, INTERVAL).await?;
-    let mut values = Values {
-        tag: "v1",
-        replicas: Some(REPLICAS),
-        canary: false,
-        client_side: true,
-    };
-    let commit = begin(&team, &values).await?;
-    team.healthy(&commit, ROLLOUT).await?;
-    scene.settled(SHOP, 3).await?;
+    let (team, mut values) = installed(delivery, &scene, Apply::ClientSide).await?;
     let load = scene.load(SHOP, 8080, RATE).await?;
     let pods = scene.record_ready(PODS).await?;
     let size = scene.record_size(SHOP).await?;
@@ -162,7 +116,11 @@ pub(crate) async fn client_side(delivery: &Delivery) -> Result<()> {
     scene.clean(SHOP).await?;
     team.healthy(&commit, SOON).await?;
     let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
-    println!("{}: the Deployment had {sizes:?} replicas", scene.namespace);
+    // Scaled away, drift, put back, and drift again; then Helm drops it.
+    ensure!(
+        sizes == [3, 0, 3, 0, 3, 1, 0],
+        "the Deployment had {sizes:?} replicas"
+    );
     nothing_drifts(&team).await?;
 
     let v2 = App::new(SHOP, "v2");
@@ -177,6 +135,61 @@ pub(crate) async fn client_side(delivery: &Delivery) -> Result<()> {
     no_failure(&load.stop().await)?;
     pods.never_below(REPLICAS)?;
     scene.close().await
+}
+
+/// A release of Helm 3's that is told to apply on the server before the adoption is adopted as any other.
+pub(crate) async fn moved_to_the_server_side(delivery: &Delivery) -> Result<()> {
+    let scene = delivery.stage.scene("flux-helm-moved").await?;
+    let (team, mut values) = installed(delivery, &scene, Apply::ClientSide).await?;
+    let load = scene.load(SHOP, 8080, RATE).await?;
+    let pods = scene.record_ready(PODS).await?;
+    let size = scene.record_size(SHOP).await?;
+    values.apply = Apply::Moved;
+    adopts(&team, &mut values).await?;
+    let sizes: Vec<_> = size.all().into_iter().map(|seen| seen.what).collect();
+    ensure!(sizes == [3, 1, 0], "the Deployment had {sizes:?} replicas");
+    no_failure(&load.stop().await)?;
+    pods.never_below(REPLICAS)?;
+    scene.close().await
+}
+
+/// A team whose app runs as most charts make it, by Helm alone.
+async fn installed<'a>(
+    delivery: &Delivery,
+    scene: &'a Scene<'a>,
+    apply: Apply,
+) -> Result<(Team<'a>, Values)> {
+    let team = delivery.team(scene, INTERVAL).await?;
+    let values = Values {
+        tag: "v1",
+        replicas: Some(REPLICAS),
+        canary: false,
+        apply,
+    };
+    let commit = begin(&team, &values).await?;
+    team.healthy(&commit, ROLLOUT).await?;
+    scene.settled(SHOP, 3).await?;
+    Ok((team, values))
+}
+
+/// The Canary comes, its condition says that the size is in Git and by whom, and a person follows, late.
+async fn adopts(team: &Team<'_>, values: &mut Values) -> Result<()> {
+    let scene = team.scene;
+    values.canary = true;
+    release(team, values, "A canary for the shop").await?;
+    super::scene_has_canary(scene).await?;
+    let words = [
+        HELM_MANAGER,
+        "remove spec.replicas from Deployment shop in Git",
+    ];
+    scene.told(SHOP, "ReplicasInGit", &words, ROLLOUT).await?;
+    nothing_drifts(team).await?;
+    values.replicas = None;
+    let commit = release(team, values, "As the condition says").await?;
+    scene.told(SHOP, "Promoted", &[], ROLLOUT).await?;
+    scene.clean(SHOP).await?;
+    team.healthy(&commit, SOON).await?;
+    nothing_drifts(team).await
 }
 
 /// Somebody sets another image by hand: helm-controller puts back the release's, and Sluice ends there.
@@ -234,79 +247,4 @@ fn wrote_just(team: &Team<'_>, mark: Mark, wanted: &[&str]) -> Result<()> {
     written.sort();
     ensure!(written == wanted, "Helm wrote {written:?}, not {wanted:?}");
     Ok(())
-}
-
-/// Pushes the chart and its first release.
-async fn begin(team: &Team<'_>, values: &Values) -> Result<Commit> {
-    let scene = team.scene;
-    let app = App::new(SHOP, "{{ .Values.tag }}").yaml(&scene.namespace);
-    let sized = "\nspec:{{ with .Values.replicas }}\n  replicas: {{ . }}{{ end }}\n  selector: {matchLabels";
-    let app = app.replacen("\nspec:\n  selector: {matchLabels", sized, 1);
-    ensure!(app.contains("replicas"), "a chart without a size: {app}");
-    let canary = canary(scene, "replicas: 3\n");
-    let canary = format!("{{{{ if .Values.canary }}}}\n{canary}{{{{ end }}}}\n");
-    let files = [
-        (
-            "Chart.yaml",
-            "{apiVersion: v2, name: shop, version: 0.1.0}\n",
-        ),
-        (&format!("templates/{APP}"), &app),
-        (&format!("templates/{CANARY}"), &canary),
-    ];
-    let files = files.map(|(path, text)| (format!("{CHART}/{path}"), text));
-    let mut all: Vec<_> = files.iter().map(|(path, text)| (&**path, *text)).collect();
-    let (note, release) = (note(scene), manifest(scene, values));
-    let listed = listed(&[NOTE, RELEASE]);
-    all.extend([
-        (NOTE, note.as_str()),
-        (RELEASE, &release),
-        ("kustomization.yaml", &listed),
-    ]);
-    team.push(&all, "shop").await
-}
-
-/// Pushes other values.
-async fn release(team: &Team<'_>, values: &Values, message: &str) -> Result<Commit> {
-    let release = manifest(team.scene, values);
-    team.push(&[(RELEASE, &release)], message).await
-}
-
-fn manifest(scene: &Scene<'_>, values: &Values) -> String {
-    let Values {
-        tag,
-        replicas,
-        canary,
-        client_side,
-    } = values;
-    let install = if *client_side {
-        "\n  install: {serverSideApply: false}"
-    } else {
-        ""
-    };
-    let replicas = replicas.map_or("null".to_owned(), |replicas| replicas.to_string());
-    let namespace = &scene.namespace;
-    format!(
-        "apiVersion: helm.toolkit.fluxcd.io/v2
-kind: HelmRelease
-metadata: {{name: {SHOP}, namespace: {namespace}}}
-spec:
-  interval: {INTERVAL}
-  timeout: 1m
-  serviceAccountName: flux{install}
-  chart:
-    spec:
-      chart: {CHART}
-      sourceRef: {{kind: GitRepository, name: team}}
-  driftDetection: {{mode: enabled}}
-  values: {{tag: {tag}, replicas: {replicas}, canary: {canary}}}
-"
-    )
-}
-
-/// Which files of the repository Flux applies: templates of a chart are none of them.
-fn listed(files: &[&str]) -> String {
-    let files = files.join(", ");
-    format!(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [{files}]\n"
-    )
 }
