@@ -55,6 +55,14 @@ pub(super) const FLUX: Definitions = Definitions {
     ],
 };
 
+/// Those of Helm by Flux, which has other dependencies than the rest of it.
+pub(super) const FLUX_HELM: Definitions = Definitions {
+    what: "resource definitions of Helm by Flux",
+    module: "flux-helm",
+    folder: "crds-flux-helm",
+    sources: &[("github.com/fluxcd/helm-controller", "config/crd/bases")],
+};
+
 /// Argo CD's.
 pub(super) const ARGOCD: Definitions = Definitions {
     what: "Argo CD's resource definitions",
@@ -65,7 +73,7 @@ pub(super) const ARGOCD: Definitions = Definitions {
 
 /// Of the tools that only examples are for.
 pub(super) const EXAMPLES: Definitions = Definitions {
-    what: "resource definitions of Cilium, of Helm by Flux, and of the OpenTelemetry operator",
+    what: "resource definitions of Cilium and of the OpenTelemetry operator",
     module: "examples",
     folder: "crds-examples",
     sources: &[
@@ -73,7 +81,6 @@ pub(super) const EXAMPLES: Definitions = Definitions {
             "github.com/cilium/cilium",
             "pkg/k8s/apis/cilium.io/client/crds/v2",
         ),
-        ("github.com/fluxcd/helm-controller", "config/crd/bases"),
         (
             "github.com/open-telemetry/opentelemetry-operator",
             "config/crd/bases",

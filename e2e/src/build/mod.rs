@@ -180,7 +180,13 @@ pub fn examples() -> Result<ExamplesTools> {
         "that try out the examples",
         &progress,
     )?;
-    let definitions = [crds::ARGOCD, crds::FLUX, crds::MONITORING, crds::EXAMPLES];
+    let definitions = [
+        crds::ARGOCD,
+        crds::FLUX,
+        crds::FLUX_HELM,
+        crds::MONITORING,
+        crds::EXAMPLES,
+    ];
     let crds = definitions.iter().map(|of| crds::fetch(of, &progress));
     Ok(ExamplesTools {
         helm: tool::HELM.path()?,
@@ -199,10 +205,12 @@ pub struct FluxTools {
     pub source_controller: PathBuf,
     /// Applies what they hold.
     pub kustomize_controller: PathBuf,
+    /// Installs charts.
+    pub helm_controller: PathBuf,
     /// Says what the library makes of an object that Flux waits with.
     pub kstatus: PathBuf,
-    /// Folder of Flux' resource definitions.
-    pub crds: PathBuf,
+    /// Folders of Flux' resource definitions.
+    pub crds: [PathBuf; 2],
 }
 
 /// Finds or builds Flux.
@@ -216,8 +224,12 @@ pub fn flux() -> Result<FluxTools> {
     Ok(FluxTools {
         source_controller: tool::SOURCE_CONTROLLER.path()?,
         kustomize_controller: tool::KUSTOMIZE_CONTROLLER.path()?,
+        helm_controller: tool::HELM_CONTROLLER.path()?,
         kstatus: tool::KSTATUS.path()?,
-        crds: crds::fetch(&crds::FLUX, &progress)?,
+        crds: [
+            crds::fetch(&crds::FLUX, &progress)?,
+            crds::fetch(&crds::FLUX_HELM, &progress)?,
+        ],
     })
 }
 

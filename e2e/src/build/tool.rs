@@ -137,6 +137,14 @@ pub(super) const KUSTOMIZE_CONTROLLER: Tool = Tool {
     cpu_seconds: 120,
     oldest: None,
 };
+pub(super) const HELM_CONTROLLER: Tool = Tool {
+    name: "helm-controller",
+    module: "flux-helm",
+    package: "github.com/fluxcd/helm-controller",
+    flags: &[LDFLAGS],
+    cpu_seconds: 190,
+    oldest: None,
+};
 pub(super) const KSTATUS: Tool = Tool {
     name: "kstatus",
     module: "flux",
@@ -147,7 +155,12 @@ pub(super) const KSTATUS: Tool = Tool {
 };
 
 /// Flux, in the order of building, after [`ALL`].
-pub(super) const FLUX: [Tool; 3] = [SOURCE_CONTROLLER, KUSTOMIZE_CONTROLLER, KSTATUS];
+pub(super) const FLUX: [Tool; 4] = [
+    SOURCE_CONTROLLER,
+    KUSTOMIZE_CONTROLLER,
+    KSTATUS,
+    HELM_CONTROLLER,
+];
 
 pub(super) const ARGOCD_LUA: Tool = Tool {
     name: "argocd-lua",

@@ -1,4 +1,4 @@
-//! Flux itself: source-controller and kustomize-controller, as processes with accounts of their own.
+//! Flux itself: source-controller, kustomize-controller and helm-controller, as processes with accounts of their own.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,10 +19,16 @@ use crate::process::{Launch, Process};
 pub const MANAGER: &str = "kustomize-controller";
 /// kustomize-controller, as the audit log names it.
 pub const USER: &str = "system:serviceaccount:flux-system:kustomize-controller";
+/// The same, of what it installs by a `HelmRelease`.
+pub const HELM_MANAGER: &str = "helm-controller";
+/// helm-controller, as the audit log names it.
+pub const HELM_USER: &str = "system:serviceaccount:flux-system:helm-controller";
 
 const NAMESPACE: &str = "flux-system";
 const SOURCE: &str = "source-controller";
 const RIGHTS: &str = include_str!("flux.yaml");
+/// A fix in Git does not wait until the health of what it mends is given up.
+const NEWEST_FIRST: &str = "--feature-gates=CancelHealthCheckOnNewRevision=true";
 /// Where source-controller serves what it fetched.
 const ARTIFACTS: SocketAddr = loopback(18_300);
 const START: Duration = Duration::from_mins(1);
@@ -31,16 +37,17 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Flux, running. Dropping it ends it.
 pub struct Flux {
     /// Each with where it says that it is ready.
-    controllers: [(Process, SocketAddr); 2],
+    controllers: [(Process, SocketAddr); 3],
     kstatus: PathBuf,
 }
 
 /// What is on the machine for it; the same paths each time.
 struct Installed {
     storage: PathBuf,
-    /// Kubeconfigs of the two.
+    /// Kubeconfigs of the three.
     source: PathBuf,
     kustomize: PathBuf,
+    helm: PathBuf,
 }
 
 /// What kstatus says of an object.
@@ -74,11 +81,22 @@ impl Flux {
         let kustomize = kustomize
             .args(["--health-addr", &healthy.to_string()])
             .args(["--metrics-addr", &metrics.to_string()])
-            // A fix in Git does not wait until the health of what it mends is given up.
-            .arg("--feature-gates=CancelHealthCheckOnNewRevision=true")
+            .arg(NEWEST_FIRST)
+            .start()?;
+        let (well, metrics) = (loopback(18_305), loopback(18_306));
+        let helm = launch(
+            cluster,
+            HELM_MANAGER,
+            &tools.helm_controller,
+            &installed.helm,
+        );
+        let helm = helm
+            .args(["--health-addr", &well.to_string()])
+            .args(["--metrics-addr", &metrics.to_string()])
+            .arg(NEWEST_FIRST)
             .start()?;
         let flux = Self {
-            controllers: [(source, health), (kustomize, healthy)],
+            controllers: [(source, health), (kustomize, healthy), (helm, well)],
             kstatus: tools.kstatus.clone(),
         };
         flux.ready().await?;
@@ -110,7 +128,7 @@ impl Flux {
         Ok(())
     }
 
-    /// Ends both in order, as Kubernetes ends pods.
+    /// Ends all in order, as Kubernetes ends pods.
     ///
     /// # Errors
     /// When one takes too long, or fails.
@@ -166,7 +184,9 @@ impl Flux {
 
 /// Kinds, rights and accounts, and an empty folder for what is fetched.
 async fn install(cluster: &Cluster, tools: &FluxTools) -> Result<Installed> {
-    cluster.define(&tools.crds).await?;
+    for crds in &tools.crds {
+        cluster.define(crds).await?;
+    }
     cluster.apply(RIGHTS).await?;
     let storage = cluster.run_dir().join("flux-artifacts");
     if storage.exists() {
@@ -182,6 +202,7 @@ async fn install(cluster: &Cluster, tools: &FluxTools) -> Result<Installed> {
         storage,
         source: account(SOURCE).await?,
         kustomize: account(MANAGER).await?,
+        helm: account(HELM_MANAGER).await?,
     })
 }
 

@@ -4,6 +4,7 @@ pub mod argo;
 pub mod flux;
 pub mod git;
 pub mod monitor;
+mod release;
 pub mod repository;
 pub mod team;
 

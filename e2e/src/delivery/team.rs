@@ -10,7 +10,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::Delivery;
-use super::flux::{MANAGER, USER};
+use super::flux::{HELM_MANAGER, MANAGER, USER};
 use super::repository::{BRANCH, Commit, Repository};
 use crate::cluster::audit;
 use crate::stage::{Scene, eventually};
@@ -67,7 +67,15 @@ impl Team<'_> {
     /// # Errors
     /// When the API server refuses.
     pub async fn follow(&self, interval: &str) -> Result<()> {
-        let yaml = FOLLOW
+        self.follow_by(interval, "").await
+    }
+
+    /// The same with more of the Kustomization's spec, as YAML lines indented by two.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn follow_by(&self, interval: &str, more: &str) -> Result<()> {
+        let yaml = format!("{FOLLOW}{more}")
             .replace("${NAMESPACE}", &self.scene.namespace)
             .replace("${URL}", &self.url)
             .replace("${BRANCH}", BRANCH)
@@ -146,28 +154,7 @@ impl Team<'_> {
     /// # Errors
     /// When the API server refuses, or Flux does not look.
     pub async fn reconcile(&self, within: Duration) -> Result<()> {
-        let at = chrono::Utc::now().to_rfc3339();
-        let asked = json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": at}}});
-        let params = PatchParams {
-            field_manager: Some("flux-cli".to_owned()),
-            ..PatchParams::default()
-        };
-        self.kustomization()
-            .patch(NAME, &params, &Patch::Merge(&asked))
-            .await?;
-        eventually("Flux has looked", within, async || {
-            let object = self.kustomization().get(NAME).await?;
-            let handled = object.data.pointer("/status/lastHandledReconcileAt");
-            let conditions = object.data.pointer("/status/conditions");
-            let conditions = conditions.cloned().unwrap_or_default();
-            let over = condition(&object, "Reconciling").is_none();
-            Ok(if handled == Some(&json!(at)) && over {
-                Ok(())
-            } else {
-                Err(conditions)
-            })
-        })
-        .await
+        look_now(&self.kustomization(), NAME, within).await
     }
 
     /// Deletes the Kustomization, as an uninstall of the whole does: Flux then deletes all it made.
@@ -187,10 +174,15 @@ impl Team<'_> {
     /// # Errors
     /// When the audit log cannot be read.
     pub fn written_since(&self, mark: audit::Mark) -> Result<Vec<String>> {
+        self.written_by(USER, mark)
+    }
+
+    /// The same of one of Flux' controllers, as the audit log names it.
+    pub(super) fn written_by(&self, user: &str, mark: audit::Mark) -> Result<Vec<String>> {
         let events = self.scene.stage.cluster.audit().since(mark)?;
         let counts = |event: &&audit::Event| {
             let group = event.object_ref.as_ref().map(|object| &object.api_group);
-            event.by(USER)
+            event.by(user)
                 && event.writes()
                 && event.succeeded()
                 && event.inside(&self.scene.namespace)
@@ -224,10 +216,9 @@ pub fn shared_fields(object: &DynamicObject) -> Vec<String> {
         }
         paths
     };
-    owned(MANAGER)
-        .intersection(&owned("sluice"))
-        .cloned()
-        .collect()
+    let ours = owned(sluice_crds::labels::MANAGER);
+    let flux = [MANAGER, HELM_MANAGER].into_iter().flat_map(owned);
+    flux.filter(|path| ours.contains(path)).collect()
 }
 
 fn leaves(fields: &Value, path: &str, into: &mut BTreeSet<String>) {
@@ -239,6 +230,30 @@ fn leaves(fields: &Value, path: &str, into: &mut BTreeSet<String>) {
     for (key, child) in children {
         leaves(child, &format!("{path}/{key}"), into);
     }
+}
+
+/// Tells Flux to look now at an object of its own, and waits until it has looked.
+pub(super) async fn look_now(api: &Api<DynamicObject>, name: &str, within: Duration) -> Result<()> {
+    let at = chrono::Utc::now().to_rfc3339();
+    let asked = json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": at}}});
+    let params = PatchParams {
+        field_manager: Some("flux-cli".to_owned()),
+        ..PatchParams::default()
+    };
+    api.patch(name, &params, &Patch::Merge(&asked)).await?;
+    eventually("Flux has looked", within, async || {
+        let object = api.get(name).await?;
+        let handled = object.data.pointer("/status/lastHandledReconcileAt");
+        let conditions = object.data.pointer("/status/conditions");
+        let conditions = conditions.cloned().unwrap_or_default();
+        let over = condition(&object, "Reconciling").is_none();
+        Ok(if handled == Some(&json!(at)) && over {
+            Ok(())
+        } else {
+            Err(conditions)
+        })
+    })
+    .await
 }
 
 fn condition<'a>(object: &'a DynamicObject, kind: &str) -> Option<&'a Value> {

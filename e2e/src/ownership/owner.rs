@@ -56,6 +56,7 @@ impl Owner {
             Self::Git => &[
                 ("argocd-controller", "Argo CD"),
                 ("kustomize-controller", "Flux"),
+                ("helm-controller", "Flux, of HelmReleases"),
                 ("source-controller", "Flux, in Events alone"),
                 ("helm", "Helm"),
                 ("Helm", "Helm, of its releases"),

@@ -428,7 +428,7 @@ pub const BEYOND: &[Beyond] = &[
     .note("Sluice asks Prometheus for what comes of it")
     .why("files, and kinds that the stories have not"),
     beyond(
-        "Application, Kustomization, GitRepository",
+        "Application, Kustomization, HelmRelease, GitRepository",
         "`spec`",
         Some(Git),
     )

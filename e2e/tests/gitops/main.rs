@@ -15,8 +15,13 @@ use e2e::runner::{self, Story};
 use e2e::story;
 
 const STORIES: &[Story<Delivery>] = &[
-    story!(flux::adoption::by_what_the_condition_says),
+    // It uninstalls Sluice.
+    story!(flux::adoption::by_what_the_condition_says, alone: true),
     story!(flux::adoption::by_a_person_who_is_late),
+    story!(flux::health::by_an_expression),
+    story!(flux::helm_release::client_side),
+    story!(flux::helm_release::moved_to_the_server_side),
+    story!(flux::helm_release::promoted_by_values),
     story!(flux::kstatus::reads_every_phase_right),
     story!(flux::orders::given_in_git),
     story!(flux::orders::approved_in_git),
@@ -28,6 +33,7 @@ const STORIES: &[Story<Delivery>] = &[
     story!(flux::removal::of_all),
     story!(flux::rollouts::a_bad_image_is_healthy_but_rejected),
     story!(flux::rollouts::an_edit_by_hand_ends_where_git_is),
+    story!(flux::rollouts::a_route_edited_by_hand_is_put_back),
     story!(argo::orders::approved_in_git),
     story!(argo::orders::in_git_and_by_hand),
     story!(argo::removal::by_prune),

@@ -4,6 +4,5 @@ go 1.26.0
 
 require (
 	github.com/cilium/cilium v1.20.2
-	github.com/fluxcd/helm-controller v1.6.4
 	github.com/open-telemetry/opentelemetry-operator v0.140.0
 )

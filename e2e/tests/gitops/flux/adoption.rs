@@ -1,19 +1,21 @@
 //! From a Deployment with its size in Git and an autoscaler on it to a Canary, and back: a person does
 //! nothing but what the condition says, and only in Git.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::delivery::flux::MANAGER;
 use e2e::delivery::{Delivery, Team, monitor};
-use e2e::stage::{App, Scene, condition, eventually, no_failure, serves};
+use e2e::stage::{App, Recording, Scene, condition, eventually, no_failure, serves};
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use sluice_crds::{Canary, CanaryStatus, Phase};
 
 use super::{
-    APP, CANARY, INTERVAL, NOTE, RATE, ROLLOUT, SHOP, SOON, canary, note, nothing_drifts, ship,
-    wrote_just,
+    APP, CANARY, INTERVAL, NOTE, PODS, RATE, ROLLOUT, SHOP, SOON, canary, note, nothing_drifts,
+    ship, wrote_just,
 };
 
 const REPLICAS: usize = 3;
-const PODS: &str = "app=shop";
 const AUTOSCALER: &str = "hpa.yaml";
 const MONITOR: &str = "monitor.yaml";
 
@@ -23,14 +25,16 @@ struct Held {
     app: App,
     /// What the autoscaler scales.
     scales: &'static str,
+    /// Its `minReplicas`.
+    least: u32,
 }
 
 const DEPLOYMENT: &str = "{apiVersion: apps/v1, kind: Deployment, name: shop}";
 const BY_CANARY: &str = "{apiVersion: sluice.dev/v1alpha1, kind: Canary, name: shop}";
 
 /// Deployment with its size, Service, autoscaler and `ServiceMonitor`, as most charts make them; then the Canary; then
-/// what its condition says, word by word; a rollout; and all of it back. Never is a pod missing, nothing is put back by
-/// either, and Flux finds no drift.
+/// what its condition says, word by word; a rollout; all of it back, by what is said then; and Sluice itself is uninstalled.
+/// Never is a pod missing, nothing is put back by either, and Flux finds no drift.
 pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()> {
     let scene = delivery.stage.scene("flux-adoption").await?;
     let audit = delivery.stage.cluster.audit();
@@ -41,6 +45,7 @@ pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()
             ..App::new(SHOP, "v1")
         },
         scales: DEPLOYMENT,
+        least: 3,
     };
     let commit = write(&team, &held, false, "shop").await?;
     team.healthy(&commit, SOON).await?;
@@ -86,28 +91,94 @@ pub(crate) async fn by_what_the_condition_says(delivery: &Delivery) -> Result<()
     nothing_drifts(&team).await?;
     held.app = v2;
 
-    // The way back, in one commit: the Canary goes, and the autoscaler returns to the Deployment.
-    held.scales = DEPLOYMENT;
-    std::fs::remove_file(team.repository.folder().join(CANARY))?;
-    let commit = write(&team, &held, false, "Without a canary").await?;
-    eventually("nothing of Sluice left", ROLLOUT, async || {
-        let left = scene.owned(SHOP).await?;
-        Ok(if left.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{left:?}"))
-        })
-    })
-    .await?;
-    team.healthy(&commit, SOON).await?;
-    ensure!(scene.replicas(SHOP).await? == 3, "another size");
-    nothing_drifts(&team).await?;
+    let mark = audit.mark()?;
+    leave(&team, &mut held, &told).await?;
     let events = scene.events(SHOP).await?.join("\n");
     ensure!(!events.contains("Restored"), "put back: {events}");
     super::kstatus::fits(delivery, &told).await?;
+
+    delivery.stage.uninstall().await?;
+    let result = without_sluice(&team, &mut held).await;
+    delivery.stage.install().await?;
+    result?;
+    let autoscaler = "patch horizontalpodautoscalers/cpu";
+    wrote_just(
+        &team,
+        mark,
+        &["delete canaries/shop", autoscaler, autoscaler],
+    )?;
     no_failure(&load.stop().await)?;
     pods.never_below(REPLICAS)?;
     scene.close().await
+}
+
+/// The way back: the Canary goes from Git, and then what is said of the autoscaler is done. The condition says it while the
+/// Canary goes, the Event to who comes later, as here.
+async fn leave(team: &Team<'_>, held: &mut Held, told: &Recording<Canary>) -> Result<()> {
+    let scene = team.scene;
+    std::fs::remove_file(team.repository.folder().join(CANARY))?;
+    let commit = write(team, held, false, "Without a canary").await?;
+    let words = [
+        "AutoscalerLeft: HorizontalPodAutoscaler cpu scales nothing since its Canary is gone",
+        "point its scaleTargetRef at Deployment shop (apiVersion: apps/v1, kind: Deployment)",
+    ];
+    for about in ["Canary", "Deployment"] {
+        eventually("told of the autoscaler", ROLLOUT, async || {
+            let events = scene.events_of(about, SHOP).await?;
+            let is_told = |event: &String| words.iter().all(|part| event.contains(part));
+            let told = events.iter().any(is_told);
+            Ok(if told { Ok(()) } else { Err(events.join("\n")) })
+        })
+        .await?;
+    }
+    let said = "now point scaleTargetRef of HorizontalPodAutoscaler cpu at Deployment shop";
+    let conditions = |canary: Canary| canary.status.unwrap_or_default().conditions;
+    let all = told.all().into_iter().map(|seen| seen.what);
+    let going = all.filter(|canary| canary.metadata.deletion_timestamp.is_some());
+    let messages: Vec<_> = going.flat_map(conditions).map(|c| c.message).collect();
+    ensure!(
+        messages.iter().any(|message| message.contains(said)),
+        "not said while it went: {messages:?}"
+    );
+    scene.only_left(SHOP, &[], ROLLOUT).await?;
+    team.healthy(&commit, SOON).await?;
+    ensure!(scene.replicas(SHOP).await? == 3, "another size");
+
+    held.scales = DEPLOYMENT;
+    let commit = write(team, held, false, "As the Event says").await?;
+    team.healthy(&commit, SOON).await?;
+    nothing_drifts(team).await
+}
+
+/// Sluice is gone: the autoscaler scales the Deployment, which serves, and nothing tells that there was a Canary.
+async fn without_sluice(team: &Team<'_>, held: &mut Held) -> Result<()> {
+    let scene = team.scene;
+    for granted in e2e::stage::rights()? {
+        let object: DynamicObject = serde_json::from_value(granted)?;
+        // What is in its namespace went with that.
+        if object.namespace().is_none() {
+            let of = object.types.as_ref().context("an object without a kind")?;
+            let kind = ApiResource::from_gvk(&GroupVersionKind::try_from(of)?);
+            let api: Api<DynamicObject> = Api::all_with(scene.client(), &kind);
+            let left = api.get_opt(&object.name_any()).await?;
+            ensure!(left.is_none(), "{} is left", object.name_any());
+        }
+    }
+    held.least = 4;
+    let commit = write(team, held, false, "A busy day").await?;
+    scene.settled(SHOP, 4).await?;
+    let owners = scene.owners_of_size(SHOP).await?;
+    ensure!(
+        owners == ["kube-controller-manager"],
+        "its size is of {owners:?}"
+    );
+    team.healthy(&commit, SOON).await?;
+    nothing_drifts(team).await?;
+    let left = scene.owned(SHOP).await?;
+    ensure!(left.is_empty(), "{left:?}");
+    let canaries = scene.api::<Canary>().list(&ListParams::default()).await?;
+    ensure!(canaries.items.is_empty(), "a Canary is left");
+    Ok(())
 }
 
 /// Nobody follows for many of Flux' looks: it and Sluice leave each other alone, it is told what Git is to change, and
@@ -191,8 +262,8 @@ async fn write(
     let autoscaler = format!(
         "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\n\
          metadata: {{name: cpu, namespace: {namespace}}}\n\
-         spec: {{scaleTargetRef: {}, minReplicas: 3, maxReplicas: 5}}\n",
-        held.scales
+         spec: {{scaleTargetRef: {}, minReplicas: {}, maxReplicas: 5}}\n",
+        held.scales, held.least
     );
     let app = held.app.yaml(namespace);
     let canary = canary(scene, "");

@@ -2,6 +2,8 @@
 //! it told to ignore anything.
 
 pub(crate) mod adoption;
+pub(crate) mod health;
+pub(crate) mod helm_release;
 pub(crate) mod kstatus;
 pub(crate) mod orders;
 pub(crate) mod rebuild;
@@ -25,6 +27,9 @@ const APP: &str = "app.yaml";
 const CANARY: &str = "canary.yaml";
 /// A file that stays when all else is removed: Flux takes an empty repository for a mistake.
 const NOTE: &str = "note.yaml";
+
+/// All pods of the app.
+const PODS: &str = "app=shop";
 
 const RATE: f64 = 200.0;
 /// Flux looks at everything this often, besides at every push.

@@ -6,9 +6,7 @@ use e2e::stage::{eventually, no_failure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 
-use super::{APP, CANARY, RATE, ROLLOUT, SHOP, SOON, adopted, nothing_drifts};
-
-const PODS: &str = "app=shop";
+use super::{APP, CANARY, PODS, RATE, ROLLOUT, SHOP, SOON, adopted, nothing_drifts};
 
 /// The Canary alone: the Deployment has its pods again before anything of Sluice goes.
 pub(crate) async fn of_the_canary_alone(delivery: &Delivery) -> Result<()> {
