@@ -19,6 +19,28 @@ pub enum Apply {
     ServerSide,
 }
 
+impl Apply {
+    /// As in the name of a namespace.
+    #[must_use]
+    pub const fn side(self) -> &'static str {
+        match self {
+            Self::ClientSide => "client",
+            Self::ServerSide => "server",
+        }
+    }
+}
+
+/// A sync operation.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Operation {
+    /// When it began.
+    pub began: String,
+    /// The commit that it was to bring.
+    pub revision: String,
+    /// Whether it was self-heal that asked for it.
+    pub heals: bool,
+}
+
 /// What an Application's status says.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
@@ -28,12 +50,10 @@ pub struct State {
     pub revision: String,
     /// Healthy, Progressing, Suspended, Degraded, Missing or Unknown.
     pub health: String,
-    /// When the last sync operation began.
-    pub operation: String,
+    /// The last sync operation.
+    pub operation: Operation,
     /// What became of it.
     pub outcome: String,
-    /// Whether it was self-heal that asked for it.
-    pub heals: bool,
     /// The health of the Canary, and why.
     pub canary: (String, String),
 }
@@ -179,6 +199,11 @@ fn state(object: &DynamicObject) -> State {
     let heals = object
         .data
         .pointer("/status/operationState/operation/sync/autoHealAttemptsCount");
+    let operation = Operation {
+        began: text("/status/operationState/startedAt"),
+        revision: text("/status/operationState/operation/sync/revision"),
+        heals: heals.and_then(Value::as_i64).is_some_and(|count| count > 0),
+    };
     let resources = object.data.pointer("/status/resources");
     let mut resources = resources.and_then(Value::as_array).into_iter().flatten();
     let canary = resources.find(|one| one.get("kind").is_some_and(|kind| kind == "Canary"));
@@ -190,9 +215,8 @@ fn state(object: &DynamicObject) -> State {
         sync: text("/status/sync/status"),
         revision: text("/status/sync/revision"),
         health: text("/status/health/status"),
-        operation: text("/status/operationState/startedAt"),
+        operation,
         outcome: text("/status/operationState/phase"),
-        heals: heals.and_then(Value::as_i64).is_some_and(|count| count > 0),
         canary: (of_canary("status"), of_canary("message")),
     }
 }

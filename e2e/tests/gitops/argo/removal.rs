@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use e2e::delivery::Delivery;
 use e2e::delivery::argo::Apply;
-use e2e::stage::{eventually, no_failure};
+use e2e::stage::no_failure;
 use k8s_openapi::api::apps::v1::Deployment;
-use sluice_crds::{Canary, Phase};
+use sluice_crds::Phase;
 
 use super::{NONE, PODS, RATE, Team};
 
@@ -15,8 +15,8 @@ const REPLICAS: usize = 3;
 
 /// The Canary alone is pruned: its Deployment takes over, with no pod missing and no difference to Git. Then the
 /// Application goes, and nothing stays.
-pub(crate) async fn by_prune(delivery: &Delivery) -> Result<()> {
-    let mut team = Team::new(delivery, "argo-removal", Apply::ClientSide).await?;
+pub(crate) async fn by_prune(delivery: &Delivery, apply: Apply) -> Result<()> {
+    let mut team = Team::new(delivery, "removal", apply).await?;
     team.push("an app").await?;
     team.scene.scale_target("shop", 3).await?;
     team.scene.settled("shop", 3).await?;
@@ -29,19 +29,8 @@ pub(crate) async fn by_prune(delivery: &Delivery) -> Result<()> {
         .await?;
     team.scene.clean("shop").await?;
 
-    team.canary = None;
-    let without = team
-        .repository
-        .remove(&["canary.yaml"], "no Canary")
-        .await?;
-    team.repository.push().await?;
-    team.application.look_again().await?;
-    let canaries = team.scene.api::<Canary>();
-    eventually("the Canary gone", Duration::from_mins(1), async || {
-        let left = canaries.get_opt("shop").await?;
-        Ok(left.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
-    })
-    .await?;
+    let without = team.drop_canary().await?;
+    team.canary_gone().await?;
     team.application.delivered(&without.id).await?;
     team.health("Healthy").await?;
     team.scene.settled("shop", 3).await?;
@@ -56,6 +45,7 @@ pub(crate) async fn by_prune(delivery: &Delivery) -> Result<()> {
     team.scene
         .phase("shop", Phase::Succeeded, Duration::from_secs(40))
         .await?;
+    team.compare_owners().await?;
     team.application.delete().await?;
     team.scene
         .only_left("shop", &[], Duration::from_secs(30))
