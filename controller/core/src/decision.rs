@@ -195,6 +195,13 @@ pub enum Note {
     },
     /// The Canary goes, and this revision goes on serving: the target cannot take over from it.
     LeftServing(RevisionName),
+    /// The Canary goes, and an autoscaler still scales it: from now on that scales nothing.
+    AutoscalerLeft {
+        /// Kind and name.
+        autoscaler: String,
+        /// The Deployment that serves from now on.
+        deployment: String,
+    },
     /// An order came too late: what it names serves already.
     Void(String),
 }

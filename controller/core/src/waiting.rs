@@ -162,6 +162,15 @@ pub enum Waiting {
         #[serde(default)]
         held_by: Option<String>,
     },
+    /// The Canary is being deleted, and an autoscaler scales it: a person should point that elsewhere.
+    AutoscalerLeaves {
+        /// Kind and name.
+        name: String,
+        /// The Deployment that serves once the Canary is gone.
+        deployment: String,
+        /// What is waited for in any case.
+        meanwhile: Box<Waiting>,
+    },
     /// Somebody else scales the target up again and again.
     SizeContested {
         /// The field manager.
@@ -351,6 +360,15 @@ impl fmt::Display for Waiting {
                     steps.join(", and ")
                 )
             }
+            Self::AutoscalerLeaves {
+                name,
+                deployment,
+                meanwhile,
+            } => write!(
+                f,
+                "{meanwhile}; now {}: once this Canary is gone it scales nothing",
+                size::pointed_back(name, deployment)
+            ),
             Self::SizeContested {
                 writer,
                 replicas,

@@ -264,6 +264,7 @@ fn is_advice(waiting: &Waiting) -> bool {
 pub(crate) fn reason(waiting: &Waiting) -> String {
     let reason = match waiting {
         Waiting::Blocked { reason, .. } => return reason.clone(),
+        Waiting::AutoscalerLeaves { meanwhile, .. } => return reason(meanwhile),
         Waiting::Suspended => Reason::Suspended,
         Waiting::TargetMissing => Reason::TargetNotFound,
         Waiting::TargetUnsettled => Reason::TargetNotReady,

@@ -46,7 +46,7 @@ pub async fn publish(
 
 /// What else an Event is about: the Canary itself is gone when somebody looks.
 fn outliving(note: &Note, target: &Target<'_>) -> Option<ObjectReference> {
-    let outlives = matches!(note, Note::LeftServing(_));
+    let outlives = matches!(note, Note::LeftServing(_) | Note::AutoscalerLeft { .. });
     target.object.clone().filter(|_| outlives)
 }
 
@@ -183,6 +183,17 @@ fn said(note: &Note) -> (EventType, &'static str, String) {
                  scale the target up and, once it is ready, delete what has the label sluice.dev/canary"
             ),
         ),
+        Note::AutoscalerLeft {
+            autoscaler,
+            deployment,
+        } => (
+            EventType::Warning,
+            "AutoscalerLeft",
+            format!(
+                "{autoscaler} scales nothing since its Canary is gone: point its scaleTargetRef at Deployment \
+                 {deployment} (apiVersion: apps/v1, kind: Deployment)"
+            ),
+        ),
         Note::Void(order) => (
             EventType::Warning,
             "OrderVoid",
@@ -209,6 +220,7 @@ fn action(note: &Note) -> String {
             return format!("{candidate} at {at}").chars().take(128).collect();
         }
         Note::Released { .. } => "target",
+        Note::AutoscalerLeft { autoscaler, .. } => autoscaler,
         Note::RouteRestored { writer } | Note::TargetRestored { writer, .. } => writer,
         Note::Obeyed(order) | Note::Void(order) => order,
     };

@@ -256,7 +256,8 @@ pub fn history(note: &Note, at: Time) -> Option<HistoryEntry> {
         | Note::Approved { .. }
         | Note::Released { .. }
         | Note::TargetRestored { .. }
-        | Note::LeftServing(_) => return None,
+        | Note::LeftServing(_)
+        | Note::AutoscalerLeft { .. } => return None,
     };
     let reason = reason.chars().take(1024).collect();
     Some(HistoryEntry {

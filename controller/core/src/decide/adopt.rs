@@ -27,9 +27,10 @@ pub(super) fn keep(turn: &mut Turn<'_>) {
     }
     if turn.state.stable.is_some() {
         // Where Git says it, until it says it on the Canary. Not where somebody changed it since: the pods that are
-        // left idle may be scaled down by an autoscaler or a hand, and what serves is not to follow.
+        // left idle may be scaled down by an autoscaler or a hand, and what serves is not to follow. Nor where an
+        // autoscaler scales the Canary already: it made what serves as large as it has to be.
         let git = target.kept_by().map(|(_, size)| size);
-        if git == Some(target.replicas) && turn.autoscaler_of(Scaled::Target).is_none() {
+        if git == Some(target.replicas) && turn.world.autoscaler.is_none() {
             turn.state.adopted_replicas = git;
         }
     } else if !turn.state.released {

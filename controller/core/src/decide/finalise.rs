@@ -40,8 +40,42 @@ pub(super) fn run(turn: &mut Turn<'_>) {
             turn.state = State::default();
             remove_all(turn, false);
         }
-        Some(target) => hand_over(turn, target),
+        Some(target) => {
+            let serves = serves_then(turn, target);
+            hand_over(turn, target);
+            if let Some(serves) = serves {
+                tell_autoscaler(turn, &serves);
+            }
+        }
     }
+}
+
+/// What serves does so by this Deployment once the Canary is gone: its size is the autoscaler's to change then.
+fn serves_then(turn: &Turn<'_>, target: &Target) -> Option<String> {
+    match &turn.state.stable {
+        Some(stable) if stays(target, stable) => Some(stable.to_string()),
+        _ => target.scalable.then(|| target.name.clone()),
+    }
+}
+
+/// An autoscaler whose Canary goes scales nothing any more, and nobody would notice before the next peak.
+fn tell_autoscaler(turn: &mut Turn<'_>, deployment: &str) {
+    let Some(autoscaler) = turn.autoscaler_of(Scaled::Canary) else {
+        return;
+    };
+    if turn.effects.contains(&Effect::Release) {
+        turn.notes.push(Note::AutoscalerLeft {
+            autoscaler: autoscaler.name.clone(),
+            deployment: deployment.to_owned(),
+        });
+    } else {
+        turn.advise(&autoscaler.name, deployment);
+    }
+}
+
+/// What serves stays where Git's template is another one, or has no pods to hand over to.
+fn stays(target: &Target, stable: &RevisionName) -> bool {
+    target.revision != *stable || !target.scalable
 }
 
 fn hand_over(turn: &mut Turn<'_>, target: &Target) {
@@ -53,11 +87,11 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
         remove_all(turn, true);
         return;
     };
-    // What serves stays where Git's template is another one, or has no pods to hand over to.
-    let stays = target.revision != stable || !target.scalable;
-    // What Git says of it holds from now on.
+    let stays = stays(target, &stable);
+    // What Git says of it holds from now on; not where an autoscaler made what serves larger since, be it by way of
+    // the Canary: the load is there still.
     let kept = target.kept_by().map(|(_, size)| size);
-    let kept = kept.filter(|_| turn.autoscaler_of(Scaled::Target).is_none());
+    let kept = kept.filter(|_| turn.world.autoscaler.is_none());
     let wanted = kept.unwrap_or_else(|| turn.full().max(1));
     let takes_over = !stays && target.ready >= wanted && target.settled;
     let alone = turn.world.revisions.keys().all(|name| *name == stable);

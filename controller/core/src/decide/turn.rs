@@ -53,6 +53,18 @@ impl<'a> Turn<'a> {
         self.waiting = None;
     }
 
+    /// Whatever is waited for while the Canary goes, a person should point an autoscaler elsewhere meanwhile.
+    pub(super) fn advise(&mut self, autoscaler: &str, deployment: &str) {
+        self.waiting = self
+            .waiting
+            .take()
+            .map(|meanwhile| Waiting::AutoscalerLeaves {
+                name: autoscaler.to_owned(),
+                deployment: deployment.to_owned(),
+                meanwhile: Box::new(meanwhile),
+            });
+    }
+
     /// Asks to be called again at `at`. What is due already was looked at in this decision.
     pub(super) fn wake(&mut self, at: Time) {
         if at <= self.now {

@@ -53,3 +53,10 @@ pub(super) fn pointed_here(autoscaler: &str) -> String {
         "point scaleTargetRef of {autoscaler} at this Canary (apiVersion: sluice.dev/v1alpha1, kind: Canary)"
     )
 }
+
+/// What is to become of it when the Canary goes.
+pub(super) fn pointed_back(autoscaler: &str, deployment: &str) -> String {
+    format!(
+        "point scaleTargetRef of {autoscaler} at Deployment {deployment} (apiVersion: apps/v1, kind: Deployment)"
+    )
+}

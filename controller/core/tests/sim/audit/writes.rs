@@ -1,6 +1,6 @@
 //! 7. What Git owns is not written, `spec.replicas` of a target apart. Suspended, nothing is written.
 
-use sluice_core::{Effect, RevisionName, Scaled, State, World};
+use sluice_core::{Effect, Note, RevisionName, Scaled, State, World};
 
 use super::Look;
 
@@ -37,8 +37,31 @@ pub(super) fn target_size(seen: &World, before: &State) -> Option<u32> {
 }
 
 fn is_autoscaled(seen: &World) -> bool {
-    let autoscaler = seen.autoscaler.as_ref();
-    autoscaler.is_some_and(|autoscaler| autoscaler.scales == Scaled::Target)
+    seen.autoscaler.is_some()
+}
+
+/// Whoever lets a Canary go that an autoscaler scales tells so, with the Deployment that serves: then, and only then.
+fn left_autoscaler(look: &Look<'_>) -> Result<(), (u8, String)> {
+    let seen = look.seen;
+    let scaled = seen.autoscaler.as_ref();
+    let scaled = scaled.filter(|autoscaler| autoscaler.scales == Scaled::Canary);
+    let goes = look.decision.effects.contains(&Effect::Release);
+    let left = scaled.filter(|_| goes && seen.target.is_some());
+    let told = |note: &&Note| matches!(note, Note::AutoscalerLeft { .. });
+    match (left, look.decision.notes.iter().find(told)) {
+        (None, None) => Ok(()),
+        (Some(_), Some(Note::AutoscalerLeft { deployment, .. })) => {
+            let serves = look.decision.state.stable.as_ref();
+            let target = seen.target.as_ref().map(|target| target.name.as_str());
+            let right = Some(deployment.as_str()) == serves.map(RevisionName::as_str).or(target);
+            let wrong = || (7, format!("sends an autoscaler to {deployment}"));
+            right.then_some(()).ok_or_else(wrong)
+        }
+        (left, told) => Err((
+            7,
+            format!("an autoscaler is left: {left:?}, told: {told:?}"),
+        )),
+    }
 }
 
 pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
@@ -47,6 +70,7 @@ pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
     if seen.suspended && !removed && !look.decision.effects.is_empty() {
         return Err((7, format!("suspended, yet {:?}", look.decision.effects)));
     }
+    left_autoscaler(look)?;
     for effect in &look.decision.effects {
         if let Effect::Run { revision, replicas } = effect {
             shrinks(look, revision, *replicas)?;

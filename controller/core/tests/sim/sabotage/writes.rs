@@ -1,6 +1,6 @@
 //! Writes that are too many, too few or not ours to do: invariants 4 and 7.
 
-use sluice_core::{Action, Effect, Weight, World, decide};
+use sluice_core::{Action, Effect, Note, Scaled, Weight, World, decide};
 
 use super::caught;
 use crate::controller::Decide;
@@ -156,5 +156,31 @@ fn scaling_away_what_git_keeps_breaks_7() {
             writer.kept = None;
         }
         decide(plan, state, &blind, now)
+    }));
+}
+
+/// The autoscaler is at the Canary already, while Git keeps three pods of the target; then the Canary goes.
+fn between_the_two_asks() -> Vec<Event> {
+    let mut events = vec![Event::KeepReplicas(3)];
+    events.extend([Event::Wait(5); 30]);
+    events.extend([Event::Autoscale(Some(Scaled::Canary)), Event::Scale(20)]);
+    events.extend([Event::Wait(5); 10]);
+    events.push(Event::Delete);
+    events.extend([Event::Wait(5); 60]);
+    events
+}
+
+#[test]
+fn leaving_an_autoscaler_untold_breaks_7() {
+    let breach = |decide: Decide| {
+        let mut history = History::new(SETTING, decide, Some(7));
+        history.run(&between_the_two_asks()).is_err()
+    };
+    assert!(!breach(decide));
+    assert!(breach(|plan, state, world, now| {
+        let mut decision = decide(plan, state, world, now);
+        let left = |note: &Note| matches!(note, Note::AutoscalerLeft { .. });
+        decision.notes.retain(|note| !left(note));
+        decision
     }));
 }
