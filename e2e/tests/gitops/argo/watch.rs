@@ -35,6 +35,8 @@ impl Watch {
             .await?;
         let states = self.states.all();
         let mut operations: Vec<_> = states.into_iter().map(|seen| seen.what.operation).collect();
+        // Between two there is none.
+        operations.retain(|operation| !operation.began.is_empty());
         operations.dedup();
         let since = operations.get(1..).unwrap_or_default();
         let heals = since.iter().any(|operation| operation.heals);
