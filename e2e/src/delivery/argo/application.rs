@@ -37,8 +37,8 @@ pub struct Operation {
     pub began: String,
     /// The commit that it was to bring.
     pub revision: String,
-    /// Whether it was self-heal that asked for it.
-    pub heals: bool,
+    /// What self-heal asked to be as in Git again, as `Kind/name`; empty where a commit asked for all.
+    pub heals: Vec<String>,
 }
 
 /// What an Application's status says.
@@ -196,13 +196,10 @@ fn state(object: &DynamicObject) -> State {
         let value = object.data.pointer(path).and_then(Value::as_str);
         value.unwrap_or_default().to_owned()
     };
-    let heals = object
-        .data
-        .pointer("/status/operationState/operation/sync/autoHealAttemptsCount");
     let operation = Operation {
         began: text("/status/operationState/startedAt"),
         revision: text("/status/operationState/operation/sync/revision"),
-        heals: heals.and_then(Value::as_i64).is_some_and(|count| count > 0),
+        heals: heals(object),
     };
     let resources = object.data.pointer("/status/resources");
     let mut resources = resources.and_then(Value::as_array).into_iter().flatten();
@@ -219,4 +216,27 @@ fn state(object: &DynamicObject) -> State {
         outcome: text("/status/operationState/phase"),
         canary: (of_canary("status"), of_canary("message")),
     }
+}
+
+/// Argo CD names in an operation of self-heal just what is not as in Git (`autoSync` in its `appcontroller.go`).
+fn heals(object: &DynamicObject) -> Vec<String> {
+    let asked = object.data.pointer("/status/operationState/operation/sync");
+    let field = |name: &str| asked.and_then(|asked| asked.get(name));
+    let attempts = field("autoHealAttemptsCount").and_then(Value::as_i64);
+    if attempts.is_none_or(|attempts| attempts == 0) {
+        return Vec::new();
+    }
+    let text = |one: &Value, field: &str| {
+        let text = one.get(field).and_then(Value::as_str);
+        text.unwrap_or("?").to_owned()
+    };
+    let resources = field("resources").and_then(Value::as_array);
+    let resources = resources.into_iter().flatten();
+    let mut healed: Vec<_> = resources
+        .map(|one| format!("{}/{}", text(one, "kind"), text(one, "name")))
+        .collect();
+    if healed.is_empty() {
+        healed.push("everything".to_owned());
+    }
+    healed
 }

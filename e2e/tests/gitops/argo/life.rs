@@ -41,6 +41,7 @@ struct Life<'a> {
     pods: Recording<usize>,
     /// What the Deployment was to have.
     sizes: Recording<i32>,
+    /// From when the Canary was dropped.
     watch: Watch,
 }
 
@@ -65,6 +66,8 @@ impl<'a> Life<'a> {
         team.scene.clean("shop").await?;
         team.health("Healthy").await?;
         team.compare_owners().await?;
+        watch.one_sync_a_commit(&team).await?;
+        let watch = team.watch().await?;
         leave(&mut team).await?;
         Ok(Self {
             team,
@@ -98,7 +101,7 @@ impl<'a> Life<'a> {
         } = self;
         no_failure(&load.stop().await)?;
         pods.never_below(REPLICAS)?;
-        watch.one_sync_a_commit(&team).await?;
+        watch.one_sync_a_commit_and_prune(&team).await?;
         let events = team.scene.events("shop").await?;
         let restored = events.iter().find(|event| event.contains("Restored"));
         ensure!(restored.is_none(), "put back: {restored:?}");

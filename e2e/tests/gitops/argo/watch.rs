@@ -1,7 +1,7 @@
 //! What Argo CD does from some moment on: its sync operations, what its Application says, what it writes.
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::cluster::audit::Mark;
+use e2e::cluster::audit::{self, Mark};
 use e2e::delivery::Commit;
 use e2e::delivery::argo::{State, USER};
 use e2e::stage::{Recording, list};
@@ -28,6 +28,24 @@ impl Watch {
     /// Fails unless Argo CD began one sync operation for each commit that was made since, in their order, and no
     /// other: none that heals.
     pub(super) async fn one_sync_a_commit(&self, team: &Team<'_>) -> Result<()> {
+        self.syncs(team, &[]).await
+    }
+
+    /// The same where the Canary goes: Argo CD finds it as long as it is there, and self-heal asks again and again to
+    /// prune it, which deletes nothing a second time.
+    pub(super) async fn one_sync_a_commit_and_prune(&self, team: &Team<'_>) -> Result<()> {
+        self.syncs(team, &["Canary/shop"]).await?;
+        let mut deleted = self.wrote(team)?;
+        deleted.retain(|event| event.verb == "delete");
+        ensure!(
+            deleted.len() == 1 && deleted.iter().all(|event| event.about("canaries")),
+            "Argo CD deleted: {}",
+            list(&deleted)
+        );
+        Ok(())
+    }
+
+    async fn syncs(&self, team: &Team<'_>, going: &[&str]) -> Result<()> {
         let range = format!("{}..HEAD", self.from.id);
         let commits = team
             .repository
@@ -39,14 +57,27 @@ impl Watch {
         operations.retain(|operation| !operation.began.is_empty());
         operations.dedup();
         let since = operations.get(1..).unwrap_or_default();
-        let heals = since.iter().any(|operation| operation.heals);
-        let brought = since.iter().map(|operation| operation.revision.as_str());
+        let asked_again = |heals: &[String]| {
+            !heals.is_empty() && heals.iter().all(|object| going.contains(&object.as_str()))
+        };
+        let told = since
+            .iter()
+            .filter(|operation| !asked_again(&operation.heals));
+        let brought = told.clone().map(|operation| operation.revision.as_str());
         ensure!(
-            !heals && brought.eq(commits.lines()),
+            brought.eq(commits.lines()) && told.clone().all(|operation| operation.heals.is_empty()),
             "{}: the commits are {commits:?}, the sync operations {since:#?}",
             team.scene.namespace
         );
         Ok(())
+    }
+
+    fn wrote(&self, team: &Team<'_>) -> Result<Vec<audit::Event>> {
+        let mut wrote = team.scene.stage.cluster.audit().since(self.mark)?;
+        wrote.retain(|event| {
+            event.by(USER) && event.writes() && event.inside(&team.scene.namespace)
+        });
+        Ok(wrote)
     }
 
     /// Fails if Argo CD wrote anything since, began a sync operation, or saw a difference; tells which healths the
@@ -66,10 +97,7 @@ impl Watch {
                 healths.push(state.health.clone());
             }
         }
-        let mut wrote = team.scene.stage.cluster.audit().since(self.mark)?;
-        wrote.retain(|event| {
-            event.by(USER) && event.writes() && event.inside(&team.scene.namespace)
-        });
+        let wrote = self.wrote(team)?;
         ensure!(wrote.is_empty(), "Argo CD wrote: {}", list(&wrote));
         Ok(healths)
     }
