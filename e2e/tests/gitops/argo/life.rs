@@ -19,8 +19,8 @@ const REPLICAS: usize = 3;
 const QUIET: Duration = Duration::from_secs(5);
 const ROLLOUT: Duration = Duration::from_mins(1);
 
-/// Of two teams, one for each way to apply. Never is a pod missing, nobody is answered badly, nothing is put back by either,
-/// and at the end nothing is left, of Sluice itself neither.
+/// Of two teams, one for each way to apply. Never is a pod missing, nobody is answered badly, neither puts anything back,
+/// and at the end nothing of Sluice is left.
 pub(crate) async fn from_adoption_to_uninstall(delivery: &Delivery) -> Result<()> {
     let (mut client, mut server) = tokio::try_join!(
         Life::with_a_canary(delivery, Apply::ClientSide),
