@@ -131,6 +131,15 @@ impl<'a> Team<'a> {
         Watch::on(self).await
     }
 
+    /// Fails if Sluice ever put back what somebody else wrote.
+    async fn nothing_restored(&self) -> Result<()> {
+        let events = self.scene.events("shop").await?;
+        // RouteRestored, TargetRestored.
+        let restored = events.iter().find(|event| event.contains("Restored"));
+        ensure!(restored.is_none(), "put back: {restored:?}");
+        Ok(())
+    }
+
     /// Compares who owns what with `docs/ownership.md`, while all that Argo CD delivered is there.
     async fn compare_owners(&self) -> Result<()> {
         let target = self.scene.api::<Deployment>().get("shop").await?;

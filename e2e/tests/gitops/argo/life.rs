@@ -102,9 +102,7 @@ impl<'a> Life<'a> {
         no_failure(&load.stop().await)?;
         pods.never_below(REPLICAS)?;
         watch.one_sync_a_commit_and_prune(&team).await?;
-        let events = team.scene.events("shop").await?;
-        let restored = events.iter().find(|event| event.contains("Restored"));
-        ensure!(restored.is_none(), "put back: {restored:?}");
+        team.nothing_restored().await?;
         let sizes: Vec<_> = sizes.all().into_iter().map(|seen| seen.what).collect();
         // The API server makes it 1 when Git drops it, of pods that serve nobody, unless Sluice is faster.
         ensure!(

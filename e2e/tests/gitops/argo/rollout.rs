@@ -97,5 +97,6 @@ pub(crate) async fn pushed_and_reverted(delivery: &Delivery, apply: Apply) -> Re
     no_failure(&load.stop().await)?;
     pods.never_below(REPLICAS)?;
     all.one_sync_a_commit(&team).await?;
+    team.nothing_restored().await?;
     team.close().await
 }
