@@ -31,9 +31,16 @@ pub struct Story<S: 'static> {
 /// What happens in a story.
 pub type Play<S> = for<'a> fn(&'a S) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
-/// Names a story's function.
+/// Names a story's function; `by` names one of the ways in which it is played, its second argument.
 #[macro_export]
 macro_rules! story {
+    ($first:ident $(:: $rest:ident)+, by $way:ident :: $case:ident) => {
+        $crate::runner::Story {
+            name: concat!(stringify!($first) $(, "::", stringify!($rest))+, "::", stringify!($case)),
+            alone: false,
+            play: |stage| Box::pin($first $(:: $rest)+(stage, $way::$case)),
+        }
+    };
     ($first:ident $(:: $rest:ident)+) => {
         $crate::story!($first $(:: $rest)+, alone: false)
     };

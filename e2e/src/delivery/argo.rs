@@ -22,7 +22,7 @@ use crate::build::ArgoCdTools;
 use crate::cluster::Cluster;
 use crate::process::{Launch, Process};
 
-pub use application::{Application, Apply, State};
+pub use application::{Application, Apply, Operation, State};
 
 /// Argo CD's controller, as the audit log names it.
 pub const USER: &str = "system:serviceaccount:argocd:argocd-application-controller";

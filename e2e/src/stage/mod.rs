@@ -42,7 +42,7 @@ pub use install::rights;
 pub use look::{address, is_ready, weights};
 pub use person::EDITOR;
 pub use recording::{Life, Recording, Seen, Split, Turn};
-pub use scene::{Scene, describe, no_failure, serves};
+pub use scene::{Scene, describe, no_failure, only_failures_of, serves};
 pub use wait::{TICK, eventually};
 pub use witness::{Exposure, condition, list, says};
 

@@ -210,10 +210,18 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// When something is owned by somebody else, or the API server refuses.
     pub async fn close(self) -> Result<()> {
-        let owned = ownership::compare(&self.client(), &self.namespace, NAMESPACE).await;
+        let owned = self.compare_owners().await;
         self.stage.closed(&self.namespace);
         self.clear().await?;
         owned
+    }
+
+    /// Compares who owns what with `docs/ownership.md`: for what is gone before [`Scene::close`].
+    ///
+    /// # Errors
+    /// When something is owned by somebody else, or the API server does not answer.
+    pub async fn compare_owners(&self) -> Result<()> {
+        ownership::compare(&self.client(), &self.namespace, NAMESPACE).await
     }
 
     async fn clear(self) -> Result<()> {
@@ -311,6 +319,19 @@ pub fn serves(status: &CanaryStatus, revision: &str) -> Result<()> {
 pub fn no_failure(report: &load::Report) -> Result<()> {
     if report.totals.all.failed > 0 || report.totals.all.requests == 0 {
         bail!("users saw failures: {report}");
+    }
+    Ok(())
+}
+
+/// Fails unless some requests of a load failed, and all of those were answered by this version.
+///
+/// # Errors
+/// With the load's report.
+pub fn only_failures_of(report: &load::Report, version: &str) -> Result<()> {
+    let of_version = report.totals.versions.get(version);
+    let failed = of_version.map_or(0, |tally| tally.failed);
+    if failed == 0 || failed != report.totals.all.failed {
+        bail!("{failed} failures are of {version}: {report}");
     }
     Ok(())
 }

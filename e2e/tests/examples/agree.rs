@@ -98,6 +98,48 @@ pub(super) async fn versions_are_those_tried_out(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Flux takes over what a person installed by Helm only where name, namespace, chart and values are the same.
+pub(super) async fn cilium_is_taken_over_as_it_was_installed(stage: &Stage) -> Result<()> {
+    let readme = read("flux/README.md")?;
+    let line = readme.lines().map(str::trim);
+    let mut installs = line.filter_map(|line| line.strip_prefix("helm install "));
+    let install = installs.next().context("the README installs nothing")?;
+    ensure!(installs.next().is_none(), "it installs more than Cilium");
+
+    let manifests = manifests(&stage.kubectl)?;
+    let named = |kind: &str, name: &str| {
+        let mut all = manifests.iter().map(|manifest| &manifest.object);
+        all.find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+    };
+    let release = named("HelmRelease", "cilium").context("no HelmRelease cilium")?;
+    let spec = &release["spec"];
+    let chart = &spec["chart"]["spec"];
+    let source = chart["sourceRef"]["name"].as_str().unwrap_or_default();
+    let source = named("HelmRepository", source).context("no such repository")?;
+    // As helm-controller reads them (helm.toolkit.fluxcd.io/v2): without these two it is the HelmRelease's namespace.
+    for other in ["targetNamespace", "storageNamespace"] {
+        ensure!(spec[other].is_null(), "{other}: {}", spec[other]);
+    }
+    let text = |value: &Value| value.as_str().map(str::to_owned).context("no text");
+    let told = format!(
+        "{} {} --repo {} --version {} --namespace {} --values flux/cilium/values.yaml",
+        text(&spec["releaseName"])?,
+        text(&chart["chart"])?,
+        text(&source["spec"]["url"])?,
+        text(&chart["version"])?,
+        text(&release["metadata"]["namespace"])?,
+    );
+    ensure!(install == told, "a person: {install}\nFlux: {told}");
+
+    let from = &spec["valuesFrom"];
+    let map = from[0]["name"].as_str().context("no values")?;
+    let map = named("ConfigMap", map).context("no such ConfigMap")?;
+    let same = map["data"]["values.yaml"] == json!(read("flux/cilium/values.yaml")?);
+    let alone = from[1].is_null() && spec["values"].is_null();
+    ensure!(same && alone, "other values: {from}, {}", spec["values"]);
+    Ok(())
+}
+
 /// The version of a module that a module of ours asks for.
 fn pinned(module: &str, path: &str) -> Result<String> {
     let file = paths::workspace()

@@ -12,6 +12,7 @@ mod agree;
 mod charts;
 mod files;
 mod health;
+mod order;
 mod preflight;
 mod rules;
 mod taken;
@@ -85,6 +86,9 @@ const STORIES: &[Story<Stage>] = &[
     story!(health::of_an_application),
     story!(agree::copies_are_equal),
     story!(agree::versions_are_those_tried_out),
+    story!(agree::cilium_is_taken_over_as_it_was_installed),
+    story!(order::of_argo_cds_waves),
+    story!(order::of_what_flux_waits_for),
     story!(agree::expressions_are_those_of_the_docs),
     story!(agree::the_operators_collector_is_made_of_the_configuration),
     story!(preflight::finds_nothing_wrong_below_ambient, alone: true),

@@ -1,14 +1,22 @@
 //! Delivered by a real Argo CD: automated sync, prune and self-heal, without a rule of what to ignore.
 
+pub(crate) mod life;
 pub(crate) mod orders;
 pub(crate) mod removal;
 pub(crate) mod rollout;
+mod watch;
 
-use anyhow::{Context, Result, ensure};
-use e2e::cluster::audit::Mark;
-use e2e::delivery::argo::{Application, Apply, State, USER};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use e2e::delivery::argo::{Application, Apply, MANAGER, State};
 use e2e::delivery::{Commit, Delivery, Repository, monitor};
-use e2e::stage::{App, Recording, Scene, app, list};
+use e2e::stage::{App, Scene, app, eventually};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt as _;
+use sluice_crds::Canary;
+
+use watch::Watch;
 
 /// Requests per second of the app's users.
 const RATE: f64 = 200.0;
@@ -27,11 +35,14 @@ struct Team<'a> {
     canary: Option<(String, String)>,
     /// What an autoscaler scales, if there is one.
     scales: Option<&'static str>,
+    /// The fewest pods that it lets run.
+    fewest: u32,
 }
 
 impl<'a> Team<'a> {
     /// A namespace with an empty repository, which Argo CD follows.
-    async fn new(delivery: &'a Delivery, name: &str, apply: Apply) -> Result<Self> {
+    async fn new(delivery: &'a Delivery, story: &str, apply: Apply) -> Result<Self> {
+        let name = &format!("argo-{story}-{}", apply.side());
         let scene = delivery.stage.scene(name).await?;
         let repository = delivery.git.repository(name).await?;
         let argo = delivery.argo().await?;
@@ -47,6 +58,7 @@ impl<'a> Team<'a> {
             app: App::new("shop", "v1"),
             canary: None,
             scales: None,
+            fewest: 3,
         })
     }
 
@@ -67,7 +79,9 @@ impl<'a> Team<'a> {
                 &format!("annotations: {annotations}, name: shop, namespace"),
             )
         });
-        let autoscaler = self.scales.map(|kind| autoscaler(namespace, kind));
+        let autoscaler = self
+            .scales
+            .map(|kind| autoscaler(namespace, kind, self.fewest));
         let monitor = monitor::yaml(namespace, "shop");
         let mut files = vec![("app.yaml", app.as_str()), ("monitor.yaml", &monitor)];
         files.extend(canary.as_deref().map(|yaml| ("canary.yaml", yaml)));
@@ -84,59 +98,70 @@ impl<'a> Team<'a> {
         Ok(())
     }
 
+    /// Pushes a commit without the Canary, and lets Argo CD look; does not wait.
+    async fn drop_canary(&mut self) -> Result<Commit> {
+        self.canary = None;
+        let commit = self
+            .repository
+            .remove(&["canary.yaml"], "no Canary")
+            .await?;
+        self.repository.push().await?;
+        self.application.look_again().await?;
+        Ok(commit)
+    }
+
+    /// Waits until the Canary is gone.
+    async fn canary_gone(&self) -> Result<()> {
+        let canaries = self.scene.api::<Canary>();
+        eventually("the Canary gone", Duration::from_mins(1), async || {
+            let left = canaries.get_opt("shop").await?;
+            Ok(left.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
+        })
+        .await
+    }
+
     /// Waits until the Application is as healthy as wanted.
     async fn health(&self, wanted: &str) -> Result<State> {
         let is_it = |state: &State| state.health == wanted;
         self.application.until(wanted, is_it).await
     }
 
-    /// From here on Argo CD is to write nothing.
+    /// From here on what Argo CD does is recorded.
     async fn watch(&self) -> Result<Watch> {
-        Ok(Watch {
-            mark: self.scene.stage.cluster.audit().mark()?,
-            states: self.application.record().await?,
-        })
+        Watch::on(self).await
     }
 
-    /// Fails if Argo CD wrote anything since, began a sync operation, or saw a difference; tells which
-    /// healths the Application had, in their order.
-    fn nothing_to_do(&self, watch: &Watch) -> Result<Vec<String>> {
-        let states = watch.states.all();
-        let first = &states.first().context("no state of the Application")?.what;
-        let mut healths = Vec::new();
-        for seen in &states {
-            let state = &seen.what;
-            ensure!(state.sync == "Synced", "a difference: {state:?}");
-            ensure!(
-                state.operation == first.operation,
-                "another sync operation: {state:?}"
-            );
-            if healths.last() != Some(&state.health) {
-                healths.push(state.health.clone());
-            }
-        }
-        let mut wrote = self.scene.stage.cluster.audit().since(watch.mark)?;
-        wrote.retain(|event| {
-            event.by(USER) && event.writes() && event.inside(&self.scene.namespace)
-        });
-        ensure!(wrote.is_empty(), "Argo CD wrote: {}", list(&wrote));
-        Ok(healths)
+    /// Fails if Sluice ever put back what somebody else wrote.
+    async fn nothing_restored(&self) -> Result<()> {
+        let events = self.scene.events("shop").await?;
+        // RouteRestored, TargetRestored.
+        let restored = events.iter().find(|event| event.contains("Restored"));
+        ensure!(restored.is_none(), "put back: {restored:?}");
+        Ok(())
     }
 
-    /// Deletes the Application with all that it delivered, and what the story made.
+    /// Compares who owns what with `docs/ownership.md`, while all that Argo CD delivered is there.
+    async fn compare_owners(&self) -> Result<()> {
+        let target = self.scene.api::<Deployment>().get("shop").await?;
+        let entries = target.managed_fields().iter();
+        let managers: Vec<_> = entries.filter_map(|entry| entry.manager.clone()).collect();
+        ensure!(
+            managers.iter().any(|manager| manager == MANAGER),
+            "Argo CD is not known by its name, but there are {managers:?}"
+        );
+        self.scene.compare_owners().await
+    }
+
+    /// The end of a story: deletes the Application with all that it delivered, and what the story made.
     async fn close(self) -> Result<()> {
+        let owned = self.compare_owners().await;
         self.application.delete().await?;
-        self.scene.close().await
+        self.scene.close().await?;
+        owned
     }
 }
 
-/// What Argo CD does from some moment on.
-struct Watch {
-    mark: Mark,
-    states: Recording<State>,
-}
-
-fn autoscaler(namespace: &str, kind: &str) -> String {
+fn autoscaler(namespace: &str, kind: &str, fewest: u32) -> String {
     let version = match kind {
         "Canary" => "sluice.dev/v1alpha1",
         _ => "apps/v1",
@@ -147,7 +172,7 @@ kind: HorizontalPodAutoscaler
 metadata: {{name: cpu, namespace: {namespace}}}
 spec:
   scaleTargetRef: {{apiVersion: {version}, kind: {kind}, name: shop}}
-  minReplicas: 3
+  minReplicas: {fewest}
   maxReplicas: 5
 "
     )

@@ -11,6 +11,7 @@ mod flux;
 use std::process::ExitCode;
 
 use e2e::delivery::Delivery;
+use e2e::delivery::argo::Apply;
 use e2e::runner::{self, Story};
 use e2e::story;
 
@@ -27,18 +28,22 @@ const STORIES: &[Story<Delivery>] = &[
     story!(flux::orders::approved_in_git),
     story!(flux::orders::suspended_in_git),
     story!(flux::rebuild::of_a_namespace_lost_in_mid_rollout),
-    // Those that play alone come last, and nothing comes after this one.
+    // Those that play alone come last, in their order, and nothing comes after the second one.
+    story!(argo::life::from_adoption_to_uninstall, alone: true),
     story!(flux::rebuild::of_a_cluster_emptied_in_mid_rollout, alone: true),
     story!(flux::removal::of_the_canary_alone),
     story!(flux::removal::of_all),
     story!(flux::rollouts::a_bad_image_is_healthy_but_rejected),
     story!(flux::rollouts::an_edit_by_hand_ends_where_git_is),
     story!(flux::rollouts::a_route_edited_by_hand_is_put_back),
-    story!(argo::orders::approved_in_git),
-    story!(argo::orders::in_git_and_by_hand),
-    story!(argo::removal::by_prune),
-    story!(argo::rollout::client_side),
-    story!(argo::rollout::server_side),
+    story!(argo::orders::approved_in_git, by Apply::ClientSide),
+    story!(argo::orders::approved_in_git, by Apply::ServerSide),
+    story!(argo::orders::in_git_and_by_hand, by Apply::ClientSide),
+    story!(argo::orders::in_git_and_by_hand, by Apply::ServerSide),
+    story!(argo::removal::by_prune, by Apply::ClientSide),
+    story!(argo::removal::by_prune, by Apply::ServerSide),
+    story!(argo::rollout::pushed_and_reverted, by Apply::ClientSide),
+    story!(argo::rollout::pushed_and_reverted, by Apply::ServerSide),
 ];
 
 fn main() -> ExitCode {

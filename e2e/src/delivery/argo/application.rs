@@ -19,6 +19,28 @@ pub enum Apply {
     ServerSide,
 }
 
+impl Apply {
+    /// As in the name of a namespace.
+    #[must_use]
+    pub const fn side(self) -> &'static str {
+        match self {
+            Self::ClientSide => "client",
+            Self::ServerSide => "server",
+        }
+    }
+}
+
+/// A sync operation.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Operation {
+    /// When it began.
+    pub began: String,
+    /// The commit that it was to bring.
+    pub revision: String,
+    /// What self-heal asked to be as in Git again, as `Kind/name`; empty where a commit asked for all.
+    pub heals: Vec<String>,
+}
+
 /// What an Application's status says.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
@@ -28,12 +50,10 @@ pub struct State {
     pub revision: String,
     /// Healthy, Progressing, Suspended, Degraded, Missing or Unknown.
     pub health: String,
-    /// When the last sync operation began.
-    pub operation: String,
+    /// The last sync operation.
+    pub operation: Operation,
     /// What became of it.
     pub outcome: String,
-    /// Whether it was self-heal that asked for it.
-    pub heals: bool,
     /// The health of the Canary, and why.
     pub canary: (String, String),
 }
@@ -176,9 +196,11 @@ fn state(object: &DynamicObject) -> State {
         let value = object.data.pointer(path).and_then(Value::as_str);
         value.unwrap_or_default().to_owned()
     };
-    let heals = object
-        .data
-        .pointer("/status/operationState/operation/sync/autoHealAttemptsCount");
+    let operation = Operation {
+        began: text("/status/operationState/startedAt"),
+        revision: text("/status/operationState/operation/sync/revision"),
+        heals: heals(object),
+    };
     let resources = object.data.pointer("/status/resources");
     let mut resources = resources.and_then(Value::as_array).into_iter().flatten();
     let canary = resources.find(|one| one.get("kind").is_some_and(|kind| kind == "Canary"));
@@ -190,9 +212,31 @@ fn state(object: &DynamicObject) -> State {
         sync: text("/status/sync/status"),
         revision: text("/status/sync/revision"),
         health: text("/status/health/status"),
-        operation: text("/status/operationState/startedAt"),
+        operation,
         outcome: text("/status/operationState/phase"),
-        heals: heals.and_then(Value::as_i64).is_some_and(|count| count > 0),
         canary: (of_canary("status"), of_canary("message")),
     }
+}
+
+/// Argo CD names in an operation of self-heal just what is not as in Git (`autoSync` in its `appcontroller.go`).
+fn heals(object: &DynamicObject) -> Vec<String> {
+    let asked = object.data.pointer("/status/operationState/operation/sync");
+    let field = |name: &str| asked.and_then(|asked| asked.get(name));
+    let attempts = field("autoHealAttemptsCount").and_then(Value::as_i64);
+    if attempts.is_none_or(|attempts| attempts == 0) {
+        return Vec::new();
+    }
+    let text = |one: &Value, field: &str| {
+        let text = one.get(field).and_then(Value::as_str);
+        text.unwrap_or("?").to_owned()
+    };
+    let resources = field("resources").and_then(Value::as_array);
+    let resources = resources.into_iter().flatten();
+    let mut healed: Vec<_> = resources
+        .map(|one| format!("{}/{}", text(one, "kind"), text(one, "name")))
+        .collect();
+    if healed.is_empty() {
+        healed.push("everything".to_owned());
+    }
+    healed
 }

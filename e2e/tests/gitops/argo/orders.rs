@@ -21,8 +21,8 @@ const GUARDED: &str =
 
 /// A step waits until a commit approves the image, in the words of the condition; the Application is Progressing
 /// until then.
-pub(crate) async fn approved_in_git(delivery: &Delivery) -> Result<()> {
-    let mut team = Team::new(delivery, "argo-approval", Apply::ServerSide).await?;
+pub(crate) async fn approved_in_git(delivery: &Delivery, apply: Apply) -> Result<()> {
+    let mut team = Team::new(delivery, "approval", apply).await?;
     let spec = team.spec(GUARDED);
     team.canary = Some((NONE.to_owned(), spec.clone()));
     team.push("an app and its Canary").await?;
@@ -48,15 +48,15 @@ pub(crate) async fn approved_in_git(delivery: &Delivery) -> Result<()> {
     serves(&end, &team.scene.revision_of(&team.app).await?)?;
     team.scene.clean("shop").await?;
     team.health("Healthy").await?;
-    team.nothing_to_do(&watch)?;
+    watch.nothing_to_do(&team)?;
     no_failure(&load.stop().await)?;
     team.close().await
 }
 
 /// An order in Git promotes the candidate that it names; suspended in Git, the Application is Suspended; what a
 /// person changes in the cluster is healed, by Argo CD what is Git's, by Sluice what is Sluice's.
-pub(crate) async fn in_git_and_by_hand(delivery: &Delivery) -> Result<()> {
-    let mut team = Team::new(delivery, "argo-orders", Apply::ClientSide).await?;
+pub(crate) async fn in_git_and_by_hand(delivery: &Delivery, apply: Apply) -> Result<()> {
+    let mut team = Team::new(delivery, "orders", apply).await?;
     team.canary = Some((NONE.to_owned(), team.spec(LONG_STEP)));
     team.push("an app and its Canary").await?;
     team.scene
@@ -106,7 +106,7 @@ pub(crate) async fn in_git_and_by_hand(delivery: &Delivery) -> Result<()> {
         team.scene.weights("shop").await? == planned,
         "other weights"
     );
-    team.nothing_to_do(&watch)?;
+    watch.nothing_to_do(&team)?;
 
     // The template is Git's.
     let edit = json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "demo:v9"}]}}}});
@@ -133,9 +133,10 @@ pub(crate) async fn in_git_and_by_hand(delivery: &Delivery) -> Result<()> {
         })
     })
     .await?;
+    let heals = team.application.state().await?.operation.heals;
     ensure!(
-        team.application.state().await?.heals,
-        "it was healed by somebody else"
+        heals == ["Deployment/shop"],
+        "it was healed by somebody else: {heals:?}"
     );
     team.scene.clean("shop").await?;
     serves(&team.scene.status("shop").await?, &new)?;

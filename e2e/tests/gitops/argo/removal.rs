@@ -1,47 +1,49 @@
-//! What goes from Git goes from the cluster, in the foreground as Argo CD prunes: first the Canary, then all.
+//! A Canary without an autoscaler comes and goes. What goes from Git goes from the cluster, in the foreground as Argo CD
+//! prunes: first the Canary, then all.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::delivery::Delivery;
 use e2e::delivery::argo::Apply;
-use e2e::stage::{eventually, no_failure};
+use e2e::stage::no_failure;
 use k8s_openapi::api::apps::v1::Deployment;
-use sluice_crds::{Canary, Phase};
+use sluice_crds::Phase;
 
 use super::{NONE, PODS, RATE, Team};
 
 const REPLICAS: usize = 3;
 
-/// The Canary alone is pruned: its Deployment takes over, with no pod missing and no difference to Git. Then the
-/// Application goes, and nothing stays.
-pub(crate) async fn by_prune(delivery: &Delivery) -> Result<()> {
-    let mut team = Team::new(delivery, "argo-removal", Apply::ClientSide).await?;
+/// Git drops the size in one commit, as told. The Canary alone is pruned: its Deployment takes over, with no pod missing
+/// and no difference to Git. Then the Application goes, and nothing stays.
+pub(crate) async fn by_prune(delivery: &Delivery, apply: Apply) -> Result<()> {
+    let mut team = Team::new(delivery, "removal", apply).await?;
+    team.app.replicas = Some(3);
     team.push("an app").await?;
-    team.scene.scale_target("shop", 3).await?;
     team.scene.settled("shop", 3).await?;
     let load = team.scene.load("shop", 8080, RATE).await?;
     let pods = team.scene.record_ready(PODS).await?;
-    team.canary = Some((NONE.to_owned(), team.spec("replicas: 3\n")));
+    let watch = team.watch().await?;
+    team.canary = Some((NONE.to_owned(), team.spec("")));
     team.push("a Canary").await?;
+    let words = [
+        "remove spec.replicas from Deployment shop in Git",
+        "set spec.replicas: 3 on this Canary",
+    ];
     team.scene
-        .phase("shop", Phase::Succeeded, Duration::from_secs(40))
+        .told("shop", "ReplicasInGit", &words, Duration::from_secs(40))
+        .await?;
+    team.app.replicas = None;
+    team.canary = Some((NONE.to_owned(), team.spec("replicas: 3\n")));
+    team.push("as the condition says, in one commit").await?;
+    team.scene
+        .told("shop", "Promoted", &[], Duration::from_secs(20))
         .await?;
     team.scene.clean("shop").await?;
+    watch.one_sync_a_commit(&team).await?;
 
-    team.canary = None;
-    let without = team
-        .repository
-        .remove(&["canary.yaml"], "no Canary")
-        .await?;
-    team.repository.push().await?;
-    team.application.look_again().await?;
-    let canaries = team.scene.api::<Canary>();
-    eventually("the Canary gone", Duration::from_mins(1), async || {
-        let left = canaries.get_opt("shop").await?;
-        Ok(left.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
-    })
-    .await?;
+    let without = team.drop_canary().await?;
+    team.canary_gone().await?;
     team.application.delivered(&without.id).await?;
     team.health("Healthy").await?;
     team.scene.settled("shop", 3).await?;
@@ -50,12 +52,14 @@ pub(crate) async fn by_prune(delivery: &Delivery) -> Result<()> {
         .await?;
     no_failure(&load.stop().await)?;
     pods.never_below(REPLICAS)?;
+    team.nothing_restored().await?;
 
     team.canary = Some((NONE.to_owned(), team.spec("replicas: 3\n")));
     team.push("the Canary again").await?;
     team.scene
         .phase("shop", Phase::Succeeded, Duration::from_secs(40))
         .await?;
+    team.compare_owners().await?;
     team.application.delete().await?;
     team.scene
         .only_left("shop", &[], Duration::from_secs(30))
