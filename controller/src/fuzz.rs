@@ -33,13 +33,23 @@ const CASES: u32 = 800;
 
 /// Lets `check` look at all cases.
 pub(crate) fn fuzz(examples: &[Value], check: impl Fn(&Value)) {
+    let examples: Vec<_> = examples
+        .iter()
+        .map(|example| ((), example.clone()))
+        .collect();
+    fuzz_each(&examples, |(), case| check(case));
+}
+
+/// The same, of examples each of which is of something: they share the cases.
+pub(crate) fn fuzz_each<T>(examples: &[(T, Value)], check: impl Fn(&T, &Value)) {
     let seed = seed();
     let mut dice = Dice::new(seed);
-    for example in examples {
-        check(example);
+    for (of, example) in examples {
+        check(of, example);
     }
     for _ in 0..cases() {
-        let example = &examples[dice.below(examples.len())];
+        let (of, example) = &examples[dice.below(examples.len())];
+        let check = |case: &Value| check(of, case);
         let mutations: Vec<u64> = (0..=dice.next() % MUTATIONS).map(|_| dice.next()).collect();
         if let Some(problem) = problem(&case(example, &mutations), &check) {
             let mutations = shrunk(example, mutations, &check);

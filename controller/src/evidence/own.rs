@@ -239,4 +239,6 @@ impl Side {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

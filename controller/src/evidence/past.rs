@@ -301,4 +301,6 @@ impl Survey {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -11,6 +11,9 @@ pub(super) fn policy() -> Value {
         "slos": [
             {"name": "availability", "objective": "99.9%", "availability": {}},
             {"name": "latency", "objective": "99%", "latency": {"threshold": "250ms"}},
+            {"name": "checkouts", "objective": "99%", "events": {"template": "checkouts"}},
+            {"name": "queue", "objective": "90%", "value": {"template": "queue", "max": "100", "window": "1m"}},
+            {"name": "connections", "objective": "99%", "connections": {"source": "ztunnel"}},
         ],
         "minRequests": 200,
         "inconclusive": {"after": "10m", "action": "Hold"},
@@ -19,12 +22,80 @@ pub(super) fn policy() -> Value {
     })
 }
 
+pub(super) fn metric_templates() -> [Value; 2] {
+    let template = |name: &str, spec: Value| {
+        json!({
+            "apiVersion": "sluice.dev/v1alpha1", "kind": "MetricTemplate",
+            "metadata": {"name": name, "namespace": "shop"}, "spec": spec,
+        })
+    };
+    let count =
+        |of: &str| format!("sum({of}{{app=\"{{{{ target }}}}\", pod=~\"{{{{ revision }}}}-.*\"}})");
+    [
+        template(
+            "checkouts",
+            json!({"bad": count("failed_total"), "total": count("checkouts_total")}),
+        ),
+        template(
+            "queue",
+            json!({"value": format!("{} / {{{{interval}}}}", count("queue_length"))}),
+        ),
+    ]
+}
+
+/// What users say about calls to their Service.
+pub(super) fn settings() -> [Value; 2] {
+    let metadata = |name: &str| json!({"name": name, "namespace": "shop", "creationTimestamp": "2025-12-01T00:00:00Z"});
+    [
+        json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": metadata("podinfo"),
+            "spec": {
+                "host": "podinfo.shop.svc.cluster.local",
+                "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 100}}},
+                "subsets": [{"name": "all", "labels": {"app": "podinfo"}}],
+            },
+        }),
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "BackendTLSPolicy", "metadata": metadata("tls"),
+            "spec": {
+                "targetRefs": [
+                    {"group": "", "kind": "Service", "name": "podinfo", "sectionName": "http"},
+                    {"group": "", "kind": "Service", "name": "other"},
+                ],
+                "validation": {"hostname": "podinfo", "wellKnownCACertificates": "System"},
+            },
+        }),
+    ]
+}
+
+/// What a revision has of it.
+pub(super) fn copies(revision: &str) -> [Value; 2] {
+    settings().map(|mut copy| {
+        let (name, spec) = if copy["kind"] == "DestinationRule" {
+            let policy = copy["spec"]["trafficPolicy"].clone();
+            let spec = json!({"host": revision, "trafficPolicy": policy});
+            (revision.to_owned(), spec)
+        } else {
+            let target =
+                json!({"group": "", "kind": "Service", "name": revision, "sectionName": "http"});
+            let validation = copy["spec"]["validation"].clone();
+            let spec = json!({"targetRefs": [target], "validation": validation});
+            (format!("{revision}-tls"), spec)
+        };
+        copy["metadata"]["name"] = json!(name);
+        copy["metadata"]["labels"] = labels(revision);
+        copy["metadata"]["annotations"] = json!({"sluice.dev/copied": "bcdfghjk"});
+        copy["spec"] = spec;
+        copy
+    })
+}
+
 pub(super) fn canary() -> Value {
     json!({
         "apiVersion": "sluice.dev/v1alpha1", "kind": "Canary",
         "metadata": {
             "name": "podinfo", "namespace": "shop", "generation": 3, "uid": "c", "resourceVersion": "9",
-            "finalizers": ["sluice.dev/hand-over"],
+            "finalizers": [sluice_crds::labels::FINALIZER],
             "annotations": {"sluice.dev/abort": "podinfo-bbbbbbbb#1"},
         },
         "spec": {
@@ -70,7 +141,14 @@ pub(super) fn template() -> Value {
 pub(super) fn target() -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": "podinfo", "namespace": "shop", "generation": 2},
+        "metadata": {
+            "name": "podinfo", "namespace": "shop", "generation": 2,
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{\"spec\":{\"replicas\":3}}"},
+            "managedFields": [{
+                "manager": "argocd-controller", "operation": "Apply", "time": "2026-01-01T00:00:10Z",
+                "fieldsV1": {"f:spec": {"f:replicas": {}}},
+            }],
+        },
         "spec": {"replicas": 3, "minReadySeconds": 5, "template": template()},
         "status": {
             "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3,

@@ -17,7 +17,7 @@ use sluice_core::{
     Autoscaler, Blocked, Decision, Phase, Record, Revision, Scaled, State, Target, Waiting, Writer,
     decide,
 };
-use sluice_crds::{CanaryStatus, PolicySpec};
+use sluice_crds::{CanaryStatus, PolicySpec, labels};
 
 use super::status::{self, Told};
 use crate::bundle::Look;
@@ -42,7 +42,7 @@ fn canary(status: Option<&CanaryStatus>) -> Value {
     let mut canary = json!({
         "apiVersion": "sluice.dev/v1alpha1", "kind": "Canary",
         "metadata": {"name": "podinfo", "namespace": "shop", "generation": SEEN,
-                     "finalizers": ["sluice.dev/hand-over"]},
+                     "finalizers": [labels::FINALIZER]},
         "spec": {"targetRef": {"kind": "Deployment", "name": "podinfo"}, "replicas": 4},
     });
     if let Some(status) = status {

@@ -81,6 +81,25 @@ fn of_git_sync_is_what_kubectl_applies() {
     is_up_to_date(&paths::workspace().join("deploy/git-sync.yaml"), &made);
 }
 
+/// And those who ask metrics with a Secret: they name it, and apply the right to read it where their policy is.
+#[test]
+fn of_metrics_credentials_is_what_kubectl_applies() {
+    const WHERE: &str = "  namespace: \"shop\"\n";
+    let values = r#"metricsCredentials=[{"namespace": "shop", "secrets": ["prometheus"]}]"#;
+    let only = ["--show-only", "templates/metrics-credentials.yaml"];
+    let made = without_helm(&[&["--set-json", values][..], &only].concat());
+    assert_eq!(made.matches(WHERE).count(), 2, "{made}");
+    let made = made.replace(WHERE, "");
+    let made = format!(
+        "# Made from charts/sluice, by metricsCredentials; fill in the Secret. Only where metrics.credentials names one: lets Sluice\n\
+         # read it, by name. Apply it in the namespace of the Canary or CanaryPolicy; for a ClusterCanaryPolicy, in {NAMESPACE}.\n\
+         # Whoever may write a Canary there can have Sluice send the Secret to an address of their choice: let it read none but\n\
+         # those made for this. Made by:\n#   {BLESS}\n{made}\n"
+    );
+    let file = paths::workspace().join("deploy/metrics-credentials.yaml");
+    is_up_to_date(&file, &made);
+}
+
 /// What the chart makes, without the lines that are Helm's.
 fn without_helm(values: &[&str]) -> String {
     let made = helm().template(&helm::chart(), values).unwrap();

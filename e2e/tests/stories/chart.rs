@@ -1,5 +1,7 @@
 //! The chart on a real API server: installed, upgraded, uninstalled; and its own pods roll out, with its own rights.
 
+mod starts;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -105,7 +107,9 @@ async fn charted(scene: &Scene<'_>, app: &App, accounts: &Accounts, mark: Mark) 
     let upgrade = run(&["upgrade"], &helm::chart(), &everything)?;
     ensure!(upgrade.contains("REVISION: 2"), "{upgrade}");
     acting(scene, "sluice", 3).await?;
-    told_at_each_start(scene).await?;
+    starts::told_each_time(scene).await?;
+    starts::an_older_kind_is_told(scene).await?;
+    acting(scene, "sluice", 3).await?;
     let kinds = columns(scene).await?;
     ensure!(
         kinds.contains(&"Phase".to_owned()) && !kinds.contains(&OLDER.to_owned()),
@@ -293,29 +297,6 @@ async fn monitored(scene: &Scene<'_>) -> Result<()> {
     let board = board.get("sluice.json").context("no board")?;
     let board: Value = serde_json::from_str(board)?;
     ensure!(board.get("panels").is_some(), "{board}");
-    Ok(())
-}
-
-/// What the cluster lacks is in the log of each pod's init container.
-async fn told_at_each_start(scene: &Scene<'_>) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(scene.client(), NAMESPACE);
-    let mut told = 0;
-    for pod in pods.list(&of_the_release()).await? {
-        let inits = pod.spec.iter().flat_map(|spec| &spec.init_containers);
-        if inits.flatten().all(|init| init.name != "preflight") {
-            continue;
-        }
-        let file = format!(
-            "node/logs/{NAMESPACE}_{}_preflight.log",
-            kube::ResourceExt::name_any(&pod)
-        );
-        let log = fs::read_to_string(scene.stage.cluster.run_dir().join(file))?;
-        for line in ["ok           sluice-crds", "ok           waypoint-class"] {
-            ensure!(log.contains(line), "{line:?} is not in {log}");
-        }
-        told += 1;
-    }
-    ensure!(told >= 3, "{told} pods told what the cluster lacks");
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use e2e::cluster::Shares;
 use e2e::load::Load;
 use e2e::stage::{App, Recording, Scene, Stage, app, eventually, no_failure, says};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -20,17 +21,25 @@ const OWN_PODS: &str = "app=shop,!sluice.dev/revision";
 const LONG_STEP: &str = "replicas: 3\nsteps: [{weight: 20%, bake: 20s}]\nminRequests: 20\n";
 const SHORT_STEP: &str = "replicas: 3\nsteps: [{weight: 20%, bake: 1s}]\nminRequests: 20\n";
 
-/// Git's template is the one that serves, and the Canary is deleted as Argo CD prunes it: the Deployment's own
-/// pods come back before the route goes.
+/// Git's template is the one that serves, and the Canary is deleted as Argo CD prunes it, or without what depends on
+/// it: the Deployment's own pods come back before the route goes.
 pub(crate) async fn when_git_has_what_serves(stage: &Stage) -> Result<()> {
-    let scene = stage.scene("deletion").await?;
+    tokio::try_join!(
+        at_rest(stage, "deletion", PropagationPolicy::Foreground),
+        at_rest(stage, "deletion-orphan", PropagationPolicy::Orphan),
+    )?;
+    Ok(())
+}
+
+async fn at_rest(stage: &Stage, name: &str, propagation: PropagationPolicy) -> Result<()> {
+    let scene = stage.scene(name).await?;
     let (_, load) = adopted(&scene, SHORT_STEP).await?;
     let (pods, own) = (
         scene.record_ready(PODS).await?,
         scene.record_ready(OWN_PODS).await?,
     );
     let routed = scene.record_weights("shop").await?;
-    delete(&scene, PropagationPolicy::Foreground).await?;
+    delete(&scene, propagation).await?;
     gone(&scene, Duration::from_secs(40)).await?;
     // Pods end a moment after their Deployment.
     scene
@@ -49,17 +58,29 @@ pub(crate) async fn when_git_has_what_serves(stage: &Stage) -> Result<()> {
     end(scene, load, &pods, &["v1"]).await
 }
 
-/// In the middle of a rollout Git's template is not the one that serves. That one stays; made again, the Canary
-/// goes on from there.
+/// In the middle of a rollout Git's template is not the one that serves. That one stays, whoever deletes the Canary;
+/// made again, it goes on from there.
 pub(crate) async fn in_mid_rollout(stage: &Stage) -> Result<()> {
-    let scene = stage.scene("deletion-rollout").await?;
+    tokio::try_join!(
+        mid_rollout(stage, "deletion-rollout", PropagationPolicy::Orphan),
+        mid_rollout(stage, "deletion-pruned", PropagationPolicy::Foreground),
+    )?;
+    Ok(())
+}
+
+async fn mid_rollout(stage: &Stage, name: &str, propagation: PropagationPolicy) -> Result<()> {
+    let scene = stage.scene(name).await?;
     let (v1, load) = adopted(&scene, LONG_STEP).await?;
     let old = scene.revision_of(&v1).await?;
     let v2 = v1.tagged("v2");
     scene.deploy(&v2).await?;
     scene.at_step(&v2, 1, Duration::from_secs(20)).await?;
-    let pods = scene.record_ready(&of_revision(&old)).await?;
-    delete(&scene, PropagationPolicy::Orphan).await?;
+    let (pods, own) = (
+        scene.record_ready(PODS).await?,
+        scene.record_ready(&of_revision(&old)).await?,
+    );
+    let routed = scene.record_weights("shop").await?;
+    delete(&scene, propagation).await?;
     let words = [old.as_str(), "stay and go on serving"];
     let wait = Duration::from_secs(30);
     scene.told("shop", "Finalising", &words, wait).await?;
@@ -79,17 +100,28 @@ pub(crate) async fn in_mid_rollout(stage: &Stage) -> Result<()> {
         "v2 did not pass: {end_of_it:?}"
     );
     scene.clean("shop").await?;
-    let ended_at = scene.record_weights("shop").await?;
-    ensure!(ended_at.all().len() == 1, "more than one route");
-    no_failure(&load.stop().await)?;
-    // It leaves only after v2 took over, and drains then.
-    let until_taken_over = pods.all().into_iter().map(|seen| seen.what);
-    let steady: Vec<_> = until_taken_over.collect();
+    // Its pods leave only after v2 took over, and drain then: until the route was its, all of them were ready.
+    let is_taken = |weights: &Shares| *weights == Shares::from([(new.clone(), 100.0)]);
+    let said = routed.all();
+    let taken_over = said.iter().find(|seen| is_taken(&seen.what.weights));
+    let taken_over = taken_over.with_context(|| format!("v2 never took over: {said:?}"))?;
     ensure!(
-        steady.first() == Some(&REPLICAS) && steady.is_sorted_by(|a, b| a >= b),
-        "the pods of {old} came and went: {steady:?}"
+        said.iter()
+            .all(|seen| seen.what.route == taken_over.what.route),
+        "more than one route: {said:?}"
     );
-    scene.close().await
+    let seen = own.all();
+    let (before, after): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| seen.at <= taken_over.at);
+    ensure!(
+        !before.is_empty() && before.iter().all(|seen| seen.what == REPLICAS),
+        "the pods of {old} came and went before v2 took over: {seen:?}"
+    );
+    ensure!(
+        after.is_sorted_by(|a, b| a.what >= b.what)
+            && after.last().is_some_and(|last| last.what == 0),
+        "the pods of {old} did not leave after v2 took over: {seen:?}"
+    );
+    end(scene, load, &pods, &["v1", "v2"]).await
 }
 
 /// Git asks for what was rejected. What the Event says of how to go on is true: the template reverted, the

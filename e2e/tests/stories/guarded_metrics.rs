@@ -36,8 +36,8 @@ pub(crate) async fn a_token_an_authority_and_a_tenant_open_it(stage: &Stage) -> 
     held(&scene, &v2, &words).await?;
     let file = paths::workspace().join("deploy/metrics-credentials.yaml");
     let grant = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    let placed = "metadata: {namespace: guarded, name: sluice-metrics-credentials}";
-    let grant = grant.replace("metadata: {name: sluice-metrics-credentials}", placed);
+    let placed = "metadata:\n  namespace: guarded\n  name: sluice-metrics-credentials\n";
+    let grant = grant.replace("metadata:\n  name: sluice-metrics-credentials\n", placed);
     ensure!(
         grant.matches(placed).count() == 2,
         "{} is another",

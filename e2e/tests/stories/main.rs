@@ -156,6 +156,7 @@ const STORIES: &[Story<Stage>] = &[
     story!(no_waypoint::adoption_waits_for_one),
     story!(no_waypoint::gone_in_mid_rollout_everything_stays),
     story!(optional_kinds::a_kind_that_comes_later_is_found, alone: true),
+    story!(others_routes::a_route_left_serving_is_taken_up_when_one_programs_it),
     story!(others_routes::adoption_stops_by_name_until_it_is_alone),
     story!(others_routes::what_comes_later_is_told_and_takes_no_traffic),
     story!(unready_stable::an_order_brings_the_fix),

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use e2e::cluster::Shares;
 use e2e::load::Load;
 use e2e::stage::{App, Scene, Stage, condition, eventually, no_failure, says, serves};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use sluice_crds::Phase;
+use sluice_crds::{Canary, Phase};
 
 const HTTP_ROUTE: &str = "gateway.networking.k8s.io/v1/HTTPRoute";
 const SOON: Duration = Duration::from_secs(10);
@@ -115,37 +116,57 @@ spec: {parentRefs: [{name: edge}], rules: [{backendRefs: [{name: shop, port: 808
     ],
 };
 
-/// Each of them keeps Sluice from taking over, by name; waived, or gone, it goes on by itself.
+/// What is said of a route that two controllers program.
+const TWO_PROGRAMS: [&str; 2] = [
+    "io.cilium/gateway-controller and istio.io/",
+    "spec.waivers: [ForeignRoute]",
+];
+
+/// Each of them keeps Sluice from taking over, by name; gone, or waived, it goes on by itself.
 pub(crate) async fn adoption_stops_by_name_until_it_is_alone(stage: &Stage) -> Result<()> {
     let scene = stage.scene("others").await?;
     let v1 = App::new("shop", "v1");
     scene.deploy(&v1).await?;
     let load = scene.load("shop", PORT, 100.0).await?;
-    let all = [&SECOND_ROUTE, &VIRTUAL_SERVICE, &SECOND_SERVICE, &INGRESS];
-    // The second route alone would answer other requests with 404.
-    for foreign in [&VIRTUAL_SERVICE, &SECOND_ROUTE, &SECOND_SERVICE, &INGRESS] {
+    // The other routes alone would answer other requests with 404.
+    for foreign in [
+        &VIRTUAL_SERVICE,
+        &SECOND_ROUTE,
+        &GRPC_ROUTE,
+        &SECOND_SERVICE,
+        &INGRESS,
+    ] {
         scene.others(foreign.yaml).await?;
     }
     let policy = e2e::stage::app::quick_policy(stage.cluster.prometheus_url());
     scene.canary("shop", &policy).await?;
     // The first is named; mended, the next one is.
-    for foreign in &all[..3] {
+    for foreign in [&SECOND_ROUTE, &GRPC_ROUTE] {
         told(&scene, foreign).await?;
         untouched(&scene).await?;
         scene.delete(foreign.kind, foreign.name).await?;
     }
-    told(&scene, &INGRESS).await?;
-    untouched(&scene).await?;
-    scene
-        .patch("shop", &json!({"spec": {"waivers": ["AroundWaypoint"]}}))
-        .await?;
+    // Each waiver is for one kind of danger, and for no other.
+    let mut waived = Vec::new();
+    for (foreign, waiver) in [
+        (&VIRTUAL_SERVICE, "ForeignRoute"),
+        (&SECOND_SERVICE, "SharedPods"),
+        (&INGRESS, "AroundWaypoint"),
+    ] {
+        told(&scene, foreign).await?;
+        untouched(&scene).await?;
+        waived.push(waiver);
+        waive(&scene, &waived).await?;
+    }
     scene
         .phase("shop", Phase::Succeeded, Duration::from_secs(30))
         .await?;
-    // Unwaived it is told again, and the other way to mend it holds as well.
-    scene
-        .patch("shop", &json!({"spec": {"waivers": null}}))
-        .await?;
+    // Unwaived each is told again, and the other way to mend it holds as well.
+    waive(&scene, &[]).await?;
+    for foreign in [&VIRTUAL_SERVICE, &SECOND_SERVICE] {
+        told(&scene, foreign).await?;
+        scene.delete(foreign.kind, foreign.name).await?;
+    }
     told(&scene, &INGRESS).await?;
     let label = json!({"metadata": {"labels": {"istio.io/ingress-use-waypoint": "true"}}});
     let merge = Patch::Merge(label);
@@ -155,6 +176,53 @@ pub(crate) async fn adoption_stops_by_name_until_it_is_alone(stage: &Stage) -> R
         .await?;
     at_rest(&scene).await?;
     no_failure(&load.stop().await)?;
+    scene.close().await
+}
+
+/// A route that was left serving is programmed by a second controller meanwhile: the Canary that takes it up moves
+/// nothing until that is waived.
+pub(crate) async fn a_route_left_serving_is_taken_up_when_one_programs_it(
+    stage: &Stage,
+) -> Result<()> {
+    let scene = stage.scene("others-left").await?;
+    let v1 = App::new("shop", "v1");
+    scene.deploy(&v1).await?;
+    let load = scene.load("shop", PORT, 100.0).await?;
+    scene
+        .adopt(&v1, "steps: [{weight: 50%, bake: 20s}]\n")
+        .await?;
+    let old = scene.revision_of(&v1).await?;
+    // Git's template is not the one that serves: that one stays as the Canary goes.
+    let v2 = v1.tagged("v2");
+    scene.deploy(&v2).await?;
+    scene.at_step(&v2, 1, Duration::from_secs(20)).await?;
+    scene
+        .api::<Canary>()
+        .delete("shop", &DeleteParams::default())
+        .await?;
+    eventually("the Canary gone", Duration::from_secs(40), async || {
+        let canary = scene.api::<Canary>().get_opt("shop").await?;
+        Ok(canary.map_or(Ok(()), |canary| Err(format!("{:?}", canary.status))))
+    })
+    .await?;
+    says_who_programs(&scene, true).await?;
+    let left = scene.weights("shop").await?;
+    ensure!(left == Shares::from([(old.clone(), 100.0)]), "{left:?}");
+
+    let policy = e2e::stage::app::quick_policy(stage.cluster.prometheus_url());
+    let routed = scene.record_weights("shop").await?;
+    scene.canary("shop", &policy).await?;
+    says_blocked(&scene, "ForeignRoute", &TWO_PROGRAMS).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let said = routed.all();
+    ensure!(
+        said.iter().all(|seen| seen.what.weights == left),
+        "traffic was moved: {said:?}"
+    );
+    waive(&scene, &["ForeignRoute"]).await?;
+    let end = scene.outcome(&v2, Duration::from_secs(40)).await?;
+    serves(&end, &scene.revision_of(&v2).await?)?;
+    finish(load).await?;
     scene.close().await
 }
 
@@ -181,11 +249,7 @@ pub(crate) async fn what_comes_later_is_told_and_takes_no_traffic(stage: &Stage)
         at_rest(&scene).await?;
     }
     says_who_programs(&scene, true).await?;
-    let words = [
-        "io.cilium/gateway-controller and istio.io/",
-        "spec.waivers: [ForeignRoute]",
-    ];
-    says_blocked(&scene, "ForeignRoute", &words).await?;
+    says_blocked(&scene, "ForeignRoute", &TWO_PROGRAMS).await?;
     says_who_programs(&scene, false).await?;
     at_rest(&scene).await?;
     let weights = routed
@@ -215,6 +279,11 @@ pub(crate) async fn what_comes_later_is_told_and_takes_no_traffic(stage: &Stage)
     ensure!(fewest >= Some(1), "{fewest:?} pods were ready");
     finish(load).await?;
     scene.close().await
+}
+
+async fn waive(scene: &Scene<'_>, waivers: &[&str]) -> Result<()> {
+    let waivers = json!({"spec": {"waivers": waivers}});
+    scene.patch("shop", &waivers).await
 }
 
 async fn finish(load: Load) -> Result<()> {

@@ -131,6 +131,9 @@ pub(crate) async fn a_rejection_stays(stage: &Stage) -> Result<()> {
     );
     let new = scene.revision_of(&v2).await?;
     scene.pods_gone(&new, Duration::from_secs(20)).await?;
+    // Of v2 bad answers came; from here on there is none.
+    load.stop().await;
+    let load = scene.load("shop", 8080, 300.0).await?;
 
     let routed = scene.record_weights("shop").await?;
     let before = generation(&scene).await?;
@@ -154,7 +157,10 @@ pub(crate) async fn a_rejection_stays(stage: &Stage) -> Result<()> {
         .into_iter()
         .any(|seen| seen.what.weights.contains_key(&new));
     ensure!(!named, "{new} has weight again: {:?}", routed.all());
-    drop(load);
+    let report = load.stop().await;
+    no_failure(&report)?;
+    let served = &report.totals.versions;
+    ensure!(served.keys().eq(["v1"]), "users met {served:?}");
     scene.close().await
 }
 

@@ -18,7 +18,7 @@ fn events(revision: &str, good: bool) -> Queries {
     }
 }
 
-fn pair(good: bool) -> Own {
+pub(super) fn pair(good: bool) -> Own {
     Own {
         slo: "checkouts".to_owned(),
         template: "shop".to_owned(),
@@ -29,7 +29,7 @@ fn pair(good: bool) -> Own {
 }
 
 /// From 1 to 10, one in a minute.
-fn ranged() -> Own {
+pub(super) fn ranged() -> Own {
     Own {
         candidate: Queries::Value("b".to_owned()),
         stable: Some(Queries::Value("a".to_owned())),

@@ -9,15 +9,15 @@ use super::*;
 
 const NOW: Time = DateTime::UNIX_EPOCH;
 
-fn at(delta: TimeDelta) -> Time {
+pub(super) fn at(delta: TimeDelta) -> Time {
     NOW + delta
 }
 
-fn key(name: &str) -> Key {
+pub(super) fn key(name: &str) -> Key {
     Key::new(name).within("shop")
 }
 
-fn past(service: &str, target: &str) -> Past {
+pub(super) fn past(service: &str, target: &str) -> Past {
     Past {
         server: Server::at("http://prometheus:9090"),
         interval: TimeDelta::seconds(15),
@@ -39,7 +39,7 @@ fn series(counted_as: &str, rates: &[(i64, f64)]) -> Series {
     serde_json::from_value(json!({"metric": BTreeMap::from(labels), "values": points})).unwrap()
 }
 
-fn one(register: &mut Register, now: Time) -> Survey {
+pub(super) fn one(register: &mut Register, now: Time) -> Survey {
     let mut surveys = register.surveys(now);
     assert_eq!(surveys.len(), 1);
     surveys.pop().unwrap()

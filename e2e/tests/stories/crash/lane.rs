@@ -17,6 +17,15 @@ pub(super) enum Kill {
     AfterEvery,
 }
 
+/// What became of a run, or of one of its halves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// Whether Sluice was killed in it.
+    pub(super) struck: bool,
+    /// How many writes were done, Events too, since it began or was struck last.
+    pub(super) writes: usize,
+}
+
 /// A scene and its Sluice.
 pub(super) struct Lane<'a> {
     pub(super) scene: Scene<'a>,
@@ -37,13 +46,13 @@ impl<'a> Lane<'a> {
         merged(&quick_policy(prometheus), more)
     }
 
-    /// Does something, and waits for its end while Sluice is killed. Tells whether it was.
+    /// Does something, and waits for its end while Sluice is killed.
     pub(super) async fn survive(
         &self,
         kill: Kill,
         act: impl AsyncFnOnce() -> Result<()>,
         end: impl AsyncFnOnce() -> Result<()>,
-    ) -> Result<bool> {
+    ) -> Result<Run> {
         let Gated { gate, controller } = &self.sluice;
         let arm = || match kill {
             Kill::Never => gate.strike_after(usize::MAX, true),
@@ -74,11 +83,15 @@ impl<'a> Lane<'a> {
             result = all => result,
             result = killing => result,
         };
+        let writes = gate.writes().iter().filter(|write| write.is_done()).count();
         // Whatever was under way as the end was reached.
         gate.open();
         controller.restart().await?;
         result?;
-        Ok(struck.get())
+        Ok(Run {
+            struck: struck.get(),
+            writes,
+        })
     }
 
     pub(super) async fn close(self) -> Result<()> {
