@@ -56,6 +56,8 @@ pub struct State {
     pub outcome: String,
     /// The health of the Canary, and why.
     pub canary: (String, String),
+    /// What is there on one side alone, Git or the cluster, as `Kind/name`.
+    pub on_one_side: Vec<String>,
 }
 
 /// An Application with automated sync, prune and self-heal.
@@ -202,8 +204,15 @@ fn state(object: &DynamicObject) -> State {
         heals: heals(object),
     };
     let resources = object.data.pointer("/status/resources");
-    let mut resources = resources.and_then(Value::as_array).into_iter().flatten();
-    let canary = resources.find(|one| one.get("kind").is_some_and(|kind| kind == "Canary"));
+    let resources = resources.and_then(Value::as_array).into_iter().flatten();
+    let is_canary = |one: &&Value| one.get("kind").is_some_and(|kind| kind == "Canary");
+    let canary = resources.clone().find(is_canary);
+    let is_lone = |one: &&Value| {
+        let missing = one
+            .pointer("/health/status")
+            .is_some_and(|health| health == "Missing");
+        missing || one.get("requiresPruning") == Some(&Value::Bool(true))
+    };
     let of_canary = |field: &str| {
         let value = canary.and_then(|one| one.pointer(&format!("/health/{field}"))?.as_str());
         value.unwrap_or_default().to_owned()
@@ -215,6 +224,7 @@ fn state(object: &DynamicObject) -> State {
         operation,
         outcome: text("/status/operationState/phase"),
         canary: (of_canary("status"), of_canary("message")),
+        on_one_side: resources.filter(is_lone).map(title).collect(),
     }
 }
 
@@ -226,17 +236,17 @@ fn heals(object: &DynamicObject) -> Vec<String> {
     if attempts.is_none_or(|attempts| attempts == 0) {
         return Vec::new();
     }
-    let text = |one: &Value, field: &str| {
-        let text = one.get(field).and_then(Value::as_str);
-        text.unwrap_or("?").to_owned()
-    };
     let resources = field("resources").and_then(Value::as_array);
     let resources = resources.into_iter().flatten();
-    let mut healed: Vec<_> = resources
-        .map(|one| format!("{}/{}", text(one, "kind"), text(one, "name")))
-        .collect();
+    let mut healed: Vec<_> = resources.map(title).collect();
     if healed.is_empty() {
         healed.push("everything".to_owned());
     }
     healed
+}
+
+fn title(resource: &Value) -> String {
+    let text = |field: &str| resource.get(field).and_then(Value::as_str);
+    let text = |field: &str| text(field).unwrap_or("?");
+    format!("{}/{}", text("kind"), text("name"))
 }

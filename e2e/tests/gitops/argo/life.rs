@@ -101,7 +101,8 @@ impl<'a> Life<'a> {
         } = self;
         no_failure(&load.stop().await)?;
         pods.never_below(REPLICAS)?;
-        watch.one_sync_a_commit_and_prune(&team).await?;
+        watch.one_sync_a_commit(&team).await?;
+        watch.pruned_the_canary(&team)?;
         team.nothing_restored().await?;
         let sizes: Vec<_> = sizes.all().into_iter().map(|seen| seen.what).collect();
         // The API server makes it 1 when Git drops it, of pods that serve nobody, unless Sluice is faster.

@@ -27,47 +27,55 @@ impl Watch {
 
     /// Fails unless Argo CD began one sync operation for each commit that was made since, in their order, and no
     /// other: none that heals.
+    ///
+    /// Self-heal may ask once more for what is not yet created, or not yet gone, as Argo CD knows: that is no matter
+    /// of fields, and nobody else creates or deletes those objects.
     pub(super) async fn one_sync_a_commit(&self, team: &Team<'_>) -> Result<()> {
-        self.syncs(team, &[]).await
+        let range = format!("{}..HEAD", self.from.id);
+        let commits = team
+            .repository
+            .git(&["rev-list", "--reverse", &range])
+            .await?;
+        let states: Vec<_> = self
+            .states
+            .all()
+            .into_iter()
+            .map(|seen| seen.what)
+            .collect();
+        let mut before = states.first().context("no state of the Application")?;
+        let mut last = &before.operation;
+        let mut since = Vec::new();
+        for state in &states {
+            let operation = &state.operation;
+            // Between two there is none.
+            if !operation.began.is_empty() && operation != last {
+                last = operation;
+                let lone = before.on_one_side.iter().chain(&state.on_one_side);
+                let again = |object: &String| lone.clone().any(|one| one == object);
+                if operation.heals.is_empty() || !operation.heals.iter().all(again) {
+                    since.push(operation);
+                }
+            }
+            before = state;
+        }
+        let brought = since.iter().map(|operation| operation.revision.as_str());
+        let heals = since.iter().any(|operation| !operation.heals.is_empty());
+        ensure!(
+            !heals && brought.eq(commits.lines()),
+            "{}: the commits are {commits:?}, the sync operations {since:#?}, of {states:#?}",
+            team.scene.namespace
+        );
+        Ok(())
     }
 
-    /// The same where the Canary goes: Argo CD finds it as long as it is there, and self-heal asks again and again to
-    /// prune it, which deletes nothing a second time.
-    pub(super) async fn one_sync_a_commit_and_prune(&self, team: &Team<'_>) -> Result<()> {
-        self.syncs(team, &["Canary/shop"]).await?;
+    /// Fails unless Argo CD deleted the Canary, once, and nothing else.
+    pub(super) fn pruned_the_canary(&self, team: &Team<'_>) -> Result<()> {
         let mut deleted = self.wrote(team)?;
         deleted.retain(|event| event.verb == "delete");
         ensure!(
             deleted.len() == 1 && deleted.iter().all(|event| event.about("canaries")),
             "Argo CD deleted: {}",
             list(&deleted)
-        );
-        Ok(())
-    }
-
-    async fn syncs(&self, team: &Team<'_>, going: &[&str]) -> Result<()> {
-        let range = format!("{}..HEAD", self.from.id);
-        let commits = team
-            .repository
-            .git(&["rev-list", "--reverse", &range])
-            .await?;
-        let states = self.states.all();
-        let mut operations: Vec<_> = states.into_iter().map(|seen| seen.what.operation).collect();
-        // Between two there is none.
-        operations.retain(|operation| !operation.began.is_empty());
-        operations.dedup();
-        let since = operations.get(1..).unwrap_or_default();
-        let asked_again = |heals: &[String]| {
-            !heals.is_empty() && heals.iter().all(|object| going.contains(&object.as_str()))
-        };
-        let told = since
-            .iter()
-            .filter(|operation| !asked_again(&operation.heals));
-        let brought = told.clone().map(|operation| operation.revision.as_str());
-        ensure!(
-            brought.eq(commits.lines()) && told.clone().all(|operation| operation.heals.is_empty()),
-            "{}: the commits are {commits:?}, the sync operations {since:#?}",
-            team.scene.namespace
         );
         Ok(())
     }
