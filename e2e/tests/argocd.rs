@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use sluice_crds::{Canary, annotations};
 
 /// The variable that lets the test write `expected.txt` anew.
-const WRITE: &str = "SLUICE_WRITE_EXPECTED";
+const WRITE: &str = "SLUICE_BLESS";
 
 /// The Canaries by the names of their files.
 fn canaries() -> BTreeMap<String, String> {

@@ -26,7 +26,7 @@ use crate::fuzz::observed;
 use crate::parse::Pinned;
 
 /// The variable that lets the test write the files anew.
-const WRITE: &str = "SLUICE_WRITE_STATES";
+const WRITE: &str = "SLUICE_BLESS";
 
 /// The generation of the spec that was decided on.
 const SEEN: i64 = 3;
