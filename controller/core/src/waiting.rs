@@ -369,19 +369,7 @@ impl fmt::Display for Waiting {
                  set spec.replicas: {replicas} on this Canary"
             ),
             Self::Autoscaler { name, held_by } => {
-                write!(
-                    f,
-                    "now {}: it scales nothing while the Deployment is at 0",
-                    size::pointed_here(name)
-                )?;
-                // Only then: whoever drops the size may make it 1, and the autoscaler would go on from there.
-                if let Some(manager) = held_by {
-                    write!(
-                        f,
-                        "; then remove spec.replicas from the Deployment in Git, from where {manager} applies it"
-                    )?;
-                }
-                Ok(())
+                f.write_str(&size::on_target(name, held_by.as_deref()))
             }
             Self::AutoscalerLeaves {
                 name,

@@ -47,6 +47,19 @@ impl fmt::Display for SizeKept {
     }
 }
 
+/// What is to become of one that still scales the target, and of a size that may be in Git, by `held_by`. That only then:
+/// whoever drops the size may make it 1, and the autoscaler would go on from there.
+pub(super) fn on_target(autoscaler: &str, held_by: Option<&str>) -> String {
+    let pointed = pointed_here(autoscaler);
+    let dropped = held_by.map(|manager| {
+        format!("; then remove spec.replicas from the Deployment in Git, from where {manager} applies it")
+    });
+    format!(
+        "now {pointed}: it scales nothing while the Deployment is at 0{}",
+        dropped.unwrap_or_default()
+    )
+}
+
 /// What is to become of an autoscaler.
 pub(super) fn pointed_here(autoscaler: &str) -> String {
     format!(
