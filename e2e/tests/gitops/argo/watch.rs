@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use e2e::cluster::audit::{self, Mark};
 use e2e::delivery::Commit;
-use e2e::delivery::argo::{State, USER};
+use e2e::delivery::argo::{Operation, State, USER};
 use e2e::stage::{Recording, list};
 
 use super::Team;
@@ -28,8 +28,9 @@ impl Watch {
     /// Fails unless Argo CD began one sync operation for each commit that was made since, in their order, and no
     /// other: none that heals.
     ///
-    /// Self-heal may ask once more for what is not yet created, or not yet gone, as Argo CD knows: that is no matter
-    /// of fields, and nobody else creates or deletes those objects.
+    /// Self-heal may ask once more for what Argo CD itself does not know yet: it compares with what it knew before its own
+    /// sync, or the Canary is still on its way out. So a self-heal counts once Argo CD saw the commit's objects as in
+    /// Git, when the difference is somebody else's; and one for what is there on one side alone does not.
     pub(super) async fn one_sync_a_commit(&self, team: &Team<'_>) -> Result<()> {
         let range = format!("{}..HEAD", self.from.id);
         let commits = team
@@ -44,7 +45,8 @@ impl Watch {
             .collect();
         let mut before = states.first().context("no state of the Application")?;
         let mut last = &before.operation;
-        let mut since = Vec::new();
+        let mut since: Vec<&Operation> = Vec::new();
+        let mut as_in_git = true;
         for state in &states {
             let operation = &state.operation;
             // Between two there is none.
@@ -52,10 +54,13 @@ impl Watch {
                 last = operation;
                 let lone = before.on_one_side.iter().chain(&state.on_one_side);
                 let again = |object: &String| lone.clone().any(|one| one == object);
-                if operation.heals.is_empty() || !operation.heals.iter().all(again) {
+                let by_commit = operation.heals.is_empty();
+                if by_commit || as_in_git && !operation.heals.iter().all(again) {
                     since.push(operation);
                 }
+                as_in_git &= !by_commit;
             }
+            as_in_git |= state.sync == "Synced" && state.revision == last.revision;
             before = state;
         }
         let brought = since.iter().map(|operation| operation.revision.as_str());
