@@ -13,7 +13,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
 use sluice_core::{Decision, Note, Plan, Time, World, decide};
-use sluice_crds::{Canary, PolicySpec, Waiver};
+use sluice_crds::{Canary, PolicySpec, Source, Waiver};
 
 use crate::apply::{self, EffectError, Scene, Writer};
 use crate::bundle::{Look, Recording};
@@ -161,7 +161,8 @@ async fn look(
     if waits {
         decision.wake_at = Some(now + PLACE_POLL);
     }
-    let pinned = pinned_by(&decision, memory, own, &sections);
+    let mesh_is_held = parse::mesh::is_held(Some(&stored));
+    let pinned = pinned_by(&decision, memory, own, &sections, mesh_is_held);
 
     // Apply.
     let writer = Writer::new(
@@ -253,7 +254,8 @@ fn world(
     if waivers.contains(&Waiver::AroundWaypoint) {
         // Accepted since they were seen.
         evidence.callers.clear();
-        evidence.around_waived = true;
+        // A waypoint counts none of these: what contradicts the weight there is the mesh's own.
+        evidence.around_waived = judged.source != Some(Source::IstioWaypoint);
     }
     let behind = context.absence.mesh_behind_until();
     let world = parse::world::parse(
@@ -316,10 +318,18 @@ fn pinned_by(
     memory: &Memory,
     own: &PolicySpec,
     sections: &PolicySpec,
+    mesh_is_held: bool,
 ) -> Option<Pinned> {
     let pinned = memory.pinned.clone();
-    let kept = pinned.filter(|_| starts(decision).is_none());
-    kept.or_else(|| Some(Pinned::new(own, sections.clone())))
+    if starts(decision).is_none() && pinned.is_some() {
+        return pinned;
+    }
+    let mut new = Pinned::new(own, sections.clone());
+    if let Some(before) = pinned.filter(|_| mesh_is_held) {
+        // The word that holds is the one of before.
+        new.own_mesh = before.own_mesh;
+    }
+    Some(new)
 }
 
 /// Takes a place among the rollouts of the policy, if its `maxConcurrent` leaves one.

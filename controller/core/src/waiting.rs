@@ -141,6 +141,9 @@ pub enum Waiting {
         ready: u32,
         /// Pods that must be ready.
         wanted: u32,
+        /// Who applies a smaller size from Git.
+        #[serde(default)]
+        held_by: Option<String>,
     },
     /// Objects are being removed.
     Removal,
@@ -350,10 +353,20 @@ impl fmt::Display for Waiting {
                 "{revision} was rejected: {reason}; change the template, or order another try by \
                  the annotation sluice.dev/retry: {retry}"
             ),
-            Self::HandOver { ready, wanted } => write!(
-                f,
-                "hands over to the target: {ready} of {wanted} of its pods are ready"
-            ),
+            Self::HandOver {
+                ready,
+                wanted,
+                held_by,
+            } => {
+                write!(
+                    f,
+                    "hands over to the target: {ready} of {wanted} of its pods are ready"
+                )?;
+                if let Some(manager) = held_by {
+                    write!(f, "; {}: it takes some away again", size::dropped(manager))?;
+                }
+                Ok(())
+            }
             Self::Removal => write!(f, "objects are being removed"),
             Self::LeftServing { revision, until } => write!(
                 f,
@@ -365,8 +378,8 @@ impl fmt::Display for Waiting {
             Self::SizeKept(kept) => kept.fmt(f),
             Self::ReplicasInGit { manager, replicas } => write!(
                 f,
-                "now remove spec.replicas from the Deployment in Git, from where {manager} applies it, and \
-                 set spec.replicas: {replicas} on this Canary"
+                "now {}, and set spec.replicas: {replicas} on this Canary",
+                size::dropped(manager)
             ),
             Self::Autoscaler { name, held_by } => {
                 f.write_str(&size::on_target(name, held_by.as_deref()))

@@ -36,10 +36,12 @@ pub fn said_of(canary: &Canary, policy: &Policy) -> Mesh {
     canary.spec.policy.mesh.or_else(theirs).unwrap_or_default()
 }
 
-/// Whether another word has to wait until the rollout has ended.
+/// Whether another word has to wait until the rollout has ended. The first revision ends only once the mesh serves
+/// it, and waits for no word of before.
 #[must_use]
 pub fn is_held(status: Option<&CanaryStatus>) -> bool {
-    let rollout = status.and_then(|status| status.rollout.as_ref());
+    let rolling = status.filter(|status| status.stable.is_some());
+    let rollout = rolling.and_then(|status| status.rollout.as_ref());
     rollout.is_some_and(|rollout| rollout.first_weight_at.is_some())
 }
 
@@ -127,7 +129,7 @@ mod tests {
     }
 
     fn rolling(mesh: &str, first_weight_at: Option<&str>) -> Value {
-        json!({"plan": {"mesh": mesh}, "rollout": {
+        json!({"plan": {"mesh": mesh}, "stable": "shop-z", "rollout": {
             "candidate": "shop-a", "startedAt": "2026-01-01T00:00:00.000000Z",
             "progressedAt": "2026-01-01T00:00:00.000000Z", "firstWeightAt": first_weight_at,
         }})
@@ -161,6 +163,9 @@ mod tests {
         let since = Some("2026-01-01T00:01:00.000000Z");
         assert_eq!(of(&rolling("gamma", since)), Mesh::Gamma);
         assert_eq!(of(&rolling("gamma", None)), Mesh::IstioAmbient);
+        let mut first = rolling("gamma", since);
+        first.as_object_mut().unwrap().remove("stable");
+        assert_eq!(of(&first), Mesh::IstioAmbient, "nothing was judged yet");
         let own = canary(Some(Mesh::IstioAmbient), &rolling("gamma", since));
         assert_eq!(said_of(&own, &policy(None)), Mesh::Gamma);
     }

@@ -66,7 +66,7 @@ slos: [{name: availability, objective: 99.9%, availability: {}}]
             " of the 100000 requests that minRequests asks: ",
             " more, about ",
             "istio_requests_total",
-            &format!("sluice.dev/promote={new}"),
+            &format!("sluice promote why/shop --revision {new}"),
         ],
     )?;
 

@@ -90,9 +90,13 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
     let stays = stays(target, &stable);
     // What Git says of it holds from now on; not where an autoscaler made what serves larger since, be it by way of
     // the Canary: the load is there still.
-    let kept = target.kept_by().map(|(_, size)| size);
-    let kept = kept.filter(|_| turn.world.autoscaler.is_none());
-    let wanted = kept.unwrap_or_else(|| turn.full().max(1));
+    let kept = target.kept_by();
+    let in_force = kept.filter(|_| turn.world.autoscaler.is_none());
+    let wanted = in_force.map_or_else(|| turn.full().max(1), |(_, size)| size);
+    // Whoever applies less from Git takes these pods away again, and nothing would come to its end.
+    let held_by = kept
+        .filter(|(_, size)| *size < wanted)
+        .map(|(writer, _)| writer.manager.clone());
     let takes_over = !stays && target.ready >= wanted && target.settled;
     let alone = turn.world.revisions.keys().all(|name| *name == stable);
     let handed_over = takes_over && alone;
@@ -128,6 +132,7 @@ fn hand_over(turn: &mut Turn<'_>, target: &Target) {
         turn.wait(Waiting::HandOver {
             ready: target.ready,
             wanted,
+            held_by,
         });
     } else if alone {
         turn.state.stable = None;

@@ -19,6 +19,7 @@ pub(super) fn of(state: &State, world: &World, waiting: Option<&Waiting>) -> Pha
                     | Waiting::Holdback(Holdback { why: Some(_), .. })
                     | Waiting::Approval(_)
                     | Waiting::Around { .. }
+                    | Waiting::Share { past: true, .. }
                     | Waiting::StableNotReady { .. },
                 ),
             ) => Phase::Holding,

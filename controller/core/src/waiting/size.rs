@@ -51,13 +51,16 @@ impl fmt::Display for SizeKept {
 /// whoever drops the size may make it 1, and the autoscaler would go on from there.
 pub(super) fn on_target(autoscaler: &str, held_by: Option<&str>) -> String {
     let pointed = pointed_here(autoscaler);
-    let dropped = held_by.map(|manager| {
-        format!("; then remove spec.replicas from the Deployment in Git, from where {manager} applies it")
-    });
+    let dropped = held_by.map(|manager| format!("; then {}", dropped(manager)));
     format!(
         "now {pointed}: it scales nothing while the Deployment is at 0{}",
         dropped.unwrap_or_default()
     )
+}
+
+/// What is to become of a size in Git.
+pub(super) fn dropped(manager: &str) -> String {
+    format!("remove spec.replicas from the Deployment in Git, from where {manager} applies it")
 }
 
 /// What is to become of an autoscaler.
@@ -72,4 +75,32 @@ pub(super) fn pointed_back(autoscaler: &str, deployment: &str) -> String {
     format!(
         "point scaleTargetRef of {autoscaler} at Deployment {deployment} (apiVersion: apps/v1, kind: Deployment)"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Waiting;
+
+    #[test]
+    fn who_would_make_fewer_of_what_takes_over_is_named() {
+        let told = |held_by: Option<&str>| {
+            let held_by = held_by.map(str::to_owned);
+            let (ready, wanted) = (3, 20);
+            let waiting = Waiting::HandOver {
+                ready,
+                wanted,
+                held_by,
+            };
+            waiting.to_string()
+        };
+        let waits = "hands over to the target: 3 of 20 of its pods are ready";
+        assert_eq!(told(None), waits);
+        assert_eq!(
+            told(Some("argocd-controller")),
+            format!(
+                "{waits}; remove spec.replicas from the Deployment in Git, from where argocd-controller applies it: \
+                 it takes some away again"
+            )
+        );
+    }
 }
