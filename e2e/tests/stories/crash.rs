@@ -19,6 +19,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::DeleteParams;
 use sluice_crds::Canary;
 
+use crate::deletion::gone;
 use end::reaches;
 use lane::{Kill, Lane, Run};
 
@@ -250,11 +251,7 @@ async fn visit(stage: &Stage, first: usize) -> Result<()> {
             Ok(())
         };
         let handed_over = async || {
-            eventually("the Canary gone", PATIENCE, async || {
-                let canary = scene.api::<Canary>().get_opt("shop").await?;
-                Ok(canary.map_or(Ok(()), |_| Err("there")))
-            })
-            .await?;
+            gone(scene, PATIENCE).await?;
             scene
                 .only_left("shop", &[], Duration::from_secs(20))
                 .await?;

@@ -274,7 +274,7 @@ async fn delete(scene: &Scene<'_>, propagation: PropagationPolicy) -> Result<()>
 }
 
 /// Waits until the Canary is gone.
-async fn gone(scene: &Scene<'_>, within: Duration) -> Result<()> {
+pub(crate) async fn gone(scene: &Scene<'_>, within: Duration) -> Result<()> {
     eventually("the Canary gone", within, async || {
         let canary = scene.api::<Canary>().get_opt("shop").await?;
         let text = |canary: Canary| format!("{:?}", canary.status.map(|s| s.conditions));

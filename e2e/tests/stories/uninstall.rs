@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::load::Load;
-use e2e::stage::{App, Recording, Scene, Stage, app, eventually, no_failure};
+use e2e::stage::{App, Recording, Scene, Stage, app, no_failure};
 use kube::api::DeleteParams;
 use serde_json::json;
 use sluice_crds::Canary;
+
+use crate::deletion::gone;
 
 pub(crate) const REPLICAS: usize = 2;
 const POLICY: &str = "replicas: 2\nsteps: [{weight: 50%, bake: 1s}]\nminRequests: 20\n";
@@ -107,14 +109,6 @@ pub(crate) async fn adopted(scene: &Scene<'_>) -> Result<(App, Load, Recording<u
 fn policy(scene: &Scene<'_>) -> String {
     let quick = app::quick_policy(scene.stage.cluster.prometheus_url());
     app::merged(&quick, POLICY)
-}
-
-async fn gone(scene: &Scene<'_>, within: Duration) -> Result<()> {
-    eventually("the Canary gone", within, async || {
-        let canary = scene.api::<Canary>().get_opt("shop").await?;
-        Ok(canary.map_or(Ok(()), |canary| Err(format!("{:?}", canary.status))))
-    })
-    .await
 }
 
 async fn end(scene: Scene<'_>, load: Load, pods: &Recording<usize>) -> Result<()> {
