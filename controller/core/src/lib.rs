@@ -30,7 +30,7 @@ pub use state::{Consent, Contest, Phase, Restored, Rollout, Stage, State};
 pub use waiting::Waiting;
 pub use weight::Weight;
 pub use world::{
-    Admission, Autoscaler, Blocked, Parent, Revision, Route, Scaled, Service, Source, Target,
+    Admission, Autoscaler, Blocked, Parent, Revision, Route, Scaled, Service, Source, Span, Target,
     Workload, World, Writer,
 };
 

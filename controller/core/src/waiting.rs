@@ -112,6 +112,8 @@ pub enum Waiting {
         revision: Option<RevisionName>,
         /// Until then.
         until: Time,
+        /// When it was last seen to be asked though it had left the route.
+        asked_at: Option<Time>,
     },
     /// Somebody reaches the candidate past the waypoint, where no weight holds.
     Around {
@@ -311,23 +313,25 @@ impl fmt::Display for Waiting {
             Self::Approval(approval) => approval.fmt(f),
             Self::Holdback(holdback) => holdback.fmt(f),
             Self::Drain {
-                revision: Some(revision),
+                revision,
                 until,
+                asked_at,
             } => {
+                let whose = revision.as_ref().map_or("the target", RevisionName::as_str);
+                let until = clock(*until);
                 write!(
                     f,
-                    "{revision} keeps its pods until {} for open connections",
-                    clock(*until)
-                )
+                    "{whose} keeps its pods until {until} for open connections"
+                )?;
+                if let Some(asked_at) = asked_at {
+                    let asked_at = clock(*asked_at);
+                    write!(
+                        f,
+                        ": it left the route, and still got requests at {asked_at}"
+                    )?;
+                }
+                Ok(())
             }
-            Self::Drain {
-                revision: None,
-                until,
-            } => write!(
-                f,
-                "the target keeps its pods until {} for open connections",
-                clock(*until)
-            ),
             Self::Around {
                 revision,
                 callers,

@@ -38,6 +38,10 @@ pub struct World {
     pub mesh_behind_until: Option<Time>,
     /// What the metrics say of the rollout under way.
     pub evidence: Evidence,
+    /// Of each revision that drains, the newest time in which it was seen to get requests. Nothing of one that nobody
+    /// asks any more, and where proxies do not count them.
+    #[serde(default)]
+    pub stragglers: BTreeMap<RevisionName, Span>,
     /// The requests that the Service had in the past, if that is known.
     pub traffic: Option<PastTraffic>,
     /// What a person ordered.
@@ -49,6 +53,15 @@ pub struct World {
     pub refused: Option<String>,
     /// What changes the size of the target or of the Canary by itself.
     pub autoscaler: Option<Autoscaler>,
+}
+
+/// A time between two readings of the metrics: what they differ by happened in it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Span {
+    /// Not before this.
+    pub from: Time,
+    /// Not after this.
+    pub to: Time,
 }
 
 /// Why nothing may grow, in words for a person.

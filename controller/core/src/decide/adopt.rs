@@ -91,6 +91,7 @@ fn is_draining(turn: &mut Turn<'_>, left_at: Time) -> bool {
         turn.wait(Waiting::Drain {
             revision: None,
             until,
+            asked_at: None,
         });
         turn.wake(until);
     }

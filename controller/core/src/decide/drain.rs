@@ -1,10 +1,16 @@
 //! Which backends left the route and still have pods.
 
+use chrono::TimeDelta;
+
 use crate::waiting::Waiting;
 use crate::{Revision, RevisionName, Time};
 
 use super::admit;
 use super::turn::Turn;
+
+/// Whoever asks a revision so long after it left the route is no proxy on its way to the new weights: those were seen to
+/// be up to 100 s late. He calls it by its own name, or will not follow until a person sees to it.
+const LATEST: TimeDelta = TimeDelta::minutes(10);
 
 /// Notes since when every revision that serves nobody does so.
 pub(super) fn track(turn: &mut Turn<'_>) {
@@ -17,9 +23,10 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     for (name, revision) in &world.revisions {
         let left = is_left(turn, name, revision) && !admit::is_held(turn, name, revision);
         if in_force && left && world.weight(name).is_zero() {
+            let asked_at = asked_at(turn, name);
             let since = turn.state.draining.entry(name.clone());
             let since = since.or_insert(turn.now);
-            *since = written_at.map_or(*since, |at| at.max(*since));
+            *since = written_at.max(asked_at).map_or(*since, |at| at.max(*since));
         } else {
             turn.state.draining.remove(name);
         }
@@ -32,6 +39,15 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     } else {
         turn.state.target_left_at.get_or_insert(turn.now);
     }
+}
+
+/// When a revision was last asked though it had left the route before: a proxy may be late, whatever its control plane
+/// says. A weight of 0 is proven as any other.
+fn asked_at(turn: &Turn<'_>, name: &RevisionName) -> Option<Time> {
+    let written_at = turn.world.route.as_ref()?.written_before(turn.now)?;
+    let span = turn.world.stragglers.get(name)?;
+    let late = span.from >= written_at + turn.plan.settle;
+    late.then(|| span.to.min(written_at + LATEST).min(turn.now))
 }
 
 /// Whether a revision is the stable one or the candidate.
@@ -94,6 +110,7 @@ pub(super) fn is_over(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revis
         turn.wait(Waiting::Drain {
             revision: Some(name.clone()),
             until,
+            asked_at: asked_at(turn, name),
         });
     }
     turn.now >= until

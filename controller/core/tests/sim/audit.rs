@@ -218,7 +218,10 @@ impl Audit {
             .filter(|route| route.foreign_writer.is_none());
         if let Some(route) = ours {
             self.facts.serves(route.weights.keys(), cluster.now);
-            self.facts.serves(cluster.in_force.keys(), cluster.now);
+            // Of a proxy that does not follow nobody knows but by the metrics.
+            if cluster.surroundings.proxies {
+                self.facts.serves(cluster.in_force.keys(), cluster.now);
+            }
         }
         let found = traffic::backends_have_pods(cluster);
         self.note(cluster.now, found);

@@ -65,6 +65,7 @@ impl Cache {
             }
         }
         self.world.evidence = truth.evidence.clone();
+        self.world.stragglers.clone_from(&truth.stragglers);
         Some(&self.world)
     }
 

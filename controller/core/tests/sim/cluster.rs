@@ -22,6 +22,8 @@ pub(crate) struct Surroundings {
     pub(crate) unready: Option<RevisionName>,
     /// The mesh follows what is written.
     pub(crate) mesh: bool,
+    /// So do its proxies, as it says in any case.
+    pub(crate) proxies: bool,
     /// A waypoint serves the Service that clients call.
     pub(crate) waypoint: bool,
     /// The metrics source answers.
@@ -51,6 +53,7 @@ impl Default for Surroundings {
             pods: Pods::Quick,
             unready: None,
             mesh: true,
+            proxies: true,
             waypoint: true,
             metrics: true,
             traffic: true,
@@ -263,7 +266,9 @@ impl Cluster {
         }
         if let Some(route) = self.world.route.as_mut().filter(|_| mesh) {
             route.accepted = true;
-            self.in_force = route.weights.clone();
+            if self.surroundings.proxies {
+                self.in_force = route.weights.clone();
+            }
         }
         self.world.parent.bound = self.surroundings.waypoint && !self.world.parent.missing;
         let whole = |revision: &Revision| {
@@ -326,6 +331,7 @@ impl Cluster {
         if self.surroundings.metrics {
             evidence.problem = None;
             self.meter.sample(self.now, evidence);
+            self.meter.look_back(self.now, &mut self.world.stragglers);
             call_around(&mut self.world, self.surroundings.around, self.now);
         } else {
             evidence.problem = Some("connection refused".to_owned());

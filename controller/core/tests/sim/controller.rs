@@ -130,8 +130,7 @@ impl Controller {
     pub(crate) fn restart(&mut self, cluster: &mut Cluster, cache: &mut Cache) {
         self.memory = kept(&self.status, cluster.now);
         cache.catch_up();
-        cluster.world.evidence.samples.clear();
-        cluster.world.evidence.callers.clear();
+        cluster.meter.forget(&mut cluster.world);
     }
 
     /// The same, and somebody wiped the status.
@@ -159,9 +158,7 @@ impl Controller {
     /// Whether something was done, so that the next decision may do more.
     fn decide_once(&mut self, cluster: &mut Cluster, cache: &mut Cache, audit: &mut Audit) -> bool {
         let now = cluster.now;
-        cluster
-            .meter
-            .follow(&self.memory, &mut cluster.world.evidence);
+        cluster.meter.follow(&self.memory, &mut cluster.world);
         let truth = &cluster.world;
         let seen = cache.stale(truth).unwrap_or(truth);
         let decision = (self.decide)(&self.plan, &self.memory, seen, now);

@@ -13,7 +13,7 @@
 //! | deletion | [`Event::Delete`], [`Event::Force`]; how others propagate it is nothing to core: no object of ours has an owner |
 //! | removal of the app | [`Event::Delete`], [`Event::DeleteTarget`] and [`Event::Parent`], in any order |
 //! | uninstall | [`Event::Delete`] first, or the controller first: [`Event::Api`] down, as nobody writes, and [`Event::Force`] |
-//! | draining | [`Event::Mesh`] not following while a backend leaves; connections themselves are the mesh's |
+//! | draining | [`Event::Mesh`] or [`Event::Proxies`] not following while a backend leaves; connections themselves are the mesh's |
 //! | around the waypoint | [`Event::Around`], [`Event::Ingress`], [`Event::Waive`], [`Event::Strict`] |
 //! | orders, approvals | [`Event::Order`], [`Event::Approve`]: given, late, for others, withdrawn |
 //! | others' routes | [`Event::Block`]: core knows that something is in the way, and not what |
@@ -68,6 +68,8 @@ pub(crate) enum Event {
     /// The pods of the revision with this index are not ready, until others are or all are again.
     Unready(Option<u8>),
     Mesh(bool),
+    /// The mesh's proxies follow it, or go on as they were while it says that they do.
+    Proxies(bool),
     Waypoint(bool),
     Metrics(bool),
     Traffic(bool),
@@ -196,7 +198,8 @@ impl Event {
             155..158 if what < 128 => Self::KillPods(version),
             155..158 => Self::Unready(Some(version).filter(|_| what % 4 > 0)),
             158 => Self::Unbind(version),
-            159..165 => Self::Mesh(flag),
+            159..163 => Self::Mesh(flag),
+            163..165 => Self::Proxies(flag),
             165..169 => Self::Waypoint(flag),
             169..177 => Self::Metrics(flag),
             177..183 => Self::Traffic(flag),
@@ -264,6 +267,17 @@ impl Event {
             Self::Configure(config) => cluster.push(template, config),
             Self::Pods(pods) => surroundings.pods = pods,
             Self::Mesh(follows) => surroundings.mesh = follows,
+            Self::Proxies(follow) => {
+                surroundings.proxies = follow;
+                if let Some(route) = cluster
+                    .world
+                    .route
+                    .as_ref()
+                    .filter(|r| follow && r.accepted)
+                {
+                    cluster.in_force.clone_from(&route.weights);
+                }
+            }
             Self::Waypoint(bound) => surroundings.waypoint = bound,
             Self::Metrics(up) => surroundings.metrics = up,
             Self::Traffic(on) => surroundings.traffic = on,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sluice_core::{Counts, Evidence, RevisionName, Sample, State, Tally, Time};
+use sluice_core::{Counts, Evidence, RevisionName, Sample, Span, State, Tally, Time, World};
 
 /// Requests a second, of all revisions together.
 const RATE: f64 = 100.0;
@@ -13,6 +13,10 @@ const KEPT: usize = 48;
 #[derive(Default)]
 pub(crate) struct Meter {
     counters: BTreeMap<RevisionName, Counter>,
+    /// The requests of revisions that drain, as of the last reading.
+    left: BTreeMap<RevisionName, (Time, f64)>,
+    /// The revisions that drain.
+    leaving: Vec<RevisionName>,
     stable: Option<RevisionName>,
 }
 
@@ -36,8 +40,13 @@ impl Meter {
         }
     }
 
-    /// The reader turns to the rollout that the controller remembers.
-    pub(crate) fn follow(&mut self, state: &State, evidence: &mut Evidence) {
+    /// The reader turns to the rollout, and to the revisions that drain, that the controller remembers.
+    pub(crate) fn follow(&mut self, state: &State, world: &mut World) {
+        let drains = |name: &RevisionName| state.draining.contains_key(name);
+        self.left.retain(|name, _| drains(name));
+        world.stragglers.retain(|name, _| drains(name));
+        self.leaving = state.draining.keys().cloned().collect();
+        let evidence = &mut world.evidence;
         let candidate = state.rollout.as_ref().map(|rollout| &rollout.candidate);
         if evidence.candidate.as_ref() != candidate || self.stable != state.stable {
             evidence.candidate = candidate.cloned();
@@ -66,6 +75,30 @@ impl Meter {
             stable: self.counts(self.stable.as_ref()),
             candidate: self.counts(Some(candidate)),
         });
+    }
+
+    /// Tells which of the revisions that drain were asked since the last reading.
+    pub(crate) fn look_back(&mut self, now: Time, stragglers: &mut BTreeMap<RevisionName, Span>) {
+        for name in &self.leaving {
+            let requests = self
+                .counters
+                .get(name)
+                .map_or(0.0, |counter| counter.requests);
+            let before = self.left.insert(name.clone(), (now, requests));
+            if let Some((from, before)) = before
+                && requests > before
+            {
+                stragglers.insert(name.clone(), Span { from, to: now });
+            }
+        }
+    }
+
+    /// The reader begins anew.
+    pub(crate) fn forget(&mut self, world: &mut World) {
+        self.left.clear();
+        world.stragglers.clear();
+        world.evidence.samples.clear();
+        world.evidence.callers.clear();
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -154,6 +154,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["api", "up"] => Event::Api(Outage::None),
         ["order" | "order-by-image" | "approve", ..] => ordered(history, words)?,
         ["metrics", state] => Event::Metrics(*state == "on"),
+        ["proxies", state] => Event::Proxies(*state == "on"),
         ["waypoint", state] => Event::Waypoint(*state == "on"),
         ["block", state] => Event::Block(*state == "on"),
         ["incident", state] => Event::Incident(*state == "on"),

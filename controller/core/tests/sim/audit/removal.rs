@@ -1,6 +1,7 @@
 //! 3. A Fail brings it to 0, before anything of it is removed; nothing is removed while it has weight or
 //!    drains.
 
+use chrono::TimeDelta;
 use sluice_core::{Effect, Part, Revision, RevisionName};
 
 use super::{Look, evidence};
@@ -115,6 +116,27 @@ fn drained(look: &Look<'_>, name: &RevisionName) -> Result<(), (u8, String)> {
                 format!("the pods of {name} go {seconds} s after it left the route"),
             ))
         }
-        _ => Ok(()),
+        _ => unasked(look, name),
     }
+}
+
+/// Nobody was seen to ask for it lately though the route had left it alone before; not for longer than somebody who
+/// calls it by its own name may keep it.
+fn unasked(look: &Look<'_>, name: &RevisionName) -> Result<(), (u8, String)> {
+    let route = look.seen.route.as_ref();
+    let written_at = route.and_then(|route| route.written_before(look.now));
+    let Some((written_at, span)) = written_at.zip(look.seen.stragglers.get(name)) else {
+        return Ok(());
+    };
+    let plan = &look.facts.plan;
+    let patience = written_at + TimeDelta::minutes(10) + plan.drain_delay;
+    let late = span.from >= written_at + plan.settle;
+    if late && look.now < (span.to + plan.drain_delay).min(patience) {
+        let seconds = (look.now - span.to).num_seconds();
+        return Err((
+            3,
+            format!("the pods of {name} go {seconds} s after it was asked"),
+        ));
+    }
+    Ok(())
 }

@@ -114,6 +114,15 @@ fn removing_before_it_drained_breaks_3() {
 }
 
 #[test]
+fn removing_what_is_still_asked_breaks_3() {
+    caught(3, |plan, state, world, now| {
+        let mut world = world.clone();
+        world.stragglers.clear();
+        decide(plan, state, &world, now)
+    });
+}
+
+#[test]
 fn keeping_a_failed_candidate_breaks_3() {
     caught(3, |plan, state, world, now| {
         let mut world = world.clone();
