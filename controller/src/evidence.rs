@@ -4,7 +4,7 @@
 //! interval, so that four hundred Canaries load a Prometheus like one. The tree follows a number on
 //! its way: `source` says what a source calls things, `query` asks for them, `server` knows whom, `fetch` sends that,
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
-//! grow, `balance` makes the counts of one rollout of them, `book` keeps them and knows who wants what, [`Reader`]
+//! grow, `balance` makes the counts of one rollout of them, `book` keeps them and knows who wants what, `drains` who still asks what left the route, [`Reader`]
 //! polls, soon after each scrape (`beat`). `callers` says who connects to a candidate past the waypoint, and `layer4` how connections fare: sources of
 //! their own, through the same ledger. `own` reads the queries that a user wrote. `past` says how many requests there
 //! were in the last week, `probe` what a server has of a source at all, and `history` reads the past scrape by scrape, for whoever asks what the gates would have done.
@@ -18,6 +18,7 @@ mod beat;
 mod book;
 mod callers;
 mod counters;
+mod drains;
 mod fetch;
 mod history;
 mod layer4;
@@ -40,6 +41,7 @@ use sluice_crds::{Canary, ConnectionSource, OtlpNames, Source};
 
 pub(crate) use book::{covered, unread};
 pub use callers::Workload;
+pub use drains::Drains;
 pub use history::{History, HistoryError, Reading, Wanted};
 pub use own::{Own, Queries, Range};
 pub use past::{Known, Past};
@@ -121,8 +123,7 @@ impl Subscription {
 
     /// The candidate, if its own pods count: they are no older than the rollout.
     fn young(&self) -> Option<Service> {
-        let own = source::Dialect::of(self.source).counted_by != source::CountedBy::Proxies;
-        own.then(|| self.service(&self.candidate))
+        (!counted_by_proxies(self.source)).then(|| self.service(&self.candidate))
     }
 
     /// The Services whose counters it needs.
@@ -181,6 +182,12 @@ fn services(namespace: &str, names: &[&str]) -> BTreeSet<Service> {
         name: (*name).to_owned(),
     };
     names.iter().map(service).collect()
+}
+
+/// Whether the proxies that follow the route count its requests: they are what may be late. What pods count may come from anybody.
+#[must_use]
+pub fn counted_by_proxies(source: Source) -> bool {
+    source::Dialect::of(source).counted_by == source::CountedBy::Proxies
 }
 
 /// What users call a source.

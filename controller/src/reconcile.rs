@@ -269,6 +269,7 @@ fn world(
     );
     World {
         promoted: scene.promoted.map(parse::promoted::parse),
+        stragglers: context.reader.stragglers(key),
         ..world
     }
 }
@@ -373,6 +374,7 @@ pub fn resume(context: &Context) {
 /// Forgets a Canary that is gone.
 pub fn forget(context: &Context, key: &ObjectRef<Canary>) {
     context.memories.forget(key);
+    context.reader.watch(key.clone(), None);
     context.reader.subscribe(key.clone(), None);
     context.reader.remember(key.clone(), None);
     context.recording.forget(key);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sluice_core::{RevisionName, State};
 use sluice_crds::{PolicyKind, PolicySpec, Source, Waiver};
 
-use crate::evidence::{Past, Server, Subscription, Workload};
+use crate::evidence::{Drains, Past, Server, Subscription, Workload, counted_by_proxies};
 use crate::observe::Observed;
 use crate::observe::observed::{Policy, parent_name};
 use crate::parse::plan;
@@ -44,7 +44,7 @@ pub fn of(
         server: Server::new(metrics, secrets),
         names: metrics.otlp_names.unwrap_or_default(),
         interval: plan::interval(sections),
-        source: sections.source.unwrap_or(Source::IstioWaypoint),
+        source: source(sections),
         namespace: observed.namespace.clone(),
         stable: state.stable.clone(),
         candidate: rollout.candidate.clone(),
@@ -52,6 +52,31 @@ pub fn of(
         own: queries.collect(),
         layer4: layer4.collect(),
         waypoints: waypoints(observed),
+    })
+}
+
+/// The revisions that drain, where it can be told that a proxy still asks them.
+#[must_use]
+pub fn drains(
+    observed: &Observed,
+    state: &State,
+    sections: &PolicySpec,
+    own: &str,
+) -> Option<Drains> {
+    let metrics = sections.metrics.as_ref()?;
+    let source = source(sections);
+    if state.draining.is_empty() || !counted_by_proxies(source) {
+        return None;
+    }
+    let spec = &observed.canary.spec.policy;
+    let secrets = secrets_of(&observed.policy, spec, &observed.namespace, own);
+    Some(Drains {
+        server: Server::new(metrics, secrets),
+        interval: plan::interval(sections),
+        source,
+        names: metrics.otlp_names.unwrap_or_default(),
+        namespace: observed.namespace.clone(),
+        revisions: state.draining.keys().cloned().collect(),
     })
 }
 
@@ -69,12 +94,17 @@ pub fn past(observed: &Observed, sections: &PolicySpec, own: &str) -> Option<Pas
     Some(Past {
         server: Server::new(metrics, secrets),
         interval: plan::interval(sections),
-        source: sections.source.unwrap_or(Source::IstioWaypoint),
+        source: source(sections),
         names: metrics.otlp_names.unwrap_or_default(),
         namespace: observed.namespace.clone(),
         service: parent_name(canary).to_owned(),
         target: canary.spec.target_ref.name.clone(),
     })
+}
+
+/// Whose counters are read.
+fn source(sections: &PolicySpec) -> Source {
+    sections.source.unwrap_or(Source::IstioWaypoint)
 }
 
 /// The SLOs that cannot be asked for, and why.

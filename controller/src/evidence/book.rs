@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sluice_core::evidence::Timeline;
-use sluice_core::{Evidence, Sample, Time};
+use sluice_core::{Evidence, RevisionName, Sample, Span, Time};
 
 use round::groups;
 pub(super) use round::{Group, Round, Wanted};
 
 use super::balance::{Balance, balance};
 use super::callers::Caller;
+use super::drains::{Drains, Watched};
 use super::layer4::Layer4;
 use super::ledger::Ledger;
 use super::own::{Account, Numbers};
@@ -36,6 +37,7 @@ fn stale_after(interval: TimeDelta) -> TimeDelta {
 #[derive(Debug, Default)]
 pub(super) struct Book {
     rollouts: HashMap<Key, Rollout>,
+    drains: HashMap<Key, Watched>,
     /// The number of the latest subscription.
     latest: u64,
 }
@@ -111,6 +113,25 @@ impl Book {
         true
     }
 
+    /// Starts, alters or ends the watch of what drains; tells whether anything changed.
+    pub(super) fn watch(&mut self, key: Key, drains: Option<Drains>) -> bool {
+        let Some(drains) = drains else {
+            return self.drains.remove(&key).is_some();
+        };
+        match self.drains.get_mut(&key) {
+            Some(watched) if watched.drains == drains => return false,
+            Some(watched) => watched.alter(drains),
+            None => _ = self.drains.insert(key, Watched::new(drains)),
+        }
+        true
+    }
+
+    /// Who of those that drain was still asked, and when last.
+    pub(super) fn stragglers(&self, key: &Key) -> BTreeMap<RevisionName, Span> {
+        let watched = self.drains.get(key);
+        watched.map(|w| w.stragglers().clone()).unwrap_or_default()
+    }
+
     /// What a rollout has got so far.
     pub(super) fn evidence(&self, key: &Key) -> Evidence {
         let Some(rollout) = self.rollouts.get(key) else {
@@ -134,14 +155,20 @@ impl Book {
     /// The groups that have members.
     pub(super) fn groups(&self) -> BTreeSet<Group> {
         let all: BTreeSet<_> = self.rollouts.values().flat_map(|r| &r.groups).collect();
-        all.into_iter().cloned().collect()
+        let drains = self.drains.values().map(|watched| watched.drains.group());
+        all.into_iter().cloned().chain(drains).collect()
     }
 
     /// How often a group is read, and whether a member still waits for its first reading; `None` when
     /// it has no members.
     pub(super) fn pace(&self, group: &Group) -> Option<(Duration, bool)> {
         let members = || self.rollouts.values().filter(|r| r.is_of(group));
-        let interval = members().map(|r| r.subscription.interval).min()?;
+        let intervals = members().map(|r| r.subscription.interval);
+        let drains = self.drains.values().map(|watched| &watched.drains);
+        let drains = drains.filter(|drains| drains.group() == *group);
+        let interval = intervals
+            .chain(drains.map(|drains| drains.interval))
+            .min()?;
         let interval = interval.to_std().unwrap_or_default().max(SHORTEST);
         let waits = |rollout: &Rollout| !rollout.asked.contains(group.source);
         Some((interval, members().any(waits)))
@@ -158,6 +185,7 @@ impl Book {
             let round = round.get_or_insert_with(|| Round {
                 wanted: Wanted::by(subscription, group),
                 members: Vec::new(),
+                drains: Vec::new(),
             });
             match &mut round.wanted {
                 Wanted::Requests {
@@ -186,6 +214,20 @@ impl Book {
             }
             round.members.push((key.clone(), rollout.number));
             rollout.asked.insert(group.source);
+        }
+        for (key, Watched { drains, .. }) in &self.drains {
+            if drains.group() != *group {
+                continue;
+            }
+            let round = round.get_or_insert_with(|| Round {
+                wanted: Wanted::requests(drains.source, group),
+                members: Vec::new(),
+                drains: Vec::new(),
+            });
+            if let Wanted::Requests { asked, .. } = &mut round.wanted {
+                asked.services.extend(drains.services());
+                round.drains.push(key.clone());
+            }
         }
         round
     }
@@ -297,6 +339,14 @@ impl Book {
                 rollout.timeline.push(sample);
             }
             rollout.problem = problem;
+        }
+        for key in round.drains {
+            let (Some(watched), Ok(ledger)) = (self.drains.get_mut(&key), reading) else {
+                continue;
+            };
+            if watched.take(ledger, started) && !changed.contains(&key) {
+                changed.push(key);
+            }
         }
         changed
     }

@@ -2,7 +2,7 @@
 
 mod past;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use futures::future::join_all;
 use parking_lot::Mutex;
-use sluice_core::Evidence;
+use sluice_core::{Evidence, RevisionName, Span};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -25,7 +25,7 @@ use super::own::{Numbers, Own, numbers};
 use super::past::Register;
 use super::problem::Problem;
 use super::query::{self, promql, scrapes};
-use super::{Key, Secrets, Server, Subscription};
+use super::{Drains, Key, Secrets, Server, Subscription};
 use crate::observe::Absence;
 
 /// How long credentials are used before the Secret is read again.
@@ -92,6 +92,20 @@ impl Reader {
         }
     }
 
+    /// Says which revisions of a Canary drain from now on; `None` for none.
+    pub fn watch(&self, key: Key, drains: Option<Drains>) {
+        let changed = self.shared.book.lock().watch(key, drains);
+        if changed {
+            self.shared.news.send_replace(());
+        }
+    }
+
+    /// Who of the revisions that drain was still asked, and when last.
+    #[must_use]
+    pub fn stragglers(&self, key: &Key) -> BTreeMap<RevisionName, Span> {
+        self.shared.book.lock().stragglers(key)
+    }
+
     /// What was read for a Canary so far.
     ///
     /// A sample's time is when the query was sent less one scrape interval: until then it is complete.
@@ -113,7 +127,7 @@ impl Reader {
     }
 
     /// Polls until told to stop. Calls `changed` for every Canary that has a new sample, or a new
-    /// reason to have none.
+    /// reason to have none, and for those of which what drains was asked.
     ///
     /// # Panics
     /// When `changed` does: without metrics the controller must not seem to be well.

@@ -21,6 +21,9 @@ pub(super) fn say(
     sections: &PolicySpec,
 ) {
     let (home, judged) = (&context.home, judged(memory, sections));
+    // First: what is still counted for a rollout is not to be forgotten as it ends.
+    let drains = subscription::drains(observed, &memory.state, sections, home);
+    context.reader.watch(key.clone(), drains);
     let wanted = subscription::of(observed, &memory.state, sections, judged, home);
     context.reader.subscribe(key.clone(), wanted);
     let past = subscription::past(observed, sections, home);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sluice_crds::OtlpNames;
+use sluice_crds::{OtlpNames, Source};
 
 use super::super::own::Own;
 use super::super::query::Asked;
@@ -40,6 +40,8 @@ pub(in crate::evidence) struct Round {
     pub(in crate::evidence) wanted: Wanted,
     /// Each with the number of its subscription.
     pub(super) members: Vec<(Key, u64)>,
+    /// Of whose revisions some drain.
+    pub(super) drains: Vec<Key>,
 }
 
 /// What to ask.
@@ -68,7 +70,6 @@ pub(in crate::evidence) enum Wanted {
 impl Wanted {
     /// Nothing yet of a group that this subscription is of.
     pub(super) fn by(subscription: &Subscription, group: &Group) -> Self {
-        let dialect = Dialect::of(subscription.source);
         match subscription.connections().remove(group.source) {
             Some(metric) => Self::Connections {
                 metric,
@@ -76,15 +77,20 @@ impl Wanted {
                 judged: false,
                 young: BTreeSet::new(),
             },
-            None => Self::Requests {
-                dialect,
-                asked: Asked {
-                    names: group.names,
-                    ..Asked::default()
-                },
-                young: BTreeSet::new(),
-                own: Vec::new(),
+            None => Self::requests(subscription.source, group),
+        }
+    }
+
+    /// The same of a group that asks about requests.
+    pub(super) fn requests(source: Source, group: &Group) -> Self {
+        Self::Requests {
+            dialect: Dialect::of(source),
+            asked: Asked {
+                names: group.names,
+                ..Asked::default()
             },
+            young: BTreeSet::new(),
+            own: Vec::new(),
         }
     }
 }
