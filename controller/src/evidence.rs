@@ -4,7 +4,7 @@
 //! interval, so that four hundred Canaries load a Prometheus like one. The tree follows a number on
 //! its way: `source` says what a source calls things, `query` asks for them, `server` knows whom, `fetch` sends that,
 //! `answer` parses what comes back, `ledger` turns counters that restart into totals that only
-//! grow, `balance` makes the counts of one rollout of them, `book` keeps them and knows who wants what, `drains` who still asks what left the route, [`Reader`]
+//! grow, `balance` makes the counts of one rollout of them, `drains` tells who still asks what left the route, `book` keeps both and knows who wants what, [`Reader`]
 //! polls, soon after each scrape (`beat`). `callers` says who connects to a candidate past the waypoint, and `layer4` how connections fare: sources of
 //! their own, through the same ledger. `own` reads the queries that a user wrote. `past` says how many requests there
 //! were in the last week, `probe` what a server has of a source at all, and `history` reads the past scrape by scrape, for whoever asks what the gates would have done.
@@ -123,7 +123,8 @@ impl Subscription {
 
     /// The candidate, if its own pods count: they are no older than the rollout.
     fn young(&self) -> Option<Service> {
-        (!counted_by_proxies(self.source)).then(|| self.service(&self.candidate))
+        let own = source::Dialect::of(self.source).counted_by != source::CountedBy::Proxies;
+        own.then(|| self.service(&self.candidate))
     }
 
     /// The Services whose counters it needs.
@@ -133,10 +134,7 @@ impl Subscription {
     }
 
     fn service(&self, revision: &RevisionName) -> Service {
-        Service {
-            namespace: self.namespace.clone(),
-            name: revision.as_str().to_owned(),
-        }
+        Service::of(&self.namespace, revision)
     }
 
     /// The bucket bounds that it needs, in milliseconds.
@@ -184,10 +182,13 @@ fn services(namespace: &str, names: &[&str]) -> BTreeSet<Service> {
     names.iter().map(service).collect()
 }
 
-/// Whether the proxies that follow the route count its requests: they are what may be late. What pods count may come from anybody.
+/// Whether who follows the route counts its requests, by the Service that it sends them to. What others count, at the
+/// pods, may come from anybody.
 #[must_use]
-pub fn counted_by_proxies(source: Source) -> bool {
-    source::Dialect::of(source).counted_by == source::CountedBy::Proxies
+pub fn is_counted_by_route(source: Source) -> bool {
+    let dialect = source::Dialect::of(source);
+    let proxies = dialect.counted_by == source::CountedBy::Proxies;
+    proxies && dialect.told_by == source::ToldBy::Service
 }
 
 /// What users call a source.
@@ -213,6 +214,15 @@ fn thresholds(slos: &[Slo]) -> impl Iterator<Item = u64> {
 struct Service {
     namespace: String,
     name: String,
+}
+
+impl Service {
+    fn of(namespace: &str, revision: &RevisionName) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: revision.as_str().to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Display for Service {

@@ -118,6 +118,7 @@ async fn look(
     let plan = plan_in_force(context, memory, &observed.policy, parsed.as_ref().ok());
     let own = &observed.canary.spec.policy;
     follow(memory, &observed, &sections);
+    want::watch(context, key, &observed, memory, &sections);
     let pinned = memory.pinned.as_ref();
     let route = pinned
         .map_or(&sections, |pinned| &pinned.sections)
@@ -269,7 +270,7 @@ fn world(
     );
     World {
         promoted: scene.promoted.map(parse::promoted::parse),
-        stragglers: context.reader.stragglers(key),
+        leaving: context.reader.leaving(key),
         ..world
     }
 }

@@ -1,11 +1,11 @@
-//! What a rollout wants measured.
+//! What a Canary wants measured: its rollout, what drains, and its past.
 
 use std::collections::BTreeSet;
 
 use sluice_core::{RevisionName, State};
 use sluice_crds::{PolicyKind, PolicySpec, Source, Waiver};
 
-use crate::evidence::{Drains, Past, Server, Subscription, Workload, counted_by_proxies};
+use crate::evidence::{Drains, Past, Server, Subscription, Workload, is_counted_by_route};
 use crate::observe::Observed;
 use crate::observe::observed::{Policy, parent_name};
 use crate::parse::plan;
@@ -55,7 +55,7 @@ pub fn of(
     })
 }
 
-/// The revisions that drain, where it can be told that a proxy still asks them.
+/// The revisions that drain, perhaps none; `None` where it cannot be told who asks them.
 #[must_use]
 pub fn drains(
     observed: &Observed,
@@ -65,7 +65,7 @@ pub fn drains(
 ) -> Option<Drains> {
     let metrics = sections.metrics.as_ref()?;
     let source = source(sections);
-    if state.draining.is_empty() || !counted_by_proxies(source) {
+    if !is_counted_by_route(source) {
         return None;
     }
     let spec = &observed.canary.spec.policy;

@@ -77,7 +77,7 @@ names! {
         Rejected,
         /// A newer template came while one was judged.
         Superseded,
-        /// A revision that left the route keeps its pods for open connections.
+        /// A revision that left the route keeps its pods for open connections, or since it is still asked.
         Draining,
         /// The Canary is being deleted and hands traffic back.
         Finalising,

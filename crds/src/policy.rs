@@ -84,8 +84,8 @@ pub struct PolicySpec {
     #[schemars(range(min = 0, max = 20))]
     pub rollback_window: Option<u32>,
 
-    /// How long a revision keeps its pods after it left the route. Not below the time the
-    /// waypoint gives open connections. Without it: 60s.
+    /// How long a revision keeps its pods after it left the route and the waypoint was last seen to
+    /// ask it. Not below the time the waypoint gives open connections. Without it: 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_delay: Option<Duration>,
 

@@ -140,7 +140,7 @@ pub struct Draining {
     /// The name of the revision.
     pub revision: String,
 
-    /// When it left the route.
+    /// When it left the route, or was seen to be asked later.
     #[serde(with = "micro_time")]
     #[schemars(with = "DateTime<Utc>")]
     pub since: DateTime<Utc>,

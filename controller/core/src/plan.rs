@@ -28,7 +28,7 @@ pub struct Plan {
     pub progress_deadline: TimeDelta,
     /// How many promoted revisions are kept at 0 replicas, to go back to without gates.
     pub rollback_window: usize,
-    /// How long a backend that left the route keeps its pods.
+    /// How long a backend that left the route keeps its pods, from when it was last seen to be asked.
     pub drain_delay: TimeDelta,
     /// How long the mesh gets to follow a change before it is relied upon.
     pub settle: TimeDelta,

@@ -112,7 +112,7 @@ pub enum Waiting {
         revision: Option<RevisionName>,
         /// Until then.
         until: Time,
-        /// When it was last seen to be asked though it had left the route.
+        /// When a request to it was last seen to end though it had left the route.
         asked_at: Option<Time>,
     },
     /// Somebody reaches the candidate past the waypoint, where no weight holds.
@@ -319,18 +319,17 @@ impl fmt::Display for Waiting {
             } => {
                 let whose = revision.as_ref().map_or("the target", RevisionName::as_str);
                 let until = clock(*until);
-                write!(
-                    f,
-                    "{whose} keeps its pods until {until} for open connections"
-                )?;
-                if let Some(asked_at) = asked_at {
-                    let asked_at = clock(*asked_at);
-                    write!(
+                match asked_at.map(clock) {
+                    None => write!(
                         f,
-                        ": it left the route, and still got requests at {asked_at}"
-                    )?;
+                        "{whose} keeps its pods until {until} for open connections"
+                    ),
+                    Some(at) => write!(
+                        f,
+                        "{whose} keeps its pods until {until}: it left the route, and requests to it still ended \
+                         at {at}"
+                    ),
                 }
-                Ok(())
             }
             Self::Around {
                 revision,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::{Approval, Evidence, Orders, PastTraffic, Record, RevisionName, Time, Weight};
@@ -38,10 +39,9 @@ pub struct World {
     pub mesh_behind_until: Option<Time>,
     /// What the metrics say of the rollout under way.
     pub evidence: Evidence,
-    /// Of each revision that drains, the newest time in which it was seen to get requests. Nothing of one that nobody
-    /// asks any more, and where proxies do not count them.
+    /// What the metrics say of the revisions that drain; `None` where whoever follows the route does not count requests.
     #[serde(default)]
-    pub stragglers: BTreeMap<RevisionName, Span>,
+    pub leaving: Option<Leaving>,
     /// The requests that the Service had in the past, if that is known.
     pub traffic: Option<PastTraffic>,
     /// What a person ordered.
@@ -53,6 +53,26 @@ pub struct World {
     pub refused: Option<String>,
     /// What changes the size of the target or of the Canary by itself.
     pub autoscaler: Option<Autoscaler>,
+}
+
+/// Who still asks what left the route.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Leaving {
+    /// Since when it is looked at.
+    pub since: Time,
+    /// Without a reading for so long, nobody waits for one.
+    pub patience: TimeDelta,
+    /// What was seen of each revision, once there were two readings of it.
+    pub sights: BTreeMap<RevisionName, Sight>,
+}
+
+/// Whether a revision that left the route is asked.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Sight {
+    /// The newest time between two readings.
+    pub read: Span,
+    /// The newest one in which a request to it ended.
+    pub asked: Option<Span>,
 }
 
 /// A time between two readings of the metrics: what they differ by happened in it.

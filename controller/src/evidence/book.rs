@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sluice_core::evidence::Timeline;
-use sluice_core::{Evidence, RevisionName, Sample, Span, Time};
+use sluice_core::{Evidence, Leaving, Sample, Time};
 
 use round::groups;
 pub(super) use round::{Group, Round, Wanted};
@@ -28,7 +28,7 @@ const SHORTEST: Duration = Duration::from_millis(500);
 const STALE_INTERVALS: i32 = 4;
 
 /// Without a sample for so long, nothing passes.
-fn stale_after(interval: TimeDelta) -> TimeDelta {
+pub(super) fn stale_after(interval: TimeDelta) -> TimeDelta {
     let patience = interval.checked_mul(STALE_INTERVALS);
     patience.unwrap_or(TimeDelta::MAX)
 }
@@ -114,22 +114,21 @@ impl Book {
     }
 
     /// Starts, alters or ends the watch of what drains; tells whether anything changed.
-    pub(super) fn watch(&mut self, key: Key, drains: Option<Drains>) -> bool {
+    pub(super) fn watch(&mut self, key: Key, drains: Option<Drains>, now: Time) -> bool {
         let Some(drains) = drains else {
             return self.drains.remove(&key).is_some();
         };
         match self.drains.get_mut(&key) {
             Some(watched) if watched.drains == drains => return false,
-            Some(watched) => watched.alter(drains),
-            None => _ = self.drains.insert(key, Watched::new(drains)),
+            Some(watched) => watched.alter(drains, now),
+            None => _ = self.drains.insert(key, Watched::new(drains, now)),
         }
         true
     }
 
-    /// Who of those that drain was still asked, and when last.
-    pub(super) fn stragglers(&self, key: &Key) -> BTreeMap<RevisionName, Span> {
-        let watched = self.drains.get(key);
-        watched.map(|w| w.stragglers().clone()).unwrap_or_default()
+    /// What was seen of what drains; `None` where nobody watches it.
+    pub(super) fn leaving(&self, key: &Key) -> Option<Leaving> {
+        self.drains.get(key).map(Watched::leaving)
     }
 
     /// What a rollout has got so far.
@@ -155,7 +154,9 @@ impl Book {
     /// The groups that have members.
     pub(super) fn groups(&self) -> BTreeSet<Group> {
         let all: BTreeSet<_> = self.rollouts.values().flat_map(|r| &r.groups).collect();
-        let drains = self.drains.values().map(|watched| watched.drains.group());
+        let drains = self.drains.values().map(|watched| &watched.drains);
+        let drains = drains.filter(|drains| !drains.revisions.is_empty());
+        let drains = drains.map(Drains::group);
         all.into_iter().cloned().chain(drains).collect()
     }
 
@@ -165,7 +166,7 @@ impl Book {
         let members = || self.rollouts.values().filter(|r| r.is_of(group));
         let intervals = members().map(|r| r.subscription.interval);
         let drains = self.drains.values().map(|watched| &watched.drains);
-        let drains = drains.filter(|drains| drains.group() == *group);
+        let drains = drains.filter(|drains| drains.is_of(group));
         let interval = intervals
             .chain(drains.map(|drains| drains.interval))
             .min()?;
@@ -216,7 +217,7 @@ impl Book {
             rollout.asked.insert(group.source);
         }
         for (key, Watched { drains, .. }) in &self.drains {
-            if drains.group() != *group {
+            if !drains.is_of(group) {
                 continue;
             }
             let round = round.get_or_insert_with(|| Round {

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use sluice_core::{RevisionName, Span, Time};
+use sluice_core::{Leaving, RevisionName, Sight, Span, Time};
 use sluice_crds::{OtlpNames, Source};
 
 use super::balance::counts;
-use super::book::{Group, covered};
+use super::book::{Group, covered, stale_after};
 use super::ledger::Ledger;
 use super::source::Dialect;
 use super::{Server, Service};
 
-/// The revisions of a Canary that drain, and who counts their requests.
+/// The revisions of a Canary that drain, perhaps none, and who counts their requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drains {
     /// Whom to ask.
@@ -40,16 +40,18 @@ impl Drains {
         }
     }
 
+    /// Whether they are read with this.
+    pub(super) fn is_of(&self, group: &Group) -> bool {
+        !self.revisions.is_empty() && self.group() == *group
+    }
+
     /// The Services whose counters are needed.
     pub(super) fn services(&self) -> impl Iterator<Item = Service> {
         self.revisions.iter().map(|revision| self.service(revision))
     }
 
     fn service(&self, revision: &RevisionName) -> Service {
-        Service {
-            namespace: self.namespace.clone(),
-            name: revision.as_str().to_owned(),
-        }
+        Service::of(&self.namespace, revision)
     }
 }
 
@@ -57,59 +59,69 @@ impl Drains {
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) drains: Drains,
+    since: Time,
     /// When each was read last, and the requests that it had had by then.
     read: BTreeMap<RevisionName, (Time, u64)>,
-    stragglers: BTreeMap<RevisionName, Span>,
+    sights: BTreeMap<RevisionName, Sight>,
 }
 
 impl Watched {
-    pub(super) fn new(drains: Drains) -> Self {
+    pub(super) fn new(drains: Drains, now: Time) -> Self {
         Self {
             drains,
+            since: now,
             read: BTreeMap::new(),
-            stragglers: BTreeMap::new(),
+            sights: BTreeMap::new(),
         }
     }
 
     /// Others may drain from now on; what is known of those that still do is kept.
-    pub(super) fn alter(&mut self, drains: Drains) {
+    pub(super) fn alter(&mut self, drains: Drains, now: Time) {
         if drains.group() != self.drains.group() {
-            *self = Self::new(drains);
+            *self = Self::new(drains, now);
             return;
         }
         self.read.retain(|name, _| drains.revisions.contains(name));
-        self.stragglers
+        self.sights
             .retain(|name, _| drains.revisions.contains(name));
         self.drains = drains;
     }
 
-    /// When each was last asked, of those that were.
-    pub(super) fn stragglers(&self) -> &BTreeMap<RevisionName, Span> {
-        &self.stragglers
+    /// What was seen of them.
+    pub(super) fn leaving(&self) -> Leaving {
+        Leaving {
+            since: self.since,
+            patience: stale_after(self.drains.interval),
+            sights: self.sights.clone(),
+        }
     }
 
-    /// Books a reading that was begun at `started`; tells whether anybody was asked since the one before.
+    /// Books a reading that was begun at `started`; tells whether anything can be said of any of them.
     pub(super) fn take(&mut self, ledger: &Ledger, started: Time) -> bool {
-        let mut asked = false;
+        let mut told = false;
         for name in &self.drains.revisions {
-            // It may have come to us while the reading was under way.
-            let Some(account) = ledger.account(&self.drains.service(name)) else {
+            // It may have come to us while the reading was under way. And what happens to one whose counters are away
+            // goes unseen.
+            let account = ledger.account(&self.drains.service(name));
+            let account = account.filter(|a| a.absent() == 0 && a.spoiled().is_none());
+            let Some(account) = account else {
                 continue;
             };
             let requests = counts(Some(account), &[]).requests;
             let before = self.read.insert(name.clone(), (started, requests));
-            if let Some((read_at, had)) = before
-                && requests > had
-            {
-                let span = Span {
-                    from: covered(read_at, self.drains.interval),
-                    to: started,
-                };
-                self.stragglers.insert(name.clone(), span);
-                asked = true;
-            }
+            let Some((read_at, had)) = before else {
+                continue;
+            };
+            let read = Span {
+                from: covered(read_at, self.drains.interval),
+                to: started,
+            };
+            let earlier = self.sights.get(name).and_then(|sight| sight.asked);
+            let asked = if requests > had { Some(read) } else { earlier };
+            self.sights.insert(name.clone(), Sight { read, asked });
+            told = true;
         }
-        asked
+        told
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod past;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use futures::future::join_all;
 use parking_lot::Mutex;
-use sluice_core::{Evidence, RevisionName, Span};
+use sluice_core::{Evidence, Leaving};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -92,18 +92,18 @@ impl Reader {
         }
     }
 
-    /// Says which revisions of a Canary drain from now on; `None` for none.
+    /// Says which revisions of a Canary drain from now on; `None` where it cannot be told who asks them.
     pub fn watch(&self, key: Key, drains: Option<Drains>) {
-        let changed = self.shared.book.lock().watch(key, drains);
+        let changed = self.shared.book.lock().watch(key, drains, Utc::now());
         if changed {
             self.shared.news.send_replace(());
         }
     }
 
-    /// Who of the revisions that drain was still asked, and when last.
+    /// What was seen of those that drain.
     #[must_use]
-    pub fn stragglers(&self, key: &Key) -> BTreeMap<RevisionName, Span> {
-        self.shared.book.lock().stragglers(key)
+    pub fn leaving(&self, key: &Key) -> Option<Leaving> {
+        self.shared.book.lock().leaving(key)
     }
 
     /// What was read for a Canary so far.
@@ -127,7 +127,7 @@ impl Reader {
     }
 
     /// Polls until told to stop. Calls `changed` for every Canary that has a new sample, or a new
-    /// reason to have none, and for those of which what drains was asked.
+    /// reason to have none, and for those of which something drains and was read.
     ///
     /// # Panics
     /// When `changed` does: without metrics the controller must not seem to be well.

@@ -201,6 +201,7 @@ fn a_reconcile_without_its_cluster() {
         let pinned = Pinned::read(&stored);
         let judged = pinned.as_ref().map_or(&sections, |pinned| &pinned.sections);
         _ = subscription::past(&observed, &sections, "sluice-system");
+        _ = subscription::drains(&observed, &decision.state, &sections, "sluice-system");
         let asked = subscription::of(
             &observed,
             &decision.state,

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use sluice_core::evidence::traffic::LONGEST;
 use sluice_core::{
-    Consent, PastTraffic, Restored, RevisionName, Rollout, Stage, State, Time, Weight,
+    Consent, Drain, PastTraffic, Restored, RevisionName, Rollout, Stage, State, Time, Weight,
 };
 use sluice_crds::{Adoption, CanaryStatus, Draining, Rollout as RolloutStatus};
 
@@ -23,7 +23,7 @@ pub fn read(status: &CanaryStatus, now: Time) -> State {
         draining: status
             .draining
             .iter()
-            .map(|entry| (RevisionName::from(entry.revision.as_str()), entry.since))
+            .map(|entry| (entry.revision.as_str().into(), Drain::from(entry.since)))
             .collect(),
         target_left_at: adoption.and_then(|adoption| adoption.left_at),
         adopted_replicas: adoption
@@ -104,9 +104,9 @@ pub fn write(state: &State, pinned: Option<&Pinned>, before: &CanaryStatus) -> C
         draining: state
             .draining
             .iter()
-            .map(|(revision, since)| Draining {
+            .map(|(revision, drain)| Draining {
                 revision: revision.to_string(),
-                since: *since,
+                since: drain.since,
             })
             .collect(),
         history: before.history.clone(),
@@ -238,7 +238,7 @@ mod tests {
             let state = State {
                 stable: Some("podinfo-old".into()),
                 rollout: Some(rollout(stage)),
-                draining: BTreeMap::from([("podinfo-older".into(), time(5))]),
+                draining: BTreeMap::from([("podinfo-older".into(), Drain::from(time(5)))]),
                 target_left_at: Some(time(6)),
                 adopted_replicas: Some(3),
                 contest: None,

@@ -1,7 +1,5 @@
 //! Everything observed becomes one [`World`].
 
-use std::collections::BTreeMap;
-
 use kube::ResourceExt as _;
 use serde_json::Value;
 use sluice_core::{
@@ -62,7 +60,7 @@ pub fn parse(
         },
         mesh_behind_until,
         evidence,
-        stragglers: BTreeMap::new(),
+        leaving: None,
         traffic: None,
         orders: orders(observed),
         approved: canary.spec.approved.iter().filter_map(approval).collect(),

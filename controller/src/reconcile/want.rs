@@ -21,13 +21,23 @@ pub(super) fn say(
     sections: &PolicySpec,
 ) {
     let (home, judged) = (&context.home, judged(memory, sections));
-    // First: what is still counted for a rollout is not to be forgotten as it ends.
-    let drains = subscription::drains(observed, &memory.state, sections, home);
-    context.reader.watch(key.clone(), drains);
+    watch(context, key, observed, memory, sections);
     let wanted = subscription::of(observed, &memory.state, sections, judged, home);
     context.reader.subscribe(key.clone(), wanted);
     let past = subscription::past(observed, sections, home);
     context.reader.remember(key.clone(), past);
+}
+
+/// Says which revisions drain: before each decision, so that none ends a drain that nobody looked at, and behind it.
+pub(super) fn watch(
+    context: &Context,
+    key: &ObjectRef<Canary>,
+    observed: &Observed,
+    memory: &Memory,
+    sections: &PolicySpec,
+) {
+    let drains = subscription::drains(observed, &memory.state, sections, &context.home);
+    context.reader.watch(key.clone(), drains);
 }
 
 /// What the gates will be able to do is told by.

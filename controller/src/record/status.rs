@@ -179,12 +179,14 @@ fn milestones(status: &CanaryStatus) -> Value {
         .conditions
         .iter()
         .find(|condition| condition.type_ == "Stalled");
+    // Since when is words: it changes at every scrape while a proxy is late.
+    let draining = status.draining.iter().map(|drain| &drain.revision);
     json!({
         "generation": status.observed_generation,
         "phase": status.phase,
         "stable": status.stable,
         "candidate": status.candidate,
-        "draining": status.draining,
+        "draining": draining.collect::<Vec<_>>(),
         "history": status.history,
         "adoption": status.adoption,
         "plan": status.plan,

@@ -35,7 +35,7 @@ async fn keep(tools: Tools, door: Option<Door>) -> Result<()> {
     for namespace in ["one", "two"] {
         let begun = Instant::now();
         cluster.namespace(namespace).await?;
-        waypoints.push(cluster.waypoint(namespace, "waypoint").await?);
+        waypoints.push(cluster.waypoint(namespace, "waypoint", None).await?);
         println!(
             "waypoint {namespace} in {:.1} s",
             begun.elapsed().as_secs_f64()

@@ -216,18 +216,26 @@ impl Cluster {
         kubeconfig::write(&self.files.pki, &file, &api_server::url(), ca, &token)
     }
 
-    /// Lays a [`Relay`] to the API server for one service account.
+    /// Lays a [`Relay`] to the API server for one service account, and writes the kubeconfig that leads through it.
     ///
     /// # Errors
     /// If there is no such account, or no port is left.
-    pub async fn relay(&self, namespace: &str, account: &str) -> Result<Relay> {
+    pub async fn relay(&self, namespace: &str, account: &str) -> Result<(Relay, PathBuf)> {
         let token = self.token(namespace, account).await?;
         let file = format!("relay-{namespace}-{account}");
         let (pki, ca) = (&self.files.pki, self.authority.ca_pem());
-        Relay::start(|address| {
-            kubeconfig::write(pki, &file, &format!("https://{address}"), ca, &token)
-        })
-        .await
+        let relay = Relay::to(api_server::ADDRESS).await?;
+        let server = format!("https://{}", relay.address());
+        let kubeconfig = kubeconfig::write(pki, &file, &server, ca, &token)?;
+        Ok((relay, kubeconfig))
+    }
+
+    /// Lays a [`Relay`] to istiod, for a waypoint.
+    ///
+    /// # Errors
+    /// If no port is left.
+    pub async fn relay_to_istiod(&self) -> Result<Relay> {
+        Relay::to(istiod::XDS).await
     }
 
     async fn token(&self, namespace: &str, name: &str) -> Result<Credentials> {
@@ -340,15 +348,23 @@ impl Cluster {
         .await
     }
 
-    /// Makes a waypoint and starts its Envoy. Prometheus scrapes it from now on.
+    /// Makes a waypoint and starts its Envoy, which reaches istiod by this relay, if there is one. Prometheus scrapes it
+    /// from now on.
     ///
     /// # Errors
     /// If its listeners do not come up; the error quotes the end of Envoy's log.
-    pub async fn waypoint(&self, namespace: &str, name: &str) -> Result<Waypoint> {
+    pub async fn waypoint(
+        &self,
+        namespace: &str,
+        name: &str,
+        relay: Option<&Relay>,
+    ) -> Result<Waypoint> {
         let ip = self.address()?;
         let run = &self.files.run;
         let place = (namespace, name);
-        let waypoint = Waypoint::launch(self.client(), &self.tools, run, place, ip).await?;
+        let istiod = relay.map_or(istiod::XDS, Relay::address);
+        let (client, tools) = (self.client(), &self.tools);
+        let waypoint = Waypoint::launch(client, tools, run, place, ip, istiod).await?;
         self.prometheus
             .scrape(namespace, waypoint.pod(), ip)
             .await?;

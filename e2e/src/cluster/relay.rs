@@ -1,7 +1,6 @@
-//! A cable between one program and the API server, to be cut.
+//! A cable between one program and what serves it, to be cut.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tokio::io::copy_bidirectional;
@@ -9,37 +8,34 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::api_server;
-
 /// A TCP relay on loopback. Cut, it is like a cable: connections stay open and nothing comes through;
 /// new ones get no answer. Mended, those connections are closed, and what was in them is lost.
 #[derive(Debug)]
 pub struct Relay {
-    kubeconfig: PathBuf,
+    address: SocketAddr,
     whole: watch::Sender<bool>,
     _task: JoinSet<()>,
 }
 
 impl Relay {
-    pub(super) async fn start(
-        kubeconfig: impl FnOnce(SocketAddr) -> Result<PathBuf>,
-    ) -> Result<Self> {
+    /// Lays one that leads to `server`.
+    pub(super) async fn to(server: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr().context("a relay without a port")?;
         let (whole, state) = watch::channel(true);
         let mut task = JoinSet::new();
-        task.spawn(relay(listener, state));
+        task.spawn(relay(listener, server, state));
         Ok(Self {
-            kubeconfig: kubeconfig(address)?,
+            address,
             whole,
             _task: task,
         })
     }
 
-    /// The kubeconfig that leads through it.
+    /// Its near end.
     #[must_use]
-    pub fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Cuts it.
@@ -53,22 +49,22 @@ impl Relay {
     }
 }
 
-async fn relay(listener: TcpListener, whole: watch::Receiver<bool>) {
+async fn relay(listener: TcpListener, server: SocketAddr, whole: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             Ok((near, _)) = listener.accept() => {
-                connections.spawn(connect(near, whole.clone()));
+                connections.spawn(connect(near, server, whole.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connect(mut near: TcpStream, mut whole: watch::Receiver<bool>) {
+async fn connect(mut near: TcpStream, server: SocketAddr, mut whole: watch::Receiver<bool>) {
     let mut cut = whole.clone();
     let cut = async { cut.wait_for(|whole| !whole).await.is_ok() };
-    let Ok(mut far) = TcpStream::connect(api_server::ADDRESS).await else {
+    let Ok(mut far) = TcpStream::connect(server).await else {
         return;
     };
     tokio::select! {

@@ -48,14 +48,16 @@ pub struct Waypoint {
 }
 
 impl Waypoint {
-    /// Makes the objects and starts Envoy; returns when its listeners are in force.
+    /// Makes the objects and starts Envoy; returns when its listeners are in force. `istiod` is on loopback.
     pub(super) async fn launch(
         client: Client,
         tools: &Tools,
         run: &Path,
         (namespace, name): (&str, &str),
         ip: Ipv4Addr,
+        istiod: SocketAddr,
     ) -> Result<Self> {
+        let istiod_port = istiod.port().to_string();
         let pod = format!("{name}-0");
         let fill = |template: &str| {
             [
@@ -63,6 +65,7 @@ impl Waypoint {
                 ("NAME", name),
                 ("POD", &pod),
                 ("NODE", NODE),
+                ("ISTIOD_PORT", &istiod_port),
             ]
             .iter()
             .fold(

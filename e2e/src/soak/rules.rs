@@ -10,6 +10,8 @@ pub(super) const STEPS: [u32; 2] = [20, 50];
 pub(super) const BAKE: Duration = Duration::from_secs(3);
 /// `minRequests`.
 pub(super) const MIN_REQUESTS: u64 = 20;
+/// `drainDelay`: a waypoint that follows a route late, for want of CPU, is noticed within it.
+const DRAIN: Duration = Duration::from_secs(6);
 /// `rollbackWindow`.
 pub(super) const WINDOW: usize = 2;
 /// Requests per second to each app. One core carries 20 apps and the cluster below them with it.
@@ -46,12 +48,14 @@ slos:
 - {{name: latency, objective: 90%, latency: {{threshold: {}ms}}}}
 minRequests: {MIN_REQUESTS}
 settle: 1s
+drainDelay: {}s
 progressDeadline: 90s
 rollbackWindow: {WINDOW}
 replicas: 2
 ",
         steps.join(", "),
         SLOW.as_millis(),
+        DRAIN.as_secs(),
     );
     merged(&quick_policy(prometheus), &more)
 }

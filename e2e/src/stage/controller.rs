@@ -40,10 +40,9 @@ pub struct Second {
 impl Second {
     pub(super) async fn start(cluster: &Cluster, program: &Path) -> Result<Self> {
         cluster.apply(&second_rights()).await?;
-        let relay = cluster.relay(NAMESPACE, SECOND_ACCOUNT).await?;
+        let (relay, kubeconfig) = cluster.relay(NAMESPACE, SECOND_ACCOUNT).await?;
         let admin = SocketAddr::new(ADMIN.ip(), ADMIN.port() - 1);
-        let launch =
-            launch(cluster, program, "sluice-second", admin).env("KUBECONFIG", relay.kubeconfig());
+        let launch = launch(cluster, program, "sluice-second", admin).env("KUBECONFIG", kubeconfig);
         let controller = Controller::launch(launch, admin).await?;
         Ok(Self { relay, controller })
     }

@@ -29,7 +29,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 
 use crate::build::{Programs, Tools};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Relay};
 use crate::node::{self, Node};
 
 pub use app::App;
@@ -148,7 +148,15 @@ impl Stage {
     /// # Errors
     /// When the API server refuses, or the waypoint does not start.
     pub async fn scene(&self, name: &str) -> Result<Scene<'_>> {
-        Scene::set(self, name).await
+        Scene::set(self, name, None).await
+    }
+
+    /// The same, whose waypoint reaches istiod by a relay.
+    ///
+    /// # Errors
+    /// As for [`Stage::scene`].
+    pub async fn scene_behind(&self, relay: &Relay, name: &str) -> Result<Scene<'_>> {
+        Scene::set(self, name, Some(relay)).await
     }
 
     fn opened(&self, namespace: &str) {

@@ -13,7 +13,7 @@ use super::controller::NAMESPACE;
 use super::wait::eventually;
 use super::{App, Stage, app};
 use crate::certs::spiffe_uri;
-use crate::cluster::Waypoint;
+use crate::cluster::{Relay, Waypoint};
 use crate::load::{self, Load, Target, mesh_client};
 use crate::ownership;
 
@@ -31,10 +31,10 @@ pub struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub(super) async fn set(stage: &'a Stage, name: &str) -> Result<Self> {
+    pub(super) async fn set(stage: &'a Stage, name: &str, relay: Option<&Relay>) -> Result<Self> {
         stage.opened(name);
         stage.cluster.namespace(name).await?;
-        let waypoint = stage.cluster.waypoint(name, WAYPOINT).await?;
+        let waypoint = stage.cluster.waypoint(name, WAYPOINT, relay).await?;
         Ok(Self {
             stage,
             namespace: name.to_owned(),

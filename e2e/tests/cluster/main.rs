@@ -66,7 +66,7 @@ async fn inside(tools: Tools, _door: Option<Door>) -> Result<()> {
 
 async fn shop(cluster: &Cluster, namespace: &str) -> Result<Waypoint> {
     cluster.namespace(namespace).await?;
-    let waypoint = cluster.waypoint(namespace, "waypoint").await?;
+    let waypoint = cluster.waypoint(namespace, "waypoint", None).await?;
     cluster.apply(&APP.replace("NAMESPACE", namespace)).await?;
     waypoint.bound("app", SOON).await?;
     Ok(waypoint)

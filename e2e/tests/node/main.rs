@@ -45,7 +45,7 @@ async fn inside(tools: Tools, _door: Option<Door>) -> Result<()> {
     let config = Config::new(env!("CARGO_BIN_EXE_demo-app"), cluster.run_dir());
     let node = Node::start(cluster.client(), config).await?;
     cluster.namespace("shop").await?;
-    let waypoint = cluster.waypoint("shop", "waypoint").await?;
+    let waypoint = cluster.waypoint("shop", "waypoint", None).await?;
     let shop = Shop::new(&cluster);
 
     let begun = Instant::now();

@@ -63,7 +63,7 @@ pub(crate) async fn long_answers_end_well(stage: &Stage) -> Result<()> {
     let promoted = scene.revision_of(&second).await?;
     for left in [&superseded, &rejected] {
         scene
-            .pods_gone(left, DRAIN + Duration::from_secs(10))
+            .pods_gone(left, DRAIN + Duration::from_secs(20))
             .await?;
     }
     let gone = async || Ok(all_gone(&services, &[&superseded, &rejected]));

@@ -28,6 +28,7 @@ mod guarded_metrics;
 mod holdback;
 mod idle;
 mod incident;
+mod late_waypoint;
 mod latency;
 mod layer4;
 mod many_pushes;
@@ -104,6 +105,7 @@ const STORIES: &[Story<Stage>] = &[
     story!(errors::a_failing_version_is_rolled_back_and_stays_away, alone: true),
     story!(idle::fifty_canaries_ask_for_nothing, alone: true),
     story!(incident::what_hits_both_revisions_only_holds),
+    story!(late_waypoint::what_it_still_asks_keeps_its_pods),
     story!(latency::a_slow_version_is_rolled_back, alone: true),
     story!(many_pushes::the_newest_serves_in_the_end),
     story!(metrics_outage::a_rollout_outlasts_a_metrics_outage, alone: true),

@@ -1,16 +1,21 @@
 //! Which backends left the route and still have pods.
+//!
+//! A control plane may say that a route is in force seconds before its proxies follow. So a weight of 0 is proven as any
+//! other, where proxies count their requests: a drain begins anew when requests still came well after it began, and it
+//! does not end before there was a look at that.
 
 use chrono::TimeDelta;
 
+use crate::state::Drain;
 use crate::waiting::Waiting;
-use crate::{Revision, RevisionName, Time};
+use crate::{Revision, RevisionName, Sight, Span, Time};
 
 use super::admit;
 use super::turn::Turn;
 
 /// Whoever asks a revision so long after it left the route is no proxy on its way to the new weights: those were seen to
 /// be up to 100 s late. He calls it by its own name, or will not follow until a person sees to it.
-const LATEST: TimeDelta = TimeDelta::minutes(10);
+const LATEST: TimeDelta = TimeDelta::minutes(3);
 
 /// Notes since when every revision that serves nobody does so.
 pub(super) fn track(turn: &mut Turn<'_>) {
@@ -23,10 +28,12 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     for (name, revision) in &world.revisions {
         let left = is_left(turn, name, revision) && !admit::is_held(turn, name, revision);
         if in_force && left && world.weight(name).is_zero() {
-            let asked_at = asked_at(turn, name);
-            let since = turn.state.draining.entry(name.clone());
-            let since = since.or_insert(turn.now);
-            *since = written_at.max(asked_at).map_or(*since, |at| at.max(*since));
+            let drain = turn.state.draining.get(name).copied();
+            let mut drain = drain.unwrap_or_else(|| Drain::from(turn.now));
+            let asked_at = asked_late(turn, name, drain).map(|asked| asked.to.min(turn.now));
+            let later = written_at.max(asked_at);
+            drain.since = later.map_or(drain.since, |at| at.max(drain.since));
+            turn.state.draining.insert(name.clone(), drain);
         } else {
             turn.state.draining.remove(name);
         }
@@ -41,13 +48,26 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     }
 }
 
-/// When a revision was last asked though it had left the route before: a proxy may be late, whatever its control plane
-/// says. A weight of 0 is proven as any other.
-fn asked_at(turn: &Turn<'_>, name: &RevisionName) -> Option<Time> {
-    let written_at = turn.world.route.as_ref()?.written_before(turn.now)?;
-    let span = turn.world.stragglers.get(name)?;
-    let late = span.from >= written_at + turn.plan.settle;
-    late.then(|| span.to.min(written_at + LATEST).min(turn.now))
+/// When a revision was last asked, if that was well after it left the route.
+fn asked_late(turn: &Turn<'_>, name: &RevisionName, drain: Drain) -> Option<Span> {
+    let route = turn.world.route.as_ref();
+    let written_at = route.and_then(|route| route.written_before(turn.now));
+    let asked = sight(turn, name)?.asked?;
+    let late = asked.from >= written_at.unwrap_or(drain.left_at) + turn.plan.settle;
+    (late && asked.to < drain.left_at + LATEST).then_some(asked)
+}
+
+/// Until when a look is waited for that can tell whether a revision is still asked; `None` once there was one, and where
+/// there is none to be had.
+fn unseen_until(turn: &Turn<'_>, name: &RevisionName, drain: Drain) -> Option<Time> {
+    let leaving = turn.world.leaving.as_ref()?;
+    let settled = drain.since + turn.plan.settle;
+    let seen = sight(turn, name).is_some_and(|sight| sight.read.from >= settled);
+    (!seen).then(|| settled.max(leaving.since) + leaving.patience)
+}
+
+fn sight(turn: &Turn<'_>, name: &RevisionName) -> Option<Sight> {
+    turn.world.leaving.as_ref()?.sights.get(name).copied()
 }
 
 /// Whether a revision is the stable one or the candidate.
@@ -96,12 +116,13 @@ pub(super) fn is_over(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revis
         turn.wait(Waiting::Admission(stable));
         return false;
     }
-    let Some(since) = turn.state.draining.get(name).copied() else {
+    let Some(drain) = turn.state.draining.get(name).copied() else {
         let problem = turn.world.route.as_ref().and_then(|r| r.problem.clone());
         turn.wait(Waiting::RouteAcceptance { problem });
         return false;
     };
-    let until = ends(turn, since);
+    let until = ends(turn, drain.since);
+    let until = unseen_until(turn, name, drain).map_or(until, |unseen| unseen.max(until));
     let until = turn
         .mesh_behind_until()
         .map_or(until, |behind| behind.max(until));
@@ -110,13 +131,13 @@ pub(super) fn is_over(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revis
         turn.wait(Waiting::Drain {
             revision: Some(name.clone()),
             until,
-            asked_at: asked_at(turn, name),
+            asked_at: asked_late(turn, name, drain).map(|asked| asked.to),
         });
     }
     turn.now >= until
 }
 
-/// When a drain that began at `since` is over.
+/// When a drain that began at `since` is over, at the earliest.
 pub(super) fn ends(turn: &Turn<'_>, since: Time) -> Time {
     since + turn.plan.drain_delay
 }

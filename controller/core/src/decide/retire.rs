@@ -54,8 +54,8 @@ pub(super) fn is_condemned(turn: &Turn<'_>, name: &RevisionName) -> bool {
         .as_ref()
         .filter(|w| w.replicas > 0 && !w.going);
     let drained = || {
-        let since = turn.state.draining.get(name);
-        since.is_some_and(|since| turn.now >= drain::ends(turn, *since))
+        let drain = turn.state.draining.get(name);
+        drain.is_some_and(|drain| turn.now >= drain::ends(turn, drain.since))
     };
     // Its Service goes as soon as its pods are gone.
     let bare = revision.workload.is_none() && revision.service.is_some();

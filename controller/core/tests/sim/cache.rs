@@ -65,7 +65,7 @@ impl Cache {
             }
         }
         self.world.evidence = truth.evidence.clone();
-        self.world.stragglers.clone_from(&truth.stragglers);
+        self.world.leaving.clone_from(&truth.leaving);
         Some(&self.world)
     }
 

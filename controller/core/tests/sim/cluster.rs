@@ -184,6 +184,7 @@ impl Cluster {
             config: 0,
         };
         cluster.world.evidence.stale_after = TimeDelta::seconds(45);
+        cluster.meter.forget(&mut cluster.world, cluster.now);
         cluster
     }
 
@@ -331,7 +332,7 @@ impl Cluster {
         if self.surroundings.metrics {
             evidence.problem = None;
             self.meter.sample(self.now, evidence);
-            self.meter.look_back(self.now, &mut self.world.stragglers);
+            self.meter.look_back(self.now, &mut self.world);
             call_around(&mut self.world, self.surroundings.around, self.now);
         } else {
             evidence.problem = Some("connection refused".to_owned());

@@ -130,7 +130,7 @@ impl Controller {
     pub(crate) fn restart(&mut self, cluster: &mut Cluster, cache: &mut Cache) {
         self.memory = kept(&self.status, cluster.now);
         cache.catch_up();
-        cluster.meter.forget(&mut cluster.world);
+        cluster.meter.forget(&mut cluster.world, cluster.now);
     }
 
     /// The same, and somebody wiped the status.
@@ -308,5 +308,8 @@ fn kept(state: &State, now: Time) -> State {
         rollout.weight_at = now;
     }
     state.contest = None;
+    for drain in state.draining.values_mut() {
+        drain.left_at = drain.since;
+    }
     state
 }

@@ -269,13 +269,12 @@ impl Event {
             Self::Mesh(follows) => surroundings.mesh = follows,
             Self::Proxies(follow) => {
                 surroundings.proxies = follow;
-                if let Some(route) = cluster
-                    .world
-                    .route
-                    .as_ref()
-                    .filter(|r| follow && r.accepted)
-                {
-                    cluster.in_force.clone_from(&route.weights);
+                match &cluster.world.route {
+                    Some(route) if follow && route.accepted => {
+                        cluster.in_force.clone_from(&route.weights);
+                    }
+                    None if follow => cluster.in_force.clear(),
+                    _ => {}
                 }
             }
             Self::Waypoint(bound) => surroundings.waypoint = bound,
@@ -306,7 +305,9 @@ impl Event {
             }
             Self::DeleteRoute => {
                 cluster.world.route = None;
-                cluster.in_force.clear();
+                if surroundings.proxies {
+                    cluster.in_force.clear();
+                }
                 cluster.changed();
             }
             Self::Behind(seconds) => {

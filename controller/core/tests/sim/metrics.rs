@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use sluice_core::{Counts, Evidence, RevisionName, Sample, Span, State, Tally, Time, World};
+use chrono::TimeDelta;
+use sluice_core::{
+    Counts, Evidence, Leaving, RevisionName, Sample, Sight, Span, State, Tally, Time, World,
+};
 
 /// Requests a second, of all revisions together.
 const RATE: f64 = 100.0;
 /// Samples kept; beyond that every other one of the older half goes.
 const KEPT: usize = 48;
+
+/// A missing reading is waited for so long.
+pub(crate) const PATIENCE: TimeDelta = TimeDelta::seconds(20);
 
 /// What every revision has counted since it exists.
 #[derive(Default)]
@@ -44,7 +50,9 @@ impl Meter {
     pub(crate) fn follow(&mut self, state: &State, world: &mut World) {
         let drains = |name: &RevisionName| state.draining.contains_key(name);
         self.left.retain(|name, _| drains(name));
-        world.stragglers.retain(|name, _| drains(name));
+        if let Some(leaving) = &mut world.leaving {
+            leaving.sights.retain(|name, _| drains(name));
+        }
         self.leaving = state.draining.keys().cloned().collect();
         let evidence = &mut world.evidence;
         let candidate = state.rollout.as_ref().map(|rollout| &rollout.candidate);
@@ -78,25 +86,34 @@ impl Meter {
     }
 
     /// Tells which of the revisions that drain were asked since the last reading.
-    pub(crate) fn look_back(&mut self, now: Time, stragglers: &mut BTreeMap<RevisionName, Span>) {
+    pub(crate) fn look_back(&mut self, now: Time, world: &mut World) {
+        let Some(leaving) = &mut world.leaving else {
+            return;
+        };
         for name in &self.leaving {
             let requests = self
                 .counters
                 .get(name)
                 .map_or(0.0, |counter| counter.requests);
             let before = self.left.insert(name.clone(), (now, requests));
-            if let Some((from, before)) = before
-                && requests > before
-            {
-                stragglers.insert(name.clone(), Span { from, to: now });
-            }
+            let Some((from, had)) = before.filter(|(from, _)| *from < now) else {
+                continue;
+            };
+            let read = Span { from, to: now };
+            let before = leaving.sights.get(name).and_then(|sight| sight.asked);
+            let asked = if requests > had { Some(read) } else { before };
+            leaving.sights.insert(name.clone(), Sight { read, asked });
         }
     }
 
     /// The reader begins anew.
-    pub(crate) fn forget(&mut self, world: &mut World) {
+    pub(crate) fn forget(&mut self, world: &mut World, now: Time) {
         self.left.clear();
-        world.stragglers.clear();
+        world.leaving = Some(Leaving {
+            since: now,
+            patience: PATIENCE,
+            sights: BTreeMap::new(),
+        });
         world.evidence.samples.clear();
         world.evidence.callers.clear();
     }

@@ -2,9 +2,10 @@
 //!    drains.
 
 use chrono::TimeDelta;
-use sluice_core::{Effect, Part, Revision, RevisionName};
+use sluice_core::{Effect, Part, Revision, RevisionName, Span};
 
 use super::{Look, evidence};
+use crate::metrics::PATIENCE;
 
 pub(super) fn check(look: &Look<'_>) -> Result<(), (u8, String)> {
     failed_has_no_weight(look)?;
@@ -120,23 +121,30 @@ fn drained(look: &Look<'_>, name: &RevisionName) -> Result<(), (u8, String)> {
     }
 }
 
-/// Nobody was seen to ask for it lately though the route had left it alone before; not for longer than somebody who
-/// calls it by its own name may keep it.
+/// Somebody looked whether it is still asked, if anybody does at all, and nobody asked it while the drain lasted. Not for
+/// longer than somebody who calls it by its own name may keep it.
 fn unasked(look: &Look<'_>, name: &RevisionName) -> Result<(), (u8, String)> {
-    let route = look.seen.route.as_ref();
-    let written_at = route.and_then(|route| route.written_before(look.now));
-    let Some((written_at, span)) = written_at.zip(look.seen.stragglers.get(name)) else {
+    let plan = &look.facts.plan;
+    let (Some(leaving), Some(left_at)) = (&look.seen.leaving, look.facts.left_at.get(name)) else {
         return Ok(());
     };
-    let plan = &look.facts.plan;
-    let patience = written_at + TimeDelta::minutes(10) + plan.drain_delay;
-    let late = span.from >= written_at + plan.settle;
-    if late && look.now < (span.to + plan.drain_delay).min(patience) {
-        let seconds = (look.now - span.to).num_seconds();
-        return Err((
-            3,
-            format!("the pods of {name} go {seconds} s after it was asked"),
-        ));
+    let Some(sight) = leaving.sights.get(name) else {
+        let waited = look.now >= leaving.since + PATIENCE;
+        let what = || format!("the pods of {name} go, and nobody looked whether they are asked");
+        return if waited { Ok(()) } else { Err((3, what())) };
+    };
+    let late = |asked: &Span| {
+        asked.from >= *left_at + plan.settle && asked.to < *left_at + TimeDelta::minutes(3)
+    };
+    let since = sight.asked.filter(late).map(|asked| look.now - asked.to);
+    match since.filter(|since| *since < plan.drain_delay) {
+        None => Ok(()),
+        Some(since) => {
+            let seconds = since.num_seconds();
+            Err((
+                3,
+                format!("the pods of {name} go {seconds} s after it was asked"),
+            ))
+        }
     }
-    Ok(())
 }

@@ -87,7 +87,9 @@ impl Cluster {
                 self.changed();
             }
             Effect::Unroute => {
-                self.in_force.clear();
+                if self.surroundings.proxies {
+                    self.in_force.clear();
+                }
                 self.changed();
             }
             Effect::ScaleTarget(_) | Effect::KeepTarget(_) | Effect::LeaveTarget => {

@@ -117,7 +117,7 @@ fn removing_before_it_drained_breaks_3() {
 fn removing_what_is_still_asked_breaks_3() {
     caught(3, |plan, state, world, now| {
         let mut world = world.clone();
-        world.stragglers.clear();
+        world.leaving = None;
         decide(plan, state, &world, now)
     });
 }
