@@ -79,6 +79,6 @@ async fn still_asked(scene: &Scene<'_>, load: &Load) -> Result<()> {
     let ready = condition(&status, "Ready")?;
     says(
         &ready.message,
-        &["it left the route, and still got requests"],
+        &["it left the route, and requests to it still ended at"],
     )
 }
