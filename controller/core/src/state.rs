@@ -14,8 +14,12 @@ pub struct State {
     pub stable: Option<RevisionName>,
     /// The rollout under way.
     pub rollout: Option<Rollout>,
-    /// The backends that left the route and keep their pods for a while.
-    pub draining: BTreeMap<RevisionName, Drain>,
+    /// The backends that left the route and keep their pods for a while, and since when nobody asks them, as far as is
+    /// known.
+    pub draining: BTreeMap<RevisionName, Time>,
+    /// When each of them left. Not kept in the status: losing it costs some patience with whoever asks them still.
+    #[serde(default)]
+    pub left_at: BTreeMap<RevisionName, Time>,
     /// Since when the target's own pods serve nobody by our route. `None` until the first revision
     /// took over.
     pub target_left_at: Option<Time>,
@@ -31,26 +35,6 @@ pub struct State {
     /// Who writes our route as well, if somebody did lately. Not kept in the status: losing it costs a
     /// few writes.
     pub contest: Option<Contest>,
-}
-
-/// The drain of a backend.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Drain {
-    /// Since when nobody asks it, as far as is known.
-    pub since: Time,
-    /// When it left the route. Not kept in the status: losing it costs some patience with whoever asks it still.
-    pub left_at: Time,
-}
-
-impl Drain {
-    /// One that begins.
-    #[must_use]
-    pub fn from(now: Time) -> Self {
-        Self {
-            since: now,
-            left_at: now,
-        }
-    }
 }
 
 /// Somebody else writes our route, and we put it back.

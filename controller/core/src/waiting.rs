@@ -1,6 +1,7 @@
 //! What a Canary waits for.
 
 mod approval;
+mod drain;
 mod holdback;
 mod size;
 
@@ -13,6 +14,7 @@ use crate::evidence::Why;
 use crate::{Blocked, RevisionName, Time, Weight};
 
 pub use approval::Approval;
+pub use drain::{Drain, Keeps};
 pub use holdback::Holdback;
 pub use size::SizeKept;
 
@@ -107,14 +109,7 @@ pub enum Waiting {
     /// The candidate passed every step; a share stays on the stable revision for a while.
     Holdback(Holdback),
     /// A backend that left the route keeps its pods for a while.
-    Drain {
-        /// Which one; `None` for the target's own pods.
-        revision: Option<RevisionName>,
-        /// Until then.
-        until: Time,
-        /// When a request to it was last seen to end though it had left the route.
-        asked_at: Option<Time>,
-    },
+    Drain(Drain),
     /// Somebody reaches the candidate past the waypoint, where no weight holds.
     Around {
         /// The candidate.
@@ -312,25 +307,7 @@ impl fmt::Display for Waiting {
             }
             Self::Approval(approval) => approval.fmt(f),
             Self::Holdback(holdback) => holdback.fmt(f),
-            Self::Drain {
-                revision,
-                until,
-                asked_at,
-            } => {
-                let whose = revision.as_ref().map_or("the target", RevisionName::as_str);
-                let until = clock(*until);
-                match asked_at.map(clock) {
-                    None => write!(
-                        f,
-                        "{whose} keeps its pods until {until} for open connections"
-                    ),
-                    Some(at) => write!(
-                        f,
-                        "{whose} keeps its pods until {until}: it left the route, and requests to it still ended \
-                         at {at}"
-                    ),
-                }
-            }
+            Self::Drain(drain) => drain.fmt(f),
             Self::Around {
                 revision,
                 callers,

@@ -120,8 +120,13 @@ impl Book {
         };
         match self.drains.get_mut(&key) {
             Some(watched) if watched.drains == drains => return false,
-            Some(watched) => watched.alter(drains, now),
-            None => _ = self.drains.insert(key, Watched::new(drains, now)),
+            Some(watched) if watched.drains.group() == drains.group() => watched.alter(drains),
+            // What another server counts cannot be compared with.
+            Some(_) | None => {
+                self.latest += 1;
+                let watched = Watched::new(drains, self.latest, now);
+                self.drains.insert(key, watched);
+            }
         }
         true
     }
@@ -216,7 +221,7 @@ impl Book {
             round.members.push((key.clone(), rollout.number));
             rollout.asked.insert(group.source);
         }
-        for (key, Watched { drains, .. }) in &self.drains {
+        for (key, Watched { drains, number, .. }) in &self.drains {
             if !drains.is_of(group) {
                 continue;
             }
@@ -227,7 +232,7 @@ impl Book {
             });
             if let Wanted::Requests { asked, .. } = &mut round.wanted {
                 asked.services.extend(drains.services());
-                round.drains.push(key.clone());
+                round.drains.push((key.clone(), *number));
             }
         }
         round
@@ -341,8 +346,10 @@ impl Book {
             }
             rollout.problem = problem;
         }
-        for key in round.drains {
-            let (Some(watched), Ok(ledger)) = (self.drains.get_mut(&key), reading) else {
+        for (key, number) in round.drains {
+            let watched = self.drains.get_mut(&key);
+            let watched = watched.filter(|watched| watched.number == number);
+            let (Some(watched), Ok(ledger)) = (watched, reading) else {
                 continue;
             };
             if watched.take(ledger, started) && !changed.contains(&key) {

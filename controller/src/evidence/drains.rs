@@ -59,6 +59,8 @@ impl Drains {
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) drains: Drains,
+    /// Tells it from another of the same Canary, earlier or later.
+    pub(super) number: u64,
     since: Time,
     /// When each was read last, and the requests that it had had by then.
     read: BTreeMap<RevisionName, (Time, u64)>,
@@ -66,9 +68,10 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(drains: Drains, now: Time) -> Self {
+    pub(super) fn new(drains: Drains, number: u64, now: Time) -> Self {
         Self {
             drains,
+            number,
             since: now,
             read: BTreeMap::new(),
             sights: BTreeMap::new(),
@@ -76,11 +79,7 @@ impl Watched {
     }
 
     /// Others may drain from now on; what is known of those that still do is kept.
-    pub(super) fn alter(&mut self, drains: Drains, now: Time) {
-        if drains.group() != self.drains.group() {
-            *self = Self::new(drains, now);
-            return;
-        }
+    pub(super) fn alter(&mut self, drains: Drains) {
         self.read.retain(|name, _| drains.revisions.contains(name));
         self.sights
             .retain(|name, _| drains.revisions.contains(name));
@@ -100,11 +99,10 @@ impl Watched {
     pub(super) fn take(&mut self, ledger: &Ledger, started: Time) -> bool {
         let mut told = false;
         for name in &self.drains.revisions {
-            // It may have come to us while the reading was under way. And what happens to one whose counters are away
-            // goes unseen.
+            // It may have come to us while the reading was under way. And what a proxy does that is not scraped goes
+            // unseen: it may be as short of time to follow the route as to answer.
             let account = ledger.account(&self.drains.service(name));
-            let account = account.filter(|a| a.absent() == 0 && a.spoiled().is_none());
-            let Some(account) = account else {
+            let Some(account) = account.filter(|account| account.is_whole()) else {
                 continue;
             };
             let requests = counts(Some(account), &[]).requests;

@@ -58,6 +58,8 @@ pub(super) struct Account {
     present: u32,
     /// Readings in a row that had none, after one that had.
     absent: u32,
+    /// Whether the last reading had series of every process that ever counted for it.
+    whole: bool,
     /// Whether its counters are younger than itself.
     young: bool,
     /// What the last reading said of it, if that was nonsense.
@@ -128,6 +130,12 @@ impl Account {
         self.absent
     }
 
+    /// Whether the last reading had all that there is to know of it: some series, and of every process that ever
+    /// counted for it. So it is never again once one of these is gone for good.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole && self.spoiled.is_none()
+    }
+
     /// Why the last reading has nothing of it.
     pub(super) fn spoiled(&self) -> Option<&Problem> {
         self.spoiled.as_ref()
@@ -148,6 +156,8 @@ impl Account {
             self.absent = self.absent.saturating_add(1);
         }
         self.forget_restarted(&rows);
+        let read: HashSet<_> = rows.iter().map(|row| row.origin.clone()).collect();
+        self.whole = !read.is_empty() && self.last.keys().all(|origin| read.contains(origin));
         for row in rows {
             let last_seen = processes.get(&row.origin);
             let was_seen = last_seen.is_some_and(|reading| *reading >= self.begun);

@@ -1,9 +1,11 @@
 //! The Canary's status becomes a [`State`], and a state the part of the status that is read back.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use sluice_core::evidence::traffic::LONGEST;
 use sluice_core::{
-    Consent, Drain, PastTraffic, Restored, RevisionName, Rollout, Stage, State, Time, Weight,
+    Consent, PastTraffic, Restored, RevisionName, Rollout, Stage, State, Time, Weight,
 };
 use sluice_crds::{Adoption, CanaryStatus, Draining, Rollout as RolloutStatus};
 
@@ -23,8 +25,9 @@ pub fn read(status: &CanaryStatus, now: Time) -> State {
         draining: status
             .draining
             .iter()
-            .map(|entry| (entry.revision.as_str().into(), Drain::from(entry.since)))
+            .map(|entry| (RevisionName::from(entry.revision.as_str()), entry.since))
             .collect(),
+        left_at: BTreeMap::new(),
         target_left_at: adoption.and_then(|adoption| adoption.left_at),
         adopted_replicas: adoption
             .and_then(|adoption| u32::try_from(adoption.target_replicas).ok())
@@ -104,9 +107,9 @@ pub fn write(state: &State, pinned: Option<&Pinned>, before: &CanaryStatus) -> C
         draining: state
             .draining
             .iter()
-            .map(|(revision, drain)| Draining {
+            .map(|(revision, since)| Draining {
                 revision: revision.to_string(),
-                since: drain.since,
+                since: *since,
             })
             .collect(),
         history: before.history.clone(),
@@ -183,8 +186,6 @@ fn adoption(state: &State) -> Option<Adoption> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-    use std::collections::BTreeMap;
-
     use sluice_crds::{Duration, Holdback, Percent, PolicySpec};
 
     use super::*;
@@ -238,7 +239,7 @@ mod tests {
             let state = State {
                 stable: Some("podinfo-old".into()),
                 rollout: Some(rollout(stage)),
-                draining: BTreeMap::from([("podinfo-older".into(), Drain::from(time(5)))]),
+                draining: BTreeMap::from([("podinfo-older".into(), time(5))]),
                 target_left_at: Some(time(6)),
                 adopted_replicas: Some(3),
                 contest: None,

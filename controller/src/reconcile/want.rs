@@ -8,6 +8,7 @@ use super::Context;
 use crate::evidence::Known;
 use crate::memory::Memory;
 use crate::observe::Observed;
+use crate::observe::observed::Policy;
 use crate::parse;
 use crate::record::foresight::Premise;
 use crate::subscription;
@@ -36,6 +37,10 @@ pub(super) fn watch(
     memory: &Memory,
     sections: &PolicySpec,
 ) {
+    if matches!(observed.policy, Policy::Missing(_)) {
+        // It names the server, perhaps, and may be back in a moment.
+        return;
+    }
     let drains = subscription::drains(observed, &memory.state, sections, &context.home);
     context.reader.watch(key.clone(), drains);
 }

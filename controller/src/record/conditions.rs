@@ -284,7 +284,7 @@ pub(crate) fn reason(waiting: &Waiting) -> String {
             .why
             .as_ref()
             .map_or(Reason::HoldingBack, inconclusive),
-        Waiting::Drain { .. } => Reason::Draining,
+        Waiting::Drain(_) => Reason::Draining,
         Waiting::Rejected { .. } => Reason::Rejected,
         Waiting::HandOver { .. } | Waiting::Removal | Waiting::LeftServing { .. } => {
             Reason::Finalising

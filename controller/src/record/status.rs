@@ -269,3 +269,33 @@ pub fn history(note: &Note, at: Time) -> Option<HistoryEntry> {
         reason,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use sluice_core::{State, World, decide};
+    use sluice_crds::{Draining, PolicySpec};
+
+    use super::*;
+    use crate::parse;
+
+    #[test]
+    fn that_something_drains_is_told_at_once_and_that_it_begins_anew_by_and_by() {
+        let at = |second| Time::from_timestamp(second, 0).unwrap();
+        let plan = parse::plan::parse(&PolicySpec::built_in()).unwrap();
+        let decision = decide(&plan, &State::default(), &World::default(), at(0));
+        let since = |second| CanaryStatus {
+            draining: vec![Draining {
+                revision: "web-a".to_owned(),
+                since: at(second),
+            }],
+            ..CanaryStatus::default()
+        };
+        let due = |stored, next| due(&decision, &stored, &next);
+        assert_eq!(due(CanaryStatus::default(), since(0)), Due::Now);
+        assert_eq!(due(since(0), since(15)), Due::Within(PATIENCE));
+        assert_eq!(due(since(15), CanaryStatus::default()), Due::Now);
+        assert_eq!(due(since(15), since(15)), Due::Never);
+    }
+}

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use crate::decision::{Effect, Note};
 use crate::state::Restored;
-use crate::waiting::{SizeKept, Waiting};
+use crate::waiting::{Drain, Keeps, SizeKept, Waiting};
 use crate::{Scaled, Target, Time, Writer};
 
 use super::admit;
@@ -88,11 +88,11 @@ fn is_draining(turn: &mut Turn<'_>, left_at: Time) -> bool {
     let until = drain::ends(turn, left_at);
     let draining = turn.now < until;
     if draining {
-        turn.wait(Waiting::Drain {
+        turn.wait(Waiting::Drain(Drain {
             revision: None,
             until,
-            asked_at: None,
-        });
+            keeps: Keeps::Connections,
+        }));
         turn.wake(until);
     }
     draining

@@ -6,8 +6,7 @@
 
 use chrono::TimeDelta;
 
-use crate::state::Drain;
-use crate::waiting::Waiting;
+use crate::waiting::{Drain, Keeps, Waiting};
 use crate::{Revision, RevisionName, Sight, Span, Time};
 
 use super::admit;
@@ -27,20 +26,24 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     let written_at = route.and_then(|route| route.written_before(turn.now));
     for (name, revision) in &world.revisions {
         let left = is_left(turn, name, revision) && !admit::is_held(turn, name, revision);
-        if in_force && left && world.weight(name).is_zero() {
-            let drain = turn.state.draining.get(name).copied();
-            let mut drain = drain.unwrap_or_else(|| Drain::from(turn.now));
-            let asked_at = asked_late(turn, name, drain).map(|asked| asked.to.min(turn.now));
-            let later = written_at.max(asked_at);
-            drain.since = later.map_or(drain.since, |at| at.max(drain.since));
-            turn.state.draining.insert(name.clone(), drain);
-        } else {
-            turn.state.draining.remove(name);
+        let left = left && world.weight(name).is_zero();
+        if !left {
+            turn.state.left_at.remove(name);
         }
+        if !left || !in_force {
+            turn.state.draining.remove(name);
+            continue;
+        }
+        let since = turn.state.draining.get(name).copied().unwrap_or(turn.now);
+        turn.state.left_at.entry(name.clone()).or_insert(since);
+        let asked_at = asked_late(turn, name).map(|asked| asked.to.min(turn.now));
+        let later = written_at.max(asked_at);
+        let since = later.map_or(since, |at| at.max(since));
+        turn.state.draining.insert(name.clone(), since);
     }
-    turn.state
-        .draining
-        .retain(|name, _| world.revisions.contains_key(name));
+    let exists = |name: &RevisionName, _: &mut Time| world.revisions.contains_key(name);
+    turn.state.draining.retain(exists);
+    turn.state.left_at.retain(exists);
     if turn.state.stable.is_none() {
         turn.state.target_left_at = None;
     } else {
@@ -48,20 +51,21 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     }
 }
 
-/// When a revision was last asked, if that was well after it left the route.
-fn asked_late(turn: &Turn<'_>, name: &RevisionName, drain: Drain) -> Option<Span> {
+/// When a revision was last asked, if that was well after the route left it alone.
+fn asked_late(turn: &Turn<'_>, name: &RevisionName) -> Option<Span> {
+    let left_at = *turn.state.left_at.get(name)?;
     let route = turn.world.route.as_ref();
     let written_at = route.and_then(|route| route.written_before(turn.now));
     let asked = sight(turn, name)?.asked?;
-    let late = asked.from >= written_at.unwrap_or(drain.left_at) + turn.plan.settle;
-    (late && asked.to < drain.left_at + LATEST).then_some(asked)
+    let late = asked.from >= written_at.unwrap_or(left_at) + turn.plan.settle;
+    (late && asked.from < left_at + LATEST).then_some(asked)
 }
 
-/// Until when a look is waited for that can tell whether a revision is still asked; `None` once there was one, and where
-/// there is none to be had.
-fn unseen_until(turn: &Turn<'_>, name: &RevisionName, drain: Drain) -> Option<Time> {
+/// Until when a look is waited for that can tell whether anybody asked a revision since then; `None` once there was one, and
+/// where there is none to be had.
+fn unseen_until(turn: &Turn<'_>, name: &RevisionName, since: Time) -> Option<Time> {
     let leaving = turn.world.leaving.as_ref()?;
-    let settled = drain.since + turn.plan.settle;
+    let settled = since + turn.plan.settle;
     let seen = sight(turn, name).is_some_and(|sight| sight.read.from >= settled);
     (!seen).then(|| settled.max(leaving.since) + leaving.patience)
 }
@@ -116,25 +120,57 @@ pub(super) fn is_over(turn: &mut Turn<'_>, name: &RevisionName, revision: &Revis
         turn.wait(Waiting::Admission(stable));
         return false;
     }
-    let Some(drain) = turn.state.draining.get(name).copied() else {
+    let Some(since) = turn.state.draining.get(name).copied() else {
         let problem = turn.world.route.as_ref().and_then(|r| r.problem.clone());
         turn.wait(Waiting::RouteAcceptance { problem });
         return false;
     };
-    let until = ends(turn, drain.since);
-    let until = unseen_until(turn, name, drain).map_or(until, |unseen| unseen.max(until));
-    let until = turn
-        .mesh_behind_until()
-        .map_or(until, |behind| behind.max(until));
+    let (over_at, keeps) = next(turn, name, since);
+    let until = over_at.max(turn.mesh_behind_until().unwrap_or(since));
     if turn.now < until {
         turn.wake(until);
-        turn.wait(Waiting::Drain {
+        turn.wait(Waiting::Drain(Drain {
             revision: Some(name.clone()),
             until,
-            asked_at: asked_late(turn, name, drain).map(|asked| asked.to),
-        });
+            keeps,
+        }));
     }
     turn.now >= until
+}
+
+/// Until when a revision keeps its pods, as far as a person is told, and what for.
+fn next(turn: &Turn<'_>, name: &RevisionName, since: Time) -> (Time, Keeps) {
+    let (ends, over_at) = (ends(turn, since), over_at(turn, name, since));
+    if turn.now < ends {
+        // By then there was a look, as a rule.
+        let asked = asked_late(turn, name).map(|asked| Keeps::Asked(asked.to));
+        (ends, asked.unwrap_or(Keeps::Connections))
+    } else if turn.now < over_at {
+        (over_at, Keeps::Unseen)
+    } else {
+        (over_at, Keeps::Connections)
+    }
+}
+
+/// When the drain of a revision that nobody asks since then is over, as far as can be told.
+fn over_at(turn: &Turn<'_>, name: &RevisionName, since: Time) -> Time {
+    let until = ends(turn, since);
+    unseen_until(turn, name, since).map_or(until, |unseen| unseen.max(until))
+}
+
+/// Whether somebody may have found that the drain of a revision is over: we, or another process that had read more.
+pub(super) fn may_be_over(turn: &Turn<'_>, name: &RevisionName) -> bool {
+    let Some(since) = turn.state.draining.get(name).copied() else {
+        return false;
+    };
+    let leaving = turn.world.leaving.as_ref();
+    let by_us = leaving.is_none_or(|leaving| leaving.since <= since);
+    let at = if by_us {
+        over_at(turn, name, since)
+    } else {
+        ends(turn, since)
+    };
+    turn.now >= at
 }
 
 /// When a drain that began at `since` is over, at the earliest.

@@ -54,7 +54,7 @@ fn at_rest(state: &State, world: &World, has_stable: bool, waiting: Option<&Wait
     // Who contests the target's size starts pods that serve nobody.
     let contested = matches!(waiting, Some(Waiting::SizeContested { .. }));
     // Nor does anything go on where Git keeps pods that serve nobody any more.
-    let drains = matches!(waiting, Some(Waiting::Drain { revision: None, .. }));
+    let drains = matches!(waiting, Some(Waiting::Drain(drain)) if drain.revision.is_none());
     let kept = target.kept_by().is_some() && !drains;
     if !left && (target.replicas == 0 || contested || kept) {
         Phase::Succeeded

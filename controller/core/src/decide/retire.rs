@@ -53,14 +53,11 @@ pub(super) fn is_condemned(turn: &Turn<'_>, name: &RevisionName) -> bool {
         .workload
         .as_ref()
         .filter(|w| w.replicas > 0 && !w.going);
-    let drained = || {
-        let drain = turn.state.draining.get(name);
-        drain.is_some_and(|drain| turn.now >= drain::ends(turn, drain.since))
-    };
     // Its Service goes as soon as its pods are gone.
     let bare = revision.workload.is_none() && revision.service.is_some();
     let unused = turn.world.parent.bound && turn.world.weight(name).is_zero();
-    unused && (runs.is_some() && drained() || bare && !within_window(turn, name))
+    unused
+        && (runs.is_some() && drain::may_be_over(turn, name) || bare && !within_window(turn, name))
 }
 
 /// Revisions of one outcome, the latest first.

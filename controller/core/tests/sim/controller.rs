@@ -308,8 +308,6 @@ fn kept(state: &State, now: Time) -> State {
         rollout.weight_at = now;
     }
     state.contest = None;
-    for drain in state.draining.values_mut() {
-        drain.left_at = drain.since;
-    }
+    state.left_at.clear();
     state
 }

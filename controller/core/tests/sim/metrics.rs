@@ -12,8 +12,10 @@ const RATE: f64 = 100.0;
 /// Samples kept; beyond that every other one of the older half goes.
 const KEPT: usize = 48;
 
-/// A missing reading is waited for so long.
-pub(crate) const PATIENCE: TimeDelta = TimeDelta::seconds(20);
+/// A missing reading is waited for so long: longer than a drain.
+pub(crate) const PATIENCE: TimeDelta = TimeDelta::seconds(70);
+/// What is read may be so old.
+const AGE: TimeDelta = TimeDelta::seconds(5);
 
 /// What every revision has counted since it exists.
 #[derive(Default)]
@@ -48,12 +50,12 @@ impl Meter {
 
     /// The reader turns to the rollout, and to the revisions that drain, that the controller remembers.
     pub(crate) fn follow(&mut self, state: &State, world: &mut World) {
-        let drains = |name: &RevisionName| state.draining.contains_key(name);
+        let drains = |name: &RevisionName| state.left_at.contains_key(name);
         self.left.retain(|name, _| drains(name));
         if let Some(leaving) = &mut world.leaving {
             leaving.sights.retain(|name, _| drains(name));
         }
-        self.leaving = state.draining.keys().cloned().collect();
+        self.leaving = state.left_at.keys().cloned().collect();
         let evidence = &mut world.evidence;
         let candidate = state.rollout.as_ref().map(|rollout| &rollout.candidate);
         if evidence.candidate.as_ref() != candidate || self.stable != state.stable {
@@ -99,6 +101,7 @@ impl Meter {
             let Some((from, had)) = before.filter(|(from, _)| *from < now) else {
                 continue;
             };
+            let from = from - AGE;
             let read = Span { from, to: now };
             let before = leaving.sights.get(name).and_then(|sight| sight.asked);
             let asked = if requests > had { Some(read) } else { before };

@@ -40,8 +40,8 @@ pub(in crate::evidence) struct Round {
     pub(in crate::evidence) wanted: Wanted,
     /// Each with the number of its subscription.
     pub(super) members: Vec<(Key, u64)>,
-    /// Of whose revisions some drain.
-    pub(super) drains: Vec<Key>,
+    /// Of whose revisions some drain, each with the number of its watch.
+    pub(super) drains: Vec<(Key, u64)>,
 }
 
 /// What to ask.

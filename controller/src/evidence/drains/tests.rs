@@ -41,17 +41,21 @@ fn asked(round: &Round) -> BTreeSet<Service> {
     }
 }
 
+fn row(origin: &str, revision: &str, requests: u64) -> Row {
+    Row {
+        service: drains(&[]).service(&revision.into()),
+        origin: vec![origin.to_owned()],
+        labels: [("revision".to_owned(), revision.to_owned())].into(),
+        counters: Counters::Requests(Outcome::Good, requests),
+    }
+}
+
 /// Reads the counters of `web-a` and `web-b`; returns how many Canaries have news.
 fn read(book: &mut Book, ledger: &mut Ledger, second: i64, requests: [u64; 2]) -> usize {
     let round = book.begin(&group()).unwrap();
     let asked = asked(&round);
     let rows = ["web-a", "web-b"].into_iter().zip(requests);
-    let rows = rows.map(|(revision, requests)| Row {
-        service: drains(&[]).service(&revision.into()),
-        origin: vec!["waypoint".to_owned()],
-        labels: [("revision".to_owned(), revision.to_owned())].into(),
-        counters: Counters::Requests(Outcome::Good, requests),
-    });
+    let rows = rows.map(|(revision, requests)| row("waypoint", revision, requests));
     let rows = rows.filter(|row| asked.contains(&row.service));
     ledger.take(&asked, rows.collect::<Vec<_>>());
     book.end(round, at(second), Ok(ledger)).len()
@@ -131,6 +135,25 @@ fn what_cannot_be_read_is_not_taken_for_quiet() {
         asked: Some(span(0, 60)),
     };
     assert_eq!(sight(&book, "web-a"), Some(since_then));
+
+    // One of two is not scraped; the other goes on.
+    let round = book.begin(&group()).unwrap();
+    let both = ["waypoint", "waypoint-2"].map(|origin| row(origin, "web-a", 9));
+    ledger.take(&asked(&round), both.to_vec());
+    assert_eq!(book.end(round, at(75), Ok(&ledger)).len(), 1);
+    let before = sight(&book, "web-a");
+    assert_eq!(read(&mut book, &mut ledger, 90, [9, 0]), 0);
+    assert_eq!(sight(&book, "web-a"), before);
+}
+
+#[test]
+fn without_any_series_nobody_knows_whether_anything_is_scraped() {
+    let (mut book, mut ledger) = (Book::default(), Ledger::default());
+    book.watch(key(), Some(drains(&["web-c"])), at(0));
+    for second in [0, 15, 30] {
+        assert_eq!(read(&mut book, &mut ledger, second, [7, 0]), 0);
+    }
+    assert_eq!(sight(&book, "web-c"), None);
 }
 
 #[test]

@@ -128,23 +128,23 @@ fn unasked(look: &Look<'_>, name: &RevisionName) -> Result<(), (u8, String)> {
     let (Some(leaving), Some(left_at)) = (&look.seen.leaving, look.facts.left_at.get(name)) else {
         return Ok(());
     };
-    let Some(sight) = leaving.sights.get(name) else {
-        let waited = look.now >= leaving.since + PATIENCE;
-        let what = || format!("the pods of {name} go, and nobody looked whether they are asked");
-        return if waited { Ok(()) } else { Err((3, what())) };
-    };
-    let late = |asked: &Span| {
-        asked.from >= *left_at + plan.settle && asked.to < *left_at + TimeDelta::minutes(3)
-    };
-    let since = sight.asked.filter(late).map(|asked| look.now - asked.to);
+    let settled = *left_at + plan.settle;
+    let sight = leaving.sights.get(name);
+    let looked = sight.is_some_and(|sight| sight.read.from >= settled);
+    if !looked && look.now < settled.max(leaving.since) + PATIENCE {
+        let what = format!("the pods of {name} go, and nobody looked whether they are asked");
+        return Err((3, what));
+    }
+    let latest = *left_at + TimeDelta::minutes(3);
+    let late = |asked: &Span| asked.from >= settled && asked.from < latest;
+    let asked = sight.and_then(|sight| sight.asked).filter(late);
+    let since = asked.map(|asked| look.now - asked.to);
     match since.filter(|since| *since < plan.drain_delay) {
         None => Ok(()),
         Some(since) => {
             let seconds = since.num_seconds();
-            Err((
-                3,
-                format!("the pods of {name} go {seconds} s after it was asked"),
-            ))
+            let what = format!("the pods of {name} go {seconds} s after it was asked");
+            Err((3, what))
         }
     }
 }

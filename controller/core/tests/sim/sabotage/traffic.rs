@@ -1,7 +1,7 @@
 //! Traffic to what cannot take it, or must not: invariants 1, 3 and 9.
 
 use chrono::TimeDelta;
-use sluice_core::{Decision, Effect, Part, Plan, Stage, Weight, decide};
+use sluice_core::{Decision, Effect, Part, Plan, Sight, Stage, Weight, World, decide};
 
 use super::caught;
 
@@ -117,9 +117,38 @@ fn removing_before_it_drained_breaks_3() {
 fn removing_what_is_still_asked_breaks_3() {
     caught(3, |plan, state, world, now| {
         let mut world = world.clone();
-        world.leaving = None;
+        for sight in sights(&mut world) {
+            sight.asked = None;
+        }
         decide(plan, state, &world, now)
     });
+}
+
+#[test]
+fn taking_an_early_look_for_a_late_one_breaks_3() {
+    caught(3, |plan, state, world, now| {
+        let mut world = world.clone();
+        for sight in sights(&mut world) {
+            sight.read.from = now;
+        }
+        decide(plan, state, &world, now)
+    });
+}
+
+#[test]
+fn removing_before_anybody_looked_breaks_3() {
+    caught(3, |plan, state, world, now| {
+        let mut world = world.clone();
+        if let Some(leaving) = &mut world.leaving {
+            leaving.patience = TimeDelta::zero();
+        }
+        decide(plan, state, &world, now)
+    });
+}
+
+fn sights(world: &mut World) -> impl Iterator<Item = &mut Sight> {
+    let leaving = world.leaving.iter_mut();
+    leaving.flat_map(|leaving| leaving.sights.values_mut())
 }
 
 #[test]
