@@ -59,7 +59,7 @@ pub(crate) struct Facts {
     ours: BTreeMap<RevisionName, Weight>,
     /// When the candidate of our last write got its present weight, or got it back.
     weight_at: Option<Time>,
-    /// When it last got more.
+    /// When it was last decided that it gets more: a write may come through later, and tells no other time.
     grown_at: Option<Time>,
     /// When it got its first.
     first_weight_at: Option<Time>,
@@ -314,7 +314,7 @@ impl Facts {
         self.weight_at = candidate.map(|_| now);
         let wanted = candidate.and_then(|name| routing.weights.get(name));
         if wanted > held {
-            self.grown_at = Some(now);
+            self.grown_at = Some(routing.at);
         }
         self.ours.clone_from(&routing.weights);
     }
