@@ -48,12 +48,14 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     }
 }
 
-/// When a revision was last asked, if that was well after it left the route.
+/// When a revision was last asked, if that was well after it left the route. That may have been before the last write,
+/// which concerns others then.
 fn asked_late(turn: &Turn<'_>, name: &RevisionName, drain: Drain) -> Option<Span> {
     let route = turn.world.route.as_ref();
     let written_at = route.and_then(|route| route.written_before(turn.now));
+    let left_at = written_at.map_or(drain.left_at, |at| at.min(drain.left_at));
     let asked = sight(turn, name)?.asked?;
-    let late = asked.from >= written_at.unwrap_or(drain.left_at) + turn.plan.settle;
+    let late = asked.from >= left_at + turn.plan.settle;
     (late && asked.to < drain.left_at + LATEST).then_some(asked)
 }
 
