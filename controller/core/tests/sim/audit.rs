@@ -77,8 +77,7 @@ pub(crate) struct Facts {
     promoted: BTreeSet<RevisionName>,
     /// The candidate that Git last went back from, unless it asked for it again.
     withdrawn: Option<RevisionName>,
-    /// The size that the target last had while it served, or was given by Git where nothing else changes it.
-    target_size: Option<u32>,
+    sizes: writes::Sizes,
     /// Revisions whose gates a person skipped.
     skipped: BTreeSet<RevisionName>,
     /// Revisions whose pods were admitted when they might be.
@@ -152,7 +151,7 @@ impl Audit {
         }
         self.facts.took_over(seen, before, decision);
         self.facts.withdrawn(seen, before);
-        self.facts.target_size = writes::target_size(seen, before).or(self.facts.target_size);
+        self.facts.sizes.decided(seen, before, decision);
         self.facts.hindered(seen, before, decision, now);
         let seen_weights = seen.route.iter().flat_map(|route| route.weights.keys());
         let foreign = |route: &Route| route.foreign_writer.is_some();
@@ -204,6 +203,7 @@ impl Audit {
             Effect::Remember { revision, record } if record.is_rejected() => {
                 self.facts.skipped.remove(revision);
             }
+            Effect::Run { revision, .. } => self.facts.sizes.sized(revision),
             _ => {}
         }
         self.tick(cluster);
@@ -245,7 +245,7 @@ impl Facts {
             left_at: BTreeMap::new(),
             promoted: BTreeSet::new(),
             withdrawn: None,
-            target_size: None,
+            sizes: writes::Sizes::default(),
             skipped: BTreeSet::new(),
             admitted: BTreeSet::new(),
         }
