@@ -76,7 +76,7 @@ pub fn drains(
         source,
         names: metrics.otlp_names.unwrap_or_default(),
         namespace: observed.namespace.clone(),
-        revisions: state.left_at.keys().cloned().collect(),
+        revisions: state.left.keys().cloned().collect(),
     })
 }
 

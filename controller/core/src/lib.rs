@@ -26,7 +26,7 @@ pub use evidence::{Caller, Counts, Evidence, Finding, PastTraffic, Sample, Tally
 pub use person::{Approval, Named, Orders};
 pub use plan::{Action, ErrorBudget, Indicator, Plan, Requirement, Slo, Step, Traffic};
 pub use revision::{Outcome, Record, RevisionName};
-pub use state::{Consent, Contest, Phase, Restored, Rollout, Stage, State};
+pub use state::{Consent, Contest, Left, Phase, Restored, Rollout, Stage, State};
 pub use waiting::Waiting;
 pub use weight::Weight;
 pub use world::{

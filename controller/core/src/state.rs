@@ -17,9 +17,9 @@ pub struct State {
     /// The backends that left the route and keep their pods for a while, and since when nobody asks them, as far as is
     /// known.
     pub draining: BTreeMap<RevisionName, Time>,
-    /// When each of them left. Not kept in the status: losing it costs some patience with whoever asks them still.
+    /// How each of them left. Not kept in the status: losing it costs some patience with whoever asks them still.
     #[serde(default)]
-    pub left_at: BTreeMap<RevisionName, Time>,
+    pub left: BTreeMap<RevisionName, Left>,
     /// Since when the target's own pods serve nobody by our route. `None` until the first revision
     /// took over.
     pub target_left_at: Option<Time>,
@@ -35,6 +35,15 @@ pub struct State {
     /// Who writes our route as well, if somebody did lately. Not kept in the status: losing it costs a
     /// few writes.
     pub contest: Option<Contest>,
+}
+
+/// How a backend left the route.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Left {
+    /// When the route was written without it.
+    pub written_at: Time,
+    /// When the mesh was first seen to have accepted that.
+    pub accepted_at: Time,
 }
 
 /// Somebody else writes our route, and we put it back.

@@ -27,7 +27,7 @@ pub fn read(status: &CanaryStatus, now: Time) -> State {
             .iter()
             .map(|entry| (RevisionName::from(entry.revision.as_str()), entry.since))
             .collect(),
-        left_at: BTreeMap::new(),
+        left: BTreeMap::new(),
         target_left_at: adoption.and_then(|adoption| adoption.left_at),
         adopted_replicas: adoption
             .and_then(|adoption| u32::try_from(adoption.target_replicas).ok())

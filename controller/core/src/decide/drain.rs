@@ -6,6 +6,7 @@
 
 use chrono::TimeDelta;
 
+use crate::state::Left;
 use crate::waiting::{Drain, Keeps, Waiting};
 use crate::{Revision, RevisionName, Sight, Span, Time};
 
@@ -28,22 +29,25 @@ pub(super) fn track(turn: &mut Turn<'_>) {
         let left = is_left(turn, name, revision) && !admit::is_held(turn, name, revision);
         let left = left && world.weight(name).is_zero();
         if !left {
-            turn.state.left_at.remove(name);
+            turn.state.left.remove(name);
         }
         if !left || !in_force {
             turn.state.draining.remove(name);
             continue;
         }
         let since = turn.state.draining.get(name).copied().unwrap_or(turn.now);
-        turn.state.left_at.entry(name.clone()).or_insert(since);
+        turn.state.left.entry(name.clone()).or_insert(Left {
+            written_at: written_at.unwrap_or(since),
+            accepted_at: since,
+        });
         let asked_at = asked_late(turn, name).map(|asked| asked.to.min(turn.now));
         let later = written_at.max(asked_at);
         let since = later.map_or(since, |at| at.max(since));
         turn.state.draining.insert(name.clone(), since);
     }
-    let exists = |name: &RevisionName, _: &mut Time| world.revisions.contains_key(name);
-    turn.state.draining.retain(exists);
-    turn.state.left_at.retain(exists);
+    let exists = |name: &RevisionName| world.revisions.contains_key(name);
+    turn.state.draining.retain(|name, _| exists(name));
+    turn.state.left.retain(|name, _| exists(name));
     if turn.state.stable.is_none() {
         turn.state.target_left_at = None;
     } else {
@@ -51,14 +55,12 @@ pub(super) fn track(turn: &mut Turn<'_>) {
     }
 }
 
-/// When a revision was last asked, if that was well after the route left it alone.
+/// When a revision was last asked, if that was well after it left the route.
 fn asked_late(turn: &Turn<'_>, name: &RevisionName) -> Option<Span> {
-    let left_at = *turn.state.left_at.get(name)?;
-    let route = turn.world.route.as_ref();
-    let written_at = route.and_then(|route| route.written_before(turn.now));
+    let left = turn.state.left.get(name)?;
     let asked = sight(turn, name)?.asked?;
-    let late = asked.from >= written_at.unwrap_or(left_at) + turn.plan.settle;
-    (late && asked.from < left_at + LATEST).then_some(asked)
+    let late = asked.from >= left.written_at + turn.plan.settle;
+    (late && asked.from < left.accepted_at + LATEST).then_some(asked)
 }
 
 /// Until when a look is waited for that can tell whether anybody asked a revision since then; `None` once there was one, and

@@ -7,7 +7,7 @@ use crate::waiting::Waiting;
 use crate::{RevisionName, Scaled, State, Target, Time, Weight};
 
 use super::turn::Turn;
-use super::{admit, drain, retire, size};
+use super::{admit, drain, rebuild, retire, size};
 
 /// Who removes an app deletes its objects one after the other. What goes within this time of the Canary
 /// goes with it: what was left serving before would stay for ever.
@@ -29,6 +29,7 @@ pub(super) fn run(turn: &mut Turn<'_>) {
         && turn.world.weight(&rollout.candidate) == Weight::WHOLE
     {
         turn.state.stable = Some(rollout.candidate);
+        rebuild::adopt_size(turn);
     }
     turn.state.contest = None;
     match &turn.world.target {

@@ -34,17 +34,15 @@ pub(super) fn is_proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
     if let Some(waiting) = unbound(turn, &rollout.candidate) {
         // Without a waypoint no weight is in force; with one again, it is proven again.
         if rollout.proven_at.is_some() {
-            rollout.proven_at = None;
-            rollout.passed_at = None;
             rollout.weight_at = turn.now;
         }
+        disprove(turn, rollout);
         turn.wait(waiting);
         return false;
     }
     if let Some(measured) = contradiction(turn, rollout) {
         // Also later: a proxy may refuse what its control plane accepted.
-        rollout.proven_at = None;
-        rollout.passed_at = None;
+        disprove(turn, rollout);
         turn.wait(Waiting::Share {
             wanted: rollout.weight,
             measured,
@@ -57,6 +55,15 @@ pub(super) fn is_proven(turn: &mut Turn<'_>, rollout: &mut Rollout) -> bool {
         rollout.progressed_at = turn.now;
     }
     true
+}
+
+/// The present weight is not in force any more. Until now it was, and however long it baked or was held, the progress
+/// deadline did not run: the candidate gets all of it.
+fn disprove(turn: &Turn<'_>, rollout: &mut Rollout) {
+    if rollout.proven_at.take().is_some() {
+        rollout.progressed_at = turn.now;
+    }
+    rollout.passed_at = None;
 }
 
 /// Whether the split of the traffic was measured since the weight settled, if anybody measures it. A

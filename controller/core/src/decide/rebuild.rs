@@ -50,7 +50,7 @@ fn end_promoted(turn: &mut Turn<'_>) {
 }
 
 /// Where nothing else says how many pods serve, the target does, before it is scaled to nothing; then what serves.
-fn adopt_size(turn: &mut Turn<'_>) {
+pub(super) fn adopt_size(turn: &mut Turn<'_>) {
     if turn.state.stable.is_none() || turn.state.adopted_replicas.is_some() {
         return;
     }

@@ -59,7 +59,7 @@ pub(crate) struct Facts {
     ours: BTreeMap<RevisionName, Weight>,
     /// When the candidate of our last write got its present weight, or got it back.
     weight_at: Option<Time>,
-    /// When it last got more.
+    /// When it was last decided that it gets more: a write may come through later, and tells no other time.
     grown_at: Option<Time>,
     /// When it got its first.
     first_weight_at: Option<Time>,
@@ -77,8 +77,7 @@ pub(crate) struct Facts {
     promoted: BTreeSet<RevisionName>,
     /// The candidate that Git last went back from, unless it asked for it again.
     withdrawn: Option<RevisionName>,
-    /// The size that the target last had while it served, or was given by Git where nothing else changes it.
-    target_size: Option<u32>,
+    sizes: writes::Sizes,
     /// Revisions whose gates a person skipped.
     skipped: BTreeSet<RevisionName>,
     /// Revisions whose pods were admitted when they might be.
@@ -152,7 +151,7 @@ impl Audit {
         }
         self.facts.took_over(seen, before, decision);
         self.facts.withdrawn(seen, before);
-        self.facts.target_size = writes::target_size(seen, before).or(self.facts.target_size);
+        self.facts.sizes.decided(seen, before, decision);
         self.facts.hindered(seen, before, decision, now);
         let seen_weights = seen.route.iter().flat_map(|route| route.weights.keys());
         let foreign = |route: &Route| route.foreign_writer.is_some();
@@ -204,6 +203,7 @@ impl Audit {
             Effect::Remember { revision, record } if record.is_rejected() => {
                 self.facts.skipped.remove(revision);
             }
+            Effect::Run { revision, .. } => self.facts.sizes.sized(revision),
             _ => {}
         }
         self.tick(cluster);
@@ -245,7 +245,7 @@ impl Facts {
             left_at: BTreeMap::new(),
             promoted: BTreeSet::new(),
             withdrawn: None,
-            target_size: None,
+            sizes: writes::Sizes::default(),
             skipped: BTreeSet::new(),
             admitted: BTreeSet::new(),
         }
@@ -314,7 +314,7 @@ impl Facts {
         self.weight_at = candidate.map(|_| now);
         let wanted = candidate.and_then(|name| routing.weights.get(name));
         if wanted > held {
-            self.grown_at = Some(now);
+            self.grown_at = Some(routing.at);
         }
         self.ours.clone_from(&routing.weights);
     }

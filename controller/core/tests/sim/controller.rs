@@ -308,6 +308,6 @@ fn kept(state: &State, now: Time) -> State {
         rollout.weight_at = now;
     }
     state.contest = None;
-    state.left_at.clear();
+    state.left.clear();
     state
 }

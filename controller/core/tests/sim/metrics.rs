@@ -50,12 +50,12 @@ impl Meter {
 
     /// The reader turns to the rollout, and to the revisions that drain, that the controller remembers.
     pub(crate) fn follow(&mut self, state: &State, world: &mut World) {
-        let drains = |name: &RevisionName| state.left_at.contains_key(name);
+        let drains = |name: &RevisionName| state.left.contains_key(name);
         self.left.retain(|name, _| drains(name));
         if let Some(leaving) = &mut world.leaving {
             leaving.sights.retain(|name, _| drains(name));
         }
-        self.leaving = state.left_at.keys().cloned().collect();
+        self.leaving = state.left.keys().cloned().collect();
         let evidence = &mut world.evidence;
         let candidate = state.rollout.as_ref().map(|rollout| &rollout.candidate);
         if evidence.candidate.as_ref() != candidate || self.stable != state.stable {

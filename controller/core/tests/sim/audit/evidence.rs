@@ -129,10 +129,16 @@ fn is_ordered(look: &Look<'_>, revision: &RevisionName) -> bool {
     super::approval::is_ordered(look.seen.orders.abort.as_ref(), revision)
 }
 
-/// What is wrong with a candidate beyond any doubt, since it got its first weight: in three scrapes a fifth
-/// of its requests was bad, and almost none of the stable revision's. What was bad in one scrape may be one
-/// burst, and where it begins late it takes one more than from the start. Of a stable revision that was down
-/// itself nothing is claimed: what it did then speaks for the candidate, and is made up for by and by.
+/// What scrapes must show together where a candidate goes bad late. Proof is 200 with one SLO. The money is spread over
+/// five accounts, and of what was kept back until then about a two-thousandth is put in play in a scrape: after 40 of
+/// them and four larger weights a twentieth is left, of which an 80th is added.
+const BEYOND_DOUBT: f64 = 200.0 * 5.0 * 2000.0;
+
+/// What is wrong with a candidate beyond any doubt, since it got its first weight: in three scrapes or more a fifth
+/// of its requests was bad, and almost none of the stable revision's, and together they show enough. What was bad in
+/// one scrape may be one burst, so each shows no more than the stable revision's requests in it can: that these
+/// alone were spared is so likely by chance. Of a stable revision that was down itself nothing is claimed: what it
+/// did then speaks for the candidate, and is made up for by and by.
 pub(super) fn regression(look: &Look<'_>, candidate: &RevisionName) -> Option<String> {
     let evidence = &look.seen.evidence;
     let followed = evidence.candidate.as_ref() == Some(candidate);
@@ -140,18 +146,27 @@ pub(super) fn regression(look: &Look<'_>, candidate: &RevisionName) -> Option<St
         return None;
     }
     let (base, last) = bounds(&evidence.samples, look.facts.first_weight_at?)?;
-    let scrapes = evidence.samples.windows(2).filter(|pair| {
-        let (earlier, later) = (&pair[0], &pair[1]);
-        let (requests, bad) = since(&later.candidate, &earlier.candidate);
-        let (other_requests, other_bad) = since(&later.stable, &earlier.stable);
-        let terrible = bad >= 5 && bad * 5 > requests;
-        let alone = other_requests >= 50 && other_bad * 100 < other_requests;
-        earlier.at >= base.at && terrible && alone && other_requests * 10 > requests
-    });
+    let pairs = evidence.samples.windows(2);
+    let pairs = pairs.filter(|pair| pair[0].at >= base.at);
+    let shown: Vec<f64> = pairs.filter_map(|pair| shown(&pair[0], &pair[1])).collect();
     let (requests, bad) = since(&last.candidate, &base.candidate);
     let (other_requests, other_bad) = since(&last.stable, &base.stable);
     let alone = other_bad * 50 < other_requests;
-    (scrapes.count() >= 3 && alone).then(|| format!("{bad} bad of {requests} requests"))
+    let enough = shown.len() >= 3 && shown.iter().product::<f64>() >= BEYOND_DOUBT;
+    (enough && alone).then(|| format!("{bad} bad of {requests} requests"))
+}
+
+/// How many times as bad as the stable revision the candidate was in one scrape, as far as that shows, if it was
+/// terrible, and alone.
+#[allow(clippy::cast_precision_loss)]
+fn shown(earlier: &Sample, later: &Sample) -> Option<f64> {
+    let (requests, bad) = since(&later.candidate, &earlier.candidate);
+    let (other_requests, other_bad) = since(&later.stable, &earlier.stable);
+    let terrible = bad >= 5 && bad * 5 > requests;
+    let alone = other_requests >= 50 && other_bad * 100 < other_requests;
+    let takes_part = other_requests * 10 > requests;
+    let like = (other_bad + 1) as f64 / (other_requests + 1) as f64;
+    (terrible && alone && takes_part).then(|| bad as f64 / requests as f64 / like)
 }
 
 fn since(last: &Counts, base: &Counts) -> (u64, u64) {

@@ -1,23 +1,72 @@
 //! 7. What Git owns is not written, `spec.replicas` of a target apart. Suspended, nothing is written.
 
-use sluice_core::{Effect, Note, RevisionName, Scaled, State, World};
+use std::collections::BTreeSet;
+
+use sluice_core::{Decision, Effect, Note, RevisionName, Scaled, State, World};
 
 use super::Look;
+
+/// The sizes that what serves may have where the Canary names none.
+#[derive(Default)]
+pub(super) struct Sizes {
+    /// The one that the target last had while it served, or was given by Git where nothing else changes it.
+    target: Option<u32>,
+    /// Those that it had before.
+    earlier: BTreeSet<u32>,
+    /// What the last decision made of them, and whether the one after it did not know: a crash costs that.
+    adopted: Option<u32>,
+    forgotten: bool,
+    /// The size of what served before the stable revision, until that is given one of its own: it may have more
+    /// from an earlier time, which nobody asked for.
+    before: Option<(RevisionName, u32)>,
+}
+
+impl Sizes {
+    pub(super) fn decided(&mut self, seen: &World, before: &State, decision: &Decision) {
+        let adopted = before.adopted_replicas;
+        self.forgotten |= adopted.is_some() && adopted != self.adopted;
+        self.adopted = decision.state.adopted_replicas;
+        if let Some(size) = target_size(seen, before) {
+            self.earlier.extend(self.target.filter(|old| *old != size));
+            (self.target, self.forgotten) = (Some(size), false);
+        }
+        let (old, new) = (&before.stable, &decision.state.stable);
+        if let (Some(old), Some(new)) = (old, new)
+            && old != new
+        {
+            self.before = has(seen, old).map(|size| (new.clone(), size));
+        }
+    }
+
+    /// A revision was given a size.
+    pub(super) fn sized(&mut self, revision: &RevisionName) {
+        self.before.take_if(|(stable, _)| stable == revision);
+    }
+
+    fn may_be(&self, revision: &RevisionName, replicas: u32) -> bool {
+        let before = self.before.as_ref();
+        self.target == Some(replicas)
+            || self.forgotten && self.earlier.contains(&replicas)
+            || before.is_some_and(|(stable, size)| stable == revision && *size == replicas)
+    }
+}
+
+/// The pods that a revision wants.
+fn has(seen: &World, revision: &RevisionName) -> Option<u32> {
+    let workload = seen.revisions.get(revision)?.workload.as_ref()?;
+    Some(workload.replicas)
+}
 
 /// What serves loses no pods because those of the target, which serve nobody, became fewer.
 fn shrinks(look: &Look<'_>, revision: &RevisionName, replicas: u32) -> Result<(), (u8, String)> {
     let seen = look.seen;
-    let workload = seen
-        .revisions
-        .get(revision)
-        .and_then(|it| it.workload.as_ref());
-    let has = workload.map_or(0, |workload| workload.replicas);
+    let has = has(seen, revision).unwrap_or_default();
     // As it takes over, it gets the size that the target has.
     let serves = look.before.stable.as_ref() == Some(revision);
     if !serves || replicas >= has || seen.replicas.is_some_and(|asked| asked <= replicas) {
         return Ok(());
     }
-    if look.facts.target_size == Some(replicas) {
+    if look.facts.sizes.may_be(revision, replicas) {
         return Ok(());
     }
     Err((
@@ -26,11 +75,12 @@ fn shrinks(look: &Look<'_>, revision: &RevisionName, replicas: u32) -> Result<()
     ))
 }
 
-/// The size of a target that serves; later the one that Git gives it, where it is in force and nothing else changes it.
-pub(super) fn target_size(seen: &World, before: &State) -> Option<u32> {
+/// The size of a target that serves, as none without pods does; later the one that Git gives it, where it is in force and
+/// nothing else changes it.
+fn target_size(seen: &World, before: &State) -> Option<u32> {
     let target = seen.target.as_ref().filter(|_| !seen.suspended)?;
     if before.stable.is_none() {
-        return Some(target.replicas);
+        return Some(target.replicas).filter(|size| *size > 0);
     }
     let (_, size) = target.kept_by()?;
     (size == target.replicas && !is_autoscaled(seen)).then_some(size)

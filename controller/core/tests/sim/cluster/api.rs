@@ -2,7 +2,7 @@
 
 use sluice_core::{Effect, Part, RevisionName};
 
-use super::{Cluster, template_of};
+use super::{Cluster, images, template_of};
 
 impl Cluster {
     /// What a write names, so that it is refused when it is about something else by the time it comes
@@ -72,10 +72,12 @@ impl Cluster {
             *self.made.entry((name.clone(), part as u8)).or_default() += 1;
         }
         match effect {
-            // By now Git may ask for another one.
+            // By now Git may ask for another one. What is stored was read before.
             Effect::Snapshot(name) => {
                 if let Some(revision) = self.world.revisions.get_mut(name) {
-                    revision.template = format!("v{}", template_of(name));
+                    let template = template_of(name);
+                    revision.template = format!("v{template}");
+                    revision.images = images(template);
                 }
             }
             Effect::Run { revision, .. } => self.resized(Some(revision)),
