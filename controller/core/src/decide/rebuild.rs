@@ -178,17 +178,15 @@ fn from_world(turn: &mut Turn<'_>) {
     }
     let at_zero = world.target.as_ref().is_none_or(|t| t.replicas == 0);
     turn.state.released |= turn.state.stable.is_some() && at_zero;
-    let serving = match (&turn.state.stable, &turn.state.rollout) {
-        (Some(stable), _) => Some(stable),
-        (None, Some(rollout)) => Some(&rollout.candidate),
-        (None, None) => None,
-    };
-    let workload = serving
-        .and_then(|name| world.revisions.get(name))
-        .and_then(|revision| revision.workload.as_ref());
-    if let Some(workload) = workload {
+    // Should somebody have taken the pods of the stable one, the candidate's are the best that there is to go by.
+    let candidate = turn.state.rollout.iter().map(|rollout| &rollout.candidate);
+    let serving = turn.state.stable.iter().chain(candidate);
+    let workloads = serving.filter_map(|name| world.revisions.get(name)?.workload.as_ref());
+    let sizes: Vec<u32> = workloads.map(|workload| workload.replicas).collect();
+    if let Some(first) = sizes.first() {
+        let has = sizes.iter().find(|size| **size > 0).unwrap_or(first);
         let own = world.target.as_ref().map_or(0, |target| target.replicas);
-        let size = Some(workload.replicas.max(own)).filter(|size| *size > 0);
+        let size = Some(own.max(*has)).filter(|size| *size > 0);
         turn.state.adopted_replicas = turn.state.adopted_replicas.or(size);
     }
 }

@@ -151,7 +151,7 @@ impl Audit {
         }
         self.facts.took_over(seen, before, decision);
         self.facts.withdrawn(seen, before);
-        self.facts.sizes.decided(seen, before, decision);
+        self.facts.sizes.decided(seen, before, decision, now);
         self.facts.hindered(seen, before, decision, now);
         let seen_weights = seen.route.iter().flat_map(|route| route.weights.keys());
         let foreign = |route: &Route| route.foreign_writer.is_some();

@@ -88,15 +88,18 @@ fn rejects_with_reason(look: &Look<'_>) -> Result<(), (u8, String)> {
         let last = evidence.samples.last();
         let bad = last.is_some_and(|last| bad(&last.candidate) >= 3);
         let waited = |at: Option<Time>| at.map_or(TimeDelta::zero(), |at| look.now - at);
-        let started = look
-            .before
-            .rollout
-            .as_ref()
-            .map(|rollout| rollout.started_at);
-        // A write whose answer was lost cannot be known as long as the caches lag behind it.
-        let own = look.seen.route.as_ref();
-        let own = own.filter(|route| route.foreign_writer.is_none());
-        let unknown = own.is_some_and(|route| route.weight(revision) < facts.weight(revision));
+        // A write whose answer was lost cannot be known as long as the caches lag behind it, and no more once others
+        // deleted what it wrote.
+        let route = look.seen.route.as_ref();
+        let rollout = look.before.rollout.as_ref();
+        let started = rollout.map(|rollout| rollout.started_at);
+        let unknown = route.map_or_else(
+            || rollout.is_none_or(|rollout| rollout.weight.is_zero()),
+            |route| {
+                let has = route.weight(revision);
+                route.foreign_writer.is_none() && has < facts.weight(revision)
+            },
+        );
         let grew = facts
             .grown_at
             .filter(|_| !facts.weight(revision).is_zero() && !unknown)

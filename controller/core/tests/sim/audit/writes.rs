@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sluice_core::{Decision, Effect, Note, RevisionName, Scaled, State, World};
+use sluice_core::{Decision, Effect, Note, RevisionName, Scaled, Stage, State, Time, World};
 
 use super::Look;
 
@@ -19,10 +19,12 @@ pub(super) struct Sizes {
     /// The size of what served before the stable revision, until that is given one of its own: it may have more
     /// from an earlier time, which nobody asked for.
     before: Option<(RevisionName, u32)>,
+    /// Revisions that were given a size since their rollout began.
+    given: BTreeSet<RevisionName>,
 }
 
 impl Sizes {
-    pub(super) fn decided(&mut self, seen: &World, before: &State, decision: &Decision) {
+    pub(super) fn decided(&mut self, seen: &World, before: &State, decision: &Decision, now: Time) {
         let adopted = before.adopted_replicas;
         self.forgotten |= adopted.is_some() && adopted != self.adopted;
         self.adopted = decision.state.adopted_replicas;
@@ -30,16 +32,24 @@ impl Sizes {
             self.earlier.extend(self.target.filter(|old| *old != size));
             (self.target, self.forgotten) = (Some(size), false);
         }
+        let rollout = decision.state.rollout.as_ref();
+        if let Some(rollout) =
+            rollout.filter(|it| it.stage == Stage::Prepare && it.started_at == now)
+        {
+            self.given.remove(&rollout.candidate);
+        }
         let (old, new) = (&before.stable, &decision.state.stable);
         if let (Some(old), Some(new)) = (old, new)
             && old != new
         {
-            self.before = has(seen, old).map(|size| (new.clone(), size));
+            let size = has(seen, old).filter(|_| !self.given.contains(new));
+            self.before = size.map(|size| (new.clone(), size));
         }
     }
 
     /// A revision was given a size.
     pub(super) fn sized(&mut self, revision: &RevisionName) {
+        self.given.insert(revision.clone());
         self.before.take_if(|(stable, _)| stable == revision);
     }
 
