@@ -238,6 +238,7 @@ mod tests {
         ] {
             let state = State {
                 stable: Some("podinfo-old".into()),
+                left: BTreeMap::new(),
                 rollout: Some(rollout(stage)),
                 draining: BTreeMap::from([("podinfo-older".into(), time(5))]),
                 target_left_at: Some(time(6)),
