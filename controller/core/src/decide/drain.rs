@@ -160,19 +160,18 @@ fn over_at(turn: &Turn<'_>, name: &RevisionName, since: Time) -> Time {
     unseen_until(turn, name, since).map_or(until, |unseen| unseen.max(until))
 }
 
-/// Whether somebody may have found that the drain of a revision is over: we, or another process that had read more.
+/// Whether somebody may have found that the drain of a revision is over: we, or the process before us, which knew nothing
+/// of what began it anew.
 pub(super) fn may_be_over(turn: &Turn<'_>, name: &RevisionName) -> bool {
-    let Some(since) = turn.state.draining.get(name).copied() else {
+    let Some(left) = turn.state.left.get(name) else {
         return false;
     };
     let leaving = turn.world.leaving.as_ref();
-    let by_us = leaving.is_none_or(|leaving| leaving.since <= since);
-    let at = if by_us {
-        over_at(turn, name, since)
-    } else {
-        ends(turn, since)
-    };
-    turn.now >= at
+    if leaving.is_some_and(|leaving| leaving.since > left.accepted_at) {
+        return turn.now >= ends(turn, left.accepted_at);
+    }
+    let since = turn.state.draining.get(name);
+    since.is_some_and(|since| turn.now >= over_at(turn, name, *since))
 }
 
 /// When a drain that began at `since` is over, at the earliest.
