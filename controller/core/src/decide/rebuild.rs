@@ -75,14 +75,17 @@ pub(super) fn resume(turn: &mut Turn<'_>) {
         return;
     };
     let written_before = route.written_before(now);
-    // Where nobody can tell when the route was written, less is right: traffic may have been taken away by a
-    // write after which the state was not stored.
+    // A state is kept only once its route is written. So where our route gives less, traffic was taken away since, by a
+    // write after which the state was not stored, whatever time somebody else noted; unless more was decided at this
+    // very moment. A time that has not come yet lets nothing grow.
     let ours = route.foreign_writer.is_none();
     let has_less = ours && route.weight(&rollout.candidate) < rollout.weight;
-    let is_newer = has_weight && written_before.map_or(!has_less, |at| at < rollout.progressed_at);
+    let was_taken = has_less && (written_before.is_none() || rollout.progressed_at < now);
+    let is_older = written_before.is_none_or(|at| at < rollout.progressed_at);
+    let is_newer = has_weight && !was_taken && is_older;
     // Somebody took our notes away: what is remembered holds.
     let is_stripped = route.stable.is_none() && route.candidate.is_none();
-    if is_stripped && has_weight {
+    if is_stripped && has_weight && !was_taken {
         return;
     }
     if route.candidate.as_ref() != Some(&rollout.candidate) {

@@ -38,6 +38,9 @@ impl Cache {
     pub(crate) fn delay(&mut self, kind: Kind, truth: &World) {
         if self.late.is_empty() {
             self.world = truth.clone();
+        } else if !self.late.contains(&kind) {
+            // What was seen last may be from before a write of ours.
+            self.copy(kind, truth);
         }
         self.late.insert(kind);
     }

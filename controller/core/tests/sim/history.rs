@@ -98,6 +98,7 @@ impl History {
         for slo in &mut plan.slos {
             slo.objective_ppm = Some(999_000);
         }
+        self.audit.facts.plan.clone_from(plan);
         let week = TimeDelta::days(7);
         self.cluster.world.traffic = Some(PastTraffic::measured(past, week));
     }

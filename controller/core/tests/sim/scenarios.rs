@@ -126,6 +126,7 @@ fn step(history: &mut History, words: &[&str]) -> Option<Result<(), String>> {
         ["edit-notes", "future"] => Event::EditNotes(Notes::Future),
         ["edit-notes", "step"] => Event::EditNotes(Notes::Step),
         ["edit-notes", "gone"] => Event::EditNotes(Notes::Gone),
+        ["edit-notes", "past"] => Event::EditNotes(Notes::Past),
         ["force"] => Event::Force,
         ["create"] => Event::Create,
         ["kill-behind-writes"] => Event::KillBehindWrites(true),

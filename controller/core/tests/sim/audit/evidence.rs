@@ -137,11 +137,15 @@ fn is_ordered(look: &Look<'_>, revision: &RevisionName) -> bool {
 /// them and four larger weights a twentieth is left, of which an 80th is added.
 const BEYOND_DOUBT: f64 = 200.0 * 5.0 * 2000.0;
 
-/// What is wrong with a candidate beyond any doubt, since it got its first weight: in three scrapes or more a fifth
-/// of its requests was bad, and almost none of the stable revision's, and together they show enough. What was bad in
-/// one scrape may be one burst, so each shows no more than the stable revision's requests in it can: that these
-/// alone were spared is so likely by chance. Of a stable revision that was down itself nothing is claimed: what it
-/// did then speaks for the candidate, and is made up for by and by.
+/// What is allowed to be bad where the plan states no objective.
+const TOLERATED: f64 = 0.001;
+
+/// What is wrong with a candidate beyond any doubt, since it got its first weight: in three scrapes or more, with none
+/// between them in which it kept within its objective, a fifth of its requests was bad, and almost none of the stable
+/// revision's, and together they show enough. What an earlier burst showed is not counted: it is made up for in the calm
+/// behind it. What was bad in one scrape may be one burst too, so each shows no more than the stable revision's requests
+/// in it can: that these alone were spared is so likely by chance. Of a stable revision that was down itself nothing is
+/// claimed: what it did then speaks for the candidate, and is made up for by and by.
 pub(super) fn regression(look: &Look<'_>, candidate: &RevisionName) -> Option<String> {
     let evidence = &look.seen.evidence;
     let followed = evidence.candidate.as_ref() == Some(candidate);
@@ -149,27 +153,46 @@ pub(super) fn regression(look: &Look<'_>, candidate: &RevisionName) -> Option<St
         return None;
     }
     let (base, last) = bounds(&evidence.samples, look.facts.first_weight_at?)?;
+    let allowed = allowed(look);
     let pairs = evidence.samples.windows(2);
-    let pairs = pairs.filter(|pair| pair[0].at >= base.at);
-    let shown: Vec<f64> = pairs.filter_map(|pair| shown(&pair[0], &pair[1])).collect();
+    let mut in_a_row = Vec::new();
+    for pair in pairs.filter(|pair| pair[0].at >= base.at) {
+        if is_calm(&pair[0], &pair[1], allowed) {
+            in_a_row.clear();
+        }
+        in_a_row.extend(shown(&pair[0], &pair[1], allowed));
+    }
     let (requests, bad) = since(&last.candidate, &base.candidate);
     let (other_requests, other_bad) = since(&last.stable, &base.stable);
     let alone = other_bad * 50 < other_requests;
-    let enough = shown.len() >= 3 && shown.iter().product::<f64>() >= BEYOND_DOUBT;
+    let enough = in_a_row.len() >= 3 && in_a_row.iter().product::<f64>() >= BEYOND_DOUBT;
     (enough && alone).then(|| format!("{bad} bad of {requests} requests"))
 }
 
-/// How many times as bad as the stable revision the candidate was in one scrape, as far as that shows, if it was
-/// terrible, and alone.
+/// The share of the requests that may be bad.
+fn allowed(look: &Look<'_>) -> f64 {
+    let objective = look.facts.plan.slos[0].objective_ppm;
+    objective.map_or(TOLERATED, |ppm| 1.0 - f64::from(ppm) / 1e6)
+}
+
+/// Whether the candidate had requests in one scrape, and kept within what is allowed.
 #[allow(clippy::cast_precision_loss)]
-fn shown(earlier: &Sample, later: &Sample) -> Option<f64> {
+fn is_calm(earlier: &Sample, later: &Sample, allowed: f64) -> bool {
+    let (requests, bad) = since(&later.candidate, &earlier.candidate);
+    requests > 0 && (bad as f64) < requests as f64 * allowed
+}
+
+/// How many times as bad as the stable revision, and as is allowed, the candidate was in one scrape, as far as that
+/// shows, if it was terrible, and alone: a Fail takes proof of both.
+#[allow(clippy::cast_precision_loss)]
+fn shown(earlier: &Sample, later: &Sample, allowed: f64) -> Option<f64> {
     let (requests, bad) = since(&later.candidate, &earlier.candidate);
     let (other_requests, other_bad) = since(&later.stable, &earlier.stable);
     let terrible = bad >= 5 && bad * 5 > requests;
     let alone = other_requests >= 50 && other_bad * 100 < other_requests;
     let takes_part = other_requests * 10 > requests;
     let like = (other_bad + 1) as f64 / (other_requests + 1) as f64;
-    (terrible && alone && takes_part).then(|| bad as f64 / requests as f64 / like)
+    (terrible && alone && takes_part).then(|| bad as f64 / requests as f64 / like.max(allowed))
 }
 
 fn since(last: &Counts, base: &Counts) -> (u64, u64) {

@@ -30,7 +30,10 @@ impl Sizes {
         self.adopted = decision.state.adopted_replicas;
         if let Some(size) = target_size(seen, before) {
             self.earlier.extend(self.target.filter(|old| *old != size));
-            (self.target, self.forgotten) = (Some(size), false);
+            self.target = Some(size);
+            // Before the first revision serves the largest counts, so that a smaller one makes up for nothing.
+            let largest = self.earlier.iter().all(|old| *old <= size);
+            self.forgotten &= before.stable.is_none() && !largest;
         }
         let rollout = decision.state.rollout.as_ref();
         if let Some(rollout) =
