@@ -231,23 +231,38 @@ impl Caches {
     /// When a watch ended before.
     pub async fn ready(&self) -> anyhow::Result<()> {
         const ENDED: &str = "a watch ended before its first list";
-        self.canaries.wait_until_ready().await.context(ENDED)?;
-        self.policies.wait_until_ready().await.context(ENDED)?;
-        self.cluster_policies
-            .wait_until_ready()
-            .await
-            .context(ENDED)?;
-        self.templates.wait_until_ready().await.context(ENDED)?;
-        self.deployments.wait_until_ready().await.context(ENDED)?;
-        self.pod_templates.wait_until_ready().await.context(ENDED)?;
-        self.services.wait_until_ready().await.context(ENDED)?;
-        self.routes.wait_until_ready().await.context(ENDED)?;
-        self.slices.wait_until_ready().await.context(ENDED)?;
-        self.pods.wait_until_ready().await.context(ENDED)?;
-        self.config_maps.wait_until_ready().await.context(ENDED)?;
-        self.autoscalers.wait_until_ready().await.context(ENDED)?;
-        self.namespaces.wait_until_ready().await.context(ENDED)?;
-        self.neighbours.ready().await.context(ENDED)
+        // By name: what is forgotten here does not compile.
+        let Self {
+            canaries,
+            policies,
+            cluster_policies,
+            templates,
+            deployments,
+            pod_templates,
+            services,
+            routes,
+            slices,
+            pods,
+            config_maps,
+            autoscalers,
+            namespaces,
+            neighbours,
+            failed: _,
+        } = self;
+        canaries.wait_until_ready().await.context(ENDED)?;
+        policies.wait_until_ready().await.context(ENDED)?;
+        cluster_policies.wait_until_ready().await.context(ENDED)?;
+        templates.wait_until_ready().await.context(ENDED)?;
+        deployments.wait_until_ready().await.context(ENDED)?;
+        pod_templates.wait_until_ready().await.context(ENDED)?;
+        services.wait_until_ready().await.context(ENDED)?;
+        routes.wait_until_ready().await.context(ENDED)?;
+        slices.wait_until_ready().await.context(ENDED)?;
+        pods.wait_until_ready().await.context(ENDED)?;
+        config_maps.wait_until_ready().await.context(ENDED)?;
+        autoscalers.wait_until_ready().await.context(ENDED)?;
+        namespaces.wait_until_ready().await.context(ENDED)?;
+        neighbours.ready().await.context(ENDED)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Real: etcd, API server, controllers, istiod, Envoy, Prometheus. Absent: scheduler, kubelet (the
 //! node agent runs pods), CNI and ztunnel (clients speak HBONE themselves).
 
+mod access;
 mod api_server;
 mod apply;
 pub mod audit;
@@ -26,17 +27,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::Client;
-use kube::api::{Api, DynamicObject, PostParams};
+use kube::api::{Api, DynamicObject};
 use serde_json::json;
 
 use crate::build::Tools;
 use crate::certs::Authority;
 use crate::paths;
 use crate::process::until;
-use crate::sandbox::{Door, WAYPOINTS};
+use crate::sandbox::WAYPOINTS;
 pub use api_server::ApiServer;
 use api_server::Files;
 pub use apply::Answered;
@@ -45,7 +45,6 @@ pub use bare::Bare;
 use control_plane::ControlPlane;
 pub use envoy::Shares;
 pub use gate::{Gate, Refusal, Write};
-use kubeconfig::Credentials;
 pub use prometheus::Prometheus;
 pub use relay::Relay;
 pub use timing::Timing;
@@ -61,8 +60,6 @@ pub const ADMIN: &str = "admin";
 const FIRST_WAYPOINT: u32 = 10;
 /// Long, because controllers come back slowly after an outage of the API server.
 const NAMESPACE_READY: Duration = Duration::from_mins(1);
-/// How long a token of [`Cluster::kubeconfig_for_service_account`] lives, in seconds.
-const TOKEN_SECONDS: i64 = 24 * 3600;
 
 /// A running cluster. Dropping it kills all of it.
 pub struct Cluster {
@@ -191,113 +188,6 @@ impl Cluster {
     #[must_use]
     pub fn admin_kubeconfig(&self) -> &Path {
         &self.admin_config
-    }
-
-    /// Writes a kubeconfig for a user, with a client certificate. They may do what RBAC grants.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn kubeconfig_for(&self, user: &str, group: Option<&str>) -> Result<PathBuf> {
-        self.files.kubeconfig(&self.authority, user, group)
-    }
-
-    /// Writes a kubeconfig for a service account, with a token, as a pod of it would have.
-    ///
-    /// # Errors
-    /// If there is no such account.
-    pub async fn kubeconfig_for_service_account(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> Result<PathBuf> {
-        let token = self.token(namespace, name).await?;
-        let file = format!("{namespace}-{name}");
-        let ca = self.authority.ca_pem();
-        kubeconfig::write(&self.files.pki, &file, &api_server::url(), ca, &token)
-    }
-
-    /// Lays a [`Relay`] to the API server for one service account, and writes the kubeconfig that leads through it.
-    ///
-    /// # Errors
-    /// If there is no such account, or no port is left.
-    pub async fn relay(&self, namespace: &str, account: &str) -> Result<(Relay, PathBuf)> {
-        let token = self.token(namespace, account).await?;
-        let file = format!("relay-{namespace}-{account}");
-        let (pki, ca) = (&self.files.pki, self.authority.ca_pem());
-        let relay = Relay::to(api_server::ADDRESS).await?;
-        let server = format!("https://{}", relay.address());
-        let kubeconfig = kubeconfig::write(pki, &file, &server, ca, &token)?;
-        Ok((relay, kubeconfig))
-    }
-
-    /// Lays a [`Relay`] to istiod, for a waypoint.
-    ///
-    /// # Errors
-    /// If no port is left.
-    pub async fn relay_to_istiod(&self) -> Result<Relay> {
-        Relay::to(istiod::XDS).await
-    }
-
-    async fn token(&self, namespace: &str, name: &str) -> Result<Credentials> {
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                expiration_seconds: Some(TOKEN_SECONDS),
-                ..TokenRequestSpec::default()
-            },
-            ..TokenRequest::default()
-        };
-        let answer = accounts
-            .create_token_request(name, &PostParams::default(), &request)
-            .await
-            .with_context(|| format!("asking for a token of {namespace}/{name}"))?;
-        let token = answer
-            .status
-            .context("a token request without a token")?
-            .token;
-        Ok(Credentials::Token(token))
-    }
-
-    /// Opens a [`Gate`] to the API server for one service account, and writes the kubeconfig that leads
-    /// through it.
-    ///
-    /// # Errors
-    /// If there is no such account, or no port is left.
-    pub async fn gate(&self, namespace: &str, account: &str, name: &str) -> Result<Gate> {
-        let token = self.token(namespace, account).await?;
-        let http = api_server::http_client(&self.authority)?;
-        Gate::open_at(http, |address| {
-            let (server, ca) = (format!("http://{address}"), self.authority.ca_pem());
-            kubeconfig::write(
-                &self.files.pki,
-                &format!("gate-{name}"),
-                &server,
-                ca,
-                &token,
-            )
-        })
-        .await
-    }
-
-    /// Lets the machine outside reach the API server, and writes `target/e2e/kubeconfig` for it.
-    ///
-    /// # Errors
-    /// If the door or the file cannot be used.
-    pub fn open(&self, door: Door) -> Result<PathBuf> {
-        let address = door.address()?;
-        door.lead_to(api_server::ADDRESS)?;
-        let leaf = Credentials::Certificate(self.authority.user(ADMIN, Some(MASTERS))?);
-        let ca = self.authority.ca_pem();
-        let written = kubeconfig::write(
-            &self.files.pki,
-            "outside",
-            &format!("https://{address}"),
-            ca,
-            &leaf,
-        )?;
-        let path = paths::cache().join("kubeconfig");
-        std::fs::copy(&written, &path).with_context(|| format!("writing {}", path.display()))?;
-        Ok(path)
     }
 
     /// Creates the resource definitions of a folder, each of which is a JSON file, and waits until they are

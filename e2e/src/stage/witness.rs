@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::Value;
-use sluice_crds::{CanaryStatus, annotations};
+use sluice_crds::{Canary, CanaryStatus, annotations};
 
 use super::{Scene, USER, describe, eventually};
 use crate::cluster::{Shares, audit};
@@ -77,6 +77,20 @@ impl Scene<'_> {
                 })
             },
         )
+        .await
+    }
+
+    /// Waits until there is no Canary of this name.
+    ///
+    /// # Errors
+    /// When the time is up, with what it says.
+    pub async fn canary_gone(&self, name: &str, within: Duration) -> Result<()> {
+        let what = format!("Canary {name} gone");
+        eventually(&what, within, async || {
+            let canary = self.api::<Canary>().get_opt(name).await?;
+            let status = canary.map(|canary| canary.status.unwrap_or_default());
+            Ok(status.map_or(Ok(()), |status| Err(describe(&status))))
+        })
         .await
     }
 

@@ -110,16 +110,6 @@ impl<'a> Team<'a> {
         Ok(commit)
     }
 
-    /// Waits until the Canary is gone.
-    async fn canary_gone(&self) -> Result<()> {
-        let canaries = self.scene.api::<Canary>();
-        eventually("the Canary gone", Duration::from_mins(1), async || {
-            let left = canaries.get_opt("shop").await?;
-            Ok(left.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
-        })
-        .await
-    }
-
     /// Waits until the Application is as healthy as wanted.
     async fn health(&self, wanted: &str) -> Result<State> {
         let is_it = |state: &State| state.health == wanted;

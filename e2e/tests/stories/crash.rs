@@ -19,7 +19,6 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::DeleteParams;
 use sluice_crds::Canary;
 
-use crate::deletion::gone;
 use end::reaches;
 use lane::{Kill, Lane, Run};
 
@@ -251,7 +250,7 @@ async fn visit(stage: &Stage, first: usize) -> Result<()> {
             Ok(())
         };
         let handed_over = async || {
-            gone(scene, PATIENCE).await?;
+            scene.canary_gone("shop", PATIENCE).await?;
             scene
                 .only_left("shop", &[], Duration::from_secs(20))
                 .await?;

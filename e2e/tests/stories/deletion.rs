@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::Shares;
 use e2e::load::Load;
-use e2e::stage::{App, Recording, Scene, Stage, app, eventually, no_failure, says};
+use e2e::stage::{App, Recording, Scene, Stage, app, no_failure, says};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{DeleteParams, PropagationPolicy};
 use serde_json::json;
@@ -40,7 +40,7 @@ async fn at_rest(stage: &Stage, name: &str, propagation: PropagationPolicy) -> R
     );
     let routed = scene.record_weights("shop").await?;
     delete(&scene, propagation).await?;
-    gone(&scene, Duration::from_secs(40)).await?;
+    scene.canary_gone("shop", Duration::from_secs(40)).await?;
     // Pods end a moment after their Deployment.
     scene
         .only_left("shop", &[], Duration::from_secs(15))
@@ -84,7 +84,7 @@ async fn mid_rollout(stage: &Stage, name: &str, propagation: PropagationPolicy) 
     let words = [old.as_str(), "stay and go on serving"];
     let wait = Duration::from_secs(30);
     scene.told("shop", "Finalising", &words, wait).await?;
-    gone(&scene, Duration::from_secs(30)).await?;
+    scene.canary_gone("shop", Duration::from_secs(30)).await?;
     let change = "spec.containers[app].image from demo:v1 to demo:v2";
     left_serving(&scene, &old, "Deployment", change).await?;
     let mark = load.now();
@@ -139,7 +139,7 @@ pub(crate) async fn after_a_rejection(stage: &Stage) -> Result<()> {
         .await?;
     let pods = scene.record_ready(PODS).await?;
     delete(&scene, PropagationPolicy::Background).await?;
-    gone(&scene, Duration::from_secs(40)).await?;
+    scene.canary_gone("shop", Duration::from_secs(40)).await?;
     let change = "spec.containers[app].image from demo:v1 to demo:v2";
     left_serving(&scene, &old, "Deployment", change).await?;
 
@@ -152,7 +152,7 @@ pub(crate) async fn after_a_rejection(stage: &Stage) -> Result<()> {
     let status = scene.status("shop").await?;
     ensure!(status.stable.as_deref() == Some(old.as_str()), "{status:?}");
     delete(&scene, PropagationPolicy::Background).await?;
-    gone(&scene, Duration::from_secs(40)).await?;
+    scene.canary_gone("shop", Duration::from_secs(40)).await?;
     scene
         .only_left("shop", &[], Duration::from_secs(15))
         .await?;
@@ -172,7 +172,7 @@ pub(crate) async fn with_its_finalizer_forced_off(stage: &Stage) -> Result<()> {
     delete(&scene, PropagationPolicy::Background).await?;
     let none = json!({"metadata": {"finalizers": null}});
     scene.patch("shop", &none).await?;
-    gone(&scene, Duration::from_secs(5)).await?;
+    scene.canary_gone("shop", Duration::from_secs(5)).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let weights = scene.weights("shop").await?;
     let most = weights.get(&old).copied().unwrap_or_default();
@@ -203,7 +203,7 @@ pub(crate) async fn of_a_pod_template(stage: &Stage) -> Result<()> {
     let load = scene.load("shop", 8080, RATE).await?;
     let pods = scene.record_ready(PODS).await?;
     delete(&scene, PropagationPolicy::Background).await?;
-    gone(&scene, Duration::from_secs(30)).await?;
+    scene.canary_gone("shop", Duration::from_secs(30)).await?;
     left_serving(&scene, &revision, "PodTemplate", "").await?;
     template(&scene, &v1).await?;
     scene
@@ -271,16 +271,6 @@ async fn delete(scene: &Scene<'_>, propagation: PropagationPolicy) -> Result<()>
     };
     scene.api::<Canary>().delete("shop", &params).await?;
     Ok(())
-}
-
-/// Waits until the Canary is gone.
-pub(crate) async fn gone(scene: &Scene<'_>, within: Duration) -> Result<()> {
-    eventually("the Canary gone", within, async || {
-        let canary = scene.api::<Canary>().get_opt("shop").await?;
-        let text = |canary: Canary| format!("{:?}", canary.status.map(|s| s.conditions));
-        Ok(canary.map_or(Ok(()), |canary| Err(text(canary))))
-    })
-    .await
 }
 
 /// Only this revision and the route are left, all requests are its own, and a warning says so, and what Git would

@@ -9,8 +9,6 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 use sluice_crds::{Canary, labels};
 
-use crate::deletion::gone;
-
 const RULE: &str = "networking.istio.io/v1/DestinationRule";
 const POLICY: &str = "gateway.networking.k8s.io/v1/BackendTLSPolicy";
 const PORT: u16 = 8080;
@@ -106,7 +104,7 @@ pub(crate) async fn settings_of_the_service_hold_for_revisions(stage: &Stage) ->
         .api::<Canary>()
         .delete("shop", &DeleteParams::default())
         .await?;
-    gone(&scene, Duration::from_secs(40)).await?;
+    scene.canary_gone("shop", Duration::from_secs(40)).await?;
     // The template in Git is the candidate's: the stable revision goes on serving, with its copies.
     none_left(&scene, RULE, &new).await?;
     none_left(&scene, POLICY, &new).await?;

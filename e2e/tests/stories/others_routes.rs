@@ -10,8 +10,6 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use sluice_crds::{Canary, Phase};
 
-use crate::deletion::gone;
-
 const HTTP_ROUTE: &str = "gateway.networking.k8s.io/v1/HTTPRoute";
 const SOON: Duration = Duration::from_secs(10);
 const PORT: u16 = 8080;
@@ -202,7 +200,7 @@ pub(crate) async fn a_route_left_serving_is_taken_up_when_one_programs_it(
         .api::<Canary>()
         .delete("shop", &DeleteParams::default())
         .await?;
-    gone(&scene, Duration::from_secs(40)).await?;
+    scene.canary_gone("shop", Duration::from_secs(40)).await?;
     says_who_programs(&scene, true).await?;
     let left = scene.weights("shop").await?;
     ensure!(left == Shares::from([(old.clone(), 100.0)]), "{left:?}");

@@ -9,8 +9,6 @@ use kube::api::DeleteParams;
 use serde_json::json;
 use sluice_crds::Canary;
 
-use crate::deletion::gone;
-
 pub(crate) const REPLICAS: usize = 2;
 const POLICY: &str = "replicas: 2\nsteps: [{weight: 50%, bake: 1s}]\nminRequests: 20\n";
 const RATE: f64 = 200.0;
@@ -61,7 +59,7 @@ pub(crate) async fn its_canaries_first(stage: &Stage) -> Result<()> {
         .api::<Canary>()
         .delete("shop", &DeleteParams::default())
         .await?;
-    gone(&scene, Duration::from_secs(40)).await?;
+    scene.canary_gone("shop", Duration::from_secs(40)).await?;
     scene
         .only_left("shop", &[], Duration::from_secs(15))
         .await?;
@@ -86,7 +84,7 @@ async fn without_controller(scene: &Scene<'_>) -> Result<()> {
     ensure!(canary.is_some(), "the Canary is gone without a hand-over");
     let none = json!({"metadata": {"finalizers": null}});
     scene.patch("shop", &none).await?;
-    gone(scene, Duration::from_secs(5)).await
+    scene.canary_gone("shop", Duration::from_secs(5)).await
 }
 
 /// An adopted app with users, whose manifest no longer says a size, and how many of its pods are ready.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
-use sluice_crds::{Canary, CanarySpec, PolicySpec, TargetKind, TargetRef, labels};
+use sluice_crds::{Canary, CanarySpec, Mesh, PolicySpec, TargetKind, TargetRef, labels};
 
 use super::Asked;
 use super::found::{Found, service};
 use crate::evidence::Past;
 use crate::observe::observed::parent_name;
 use crate::observe::{Caches, Observed, kinds};
-use crate::parse::plan;
+use crate::parse::{self, plan};
 use crate::subscription;
 
 /// One Canary, or one that could be.
@@ -24,6 +24,13 @@ pub(super) struct Subject {
     pub(super) sections: PolicySpec,
     /// What to ask about its metrics; `None` where no server is named.
     pub(super) past: Option<Past>,
+}
+
+impl Subject {
+    /// Whether its mesh is another than Istio's ambient mode.
+    pub(super) fn is_gamma(&self) -> bool {
+        parse::mesh::said(&self.observed) == Mesh::Gamma
+    }
 }
 
 /// As `shop/podinfo`.

@@ -189,7 +189,9 @@ async fn leave(team: &mut Team<'_>) -> Result<()> {
     println!("{}: told, and done: {told}", team.scene.namespace);
     team.scales = Some("Deployment");
     team.push("as it says").await?;
-    team.canary_gone().await?;
+    team.scene
+        .canary_gone("shop", Duration::from_mins(1))
+        .await?;
     team.scene
         .only_left("shop", &[], Duration::from_secs(20))
         .await?;

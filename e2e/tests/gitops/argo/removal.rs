@@ -43,7 +43,9 @@ pub(crate) async fn by_prune(delivery: &Delivery, apply: Apply) -> Result<()> {
     watch.one_sync_a_commit(&team).await?;
 
     let without = team.drop_canary().await?;
-    team.canary_gone().await?;
+    team.scene
+        .canary_gone("shop", Duration::from_mins(1))
+        .await?;
     team.application.delivered(&without.id).await?;
     team.health("Healthy").await?;
     team.scene.settled("shop", 3).await?;

@@ -7,11 +7,9 @@ use crate::cli::preflight::found::{Found, config_map, gateway_class, namespace, 
 use crate::cli::preflight::item::{Findings, Item};
 use crate::cli::preflight::subject::Subject;
 use crate::observe::kinds;
-use crate::parse;
 use crate::parse::blockers::Danger;
 use crate::render::kind::Optional;
 use crate::render::{acceptance, mesh};
-use sluice_crds::Mesh;
 
 /// What a rule finds. What a person accepted is told once more.
 fn look(findings: &mut Findings, subject: &Subject, danger: Danger) {
@@ -26,10 +24,6 @@ fn look(findings: &mut Findings, subject: &Subject, danger: Danger) {
     }
 }
 
-fn is_gamma(subject: &Subject) -> bool {
-    parse::mesh::said(&subject.observed) == Mesh::Gamma
-}
-
 fn unread(findings: &mut Findings, found: &Found, kinds: &[ApiResource]) {
     findings.unknown(kinds.iter().filter_map(|kind| found.unread(kind)));
 }
@@ -37,7 +31,7 @@ fn unread(findings: &mut Findings, found: &Found, kinds: &[ApiResource]) {
 /// Whether the pods of the namespace are in the mesh.
 pub(super) fn ambient(found: &Found, subject: &Subject) -> Vec<Item> {
     let mut findings = Findings::new("ambient");
-    if is_gamma(subject) {
+    if subject.is_gamma() {
         return findings.or_ok(|| "mesh: gamma asks for no label".to_owned());
     }
     look(&mut findings, subject, Danger::OwnClients);
@@ -72,7 +66,7 @@ pub(super) fn ingress(found: &Found, subject: &Subject) -> Vec<Item> {
     let mut findings = Findings::new("ingress");
     let observed = &subject.observed;
     let labels = observed.namespace_labels.as_ref();
-    let gamma = is_gamma(subject);
+    let gamma = subject.is_gamma();
     if !gamma && mesh::ingress_uses_waypoint(observed.parent.as_deref(), labels) {
         return findings.or_ok(|| "goes by the waypoint".to_owned());
     }
@@ -124,8 +118,10 @@ pub(super) fn controllers(found: &Found, subject: &Subject) -> Vec<Item> {
             findings.error(told.replacen("HTTPRoute", kind, 1));
         }
     }
-    let classes = found.unread(&gateway_class()).filter(|_| is_gamma(subject));
-    let alone = is_gamma(subject) && istio::ciliums_alone(found);
+    let classes = found
+        .unread(&gateway_class())
+        .filter(|_| subject.is_gamma());
+    let alone = subject.is_gamma() && istio::ciliums_alone(found);
     if let (Some(why), true) = (classes, cilium::programs_routes(found)) {
         findings.unknown([format!("whether Istio takes its routes beside Cilium: {why}").as_str()]);
     } else if cilium::programs_routes(found) && !alone {

@@ -10,10 +10,7 @@ use crate::cli::preflight::found::{
     network_policy, text,
 };
 use crate::cli::preflight::item::{Findings, Item};
-use crate::cli::preflight::meshes;
 use crate::cli::preflight::subject::Subject;
-use crate::parse::mesh;
-use sluice_crds::Mesh;
 
 /// From where a kubelet's probes come to pods of the mesh.
 const PROBES_FROM: &str = "169.254.7.127/32";
@@ -42,7 +39,7 @@ pub(super) fn programs_routes(found: &Found) -> bool {
 pub(super) fn settings(found: &Found) -> Vec<Item> {
     let mut findings = Findings::new("cilium");
     let is = |key: &str, wanted: &str| value(found, key) == Some(wanted);
-    let alone = istio::ciliums_alone(found) || istio::is_absent(found) && meshes::no_ambient(found);
+    let alone = istio::is_unneeded(found);
     let classes = found.unread(&gateway_class());
     let maybe = classes.filter(|_| programs_routes(found));
     let mut wrong = |message: &str| match maybe {
@@ -89,8 +86,7 @@ fn unless_mesh(why: &str, message: &str) -> String {
 /// Whether policies that deny all else let the probes of the pods through.
 pub(super) fn probes(found: &Found, subject: &Subject) -> Vec<Item> {
     let mut findings = Findings::new("health-probes");
-    let gamma = mesh::said(&subject.observed) == Mesh::Gamma;
-    if gamma && istio::is_absent(found) {
+    if subject.is_gamma() && istio::is_absent(found) {
         return findings.or_ok(|| format!("none comes from {PROBES_FROM}, as in ambient mode"));
     }
     let kinds = [network_policy(), cilium_policy(), cilium_cluster_policy()];
@@ -122,7 +118,10 @@ pub(super) fn probes(found: &Found, subject: &Subject) -> Vec<Item> {
             "{why} denies the pods' probes, which come from {PROBES_FROM} in the mesh: allow that by a \
              CiliumClusterwideNetworkPolicy, {DOCS}"
         );
-        match found.unread(&gateway_class()).filter(|_| gamma) {
+        match found
+            .unread(&gateway_class())
+            .filter(|_| subject.is_gamma())
+        {
             Some(why) => findings.unknown([unless_mesh(why, &message).as_str()]),
             None => findings.error(message),
         }

@@ -124,7 +124,7 @@ pub(super) fn waypoint_class(found: &Found) -> Vec<Item> {
     let mut findings = Findings::new("waypoint-class");
     let kind = gateway_class();
     let class = found.one(&kind, None, WAYPOINT_CLASS);
-    if ciliums_alone(found) || is_absent(found) && meshes::no_ambient(found) {
+    if is_unneeded(found) {
         return findings.or_ok(no_istio);
     }
     match class.map(|class| condition(class, "Accepted")) {
@@ -152,6 +152,11 @@ pub(super) fn waypoint_class(found: &Found) -> Vec<Item> {
 /// Whether Cilium alone takes routes on Services: it programs Gateway API, and nobody made the class of waypoints.
 pub(super) fn ciliums_alone(found: &Found) -> bool {
     is_absent(found) && cilium::programs_routes(found)
+}
+
+/// Whether there is no ambient mode, and nobody asks for it: another takes the routes.
+pub(super) fn is_unneeded(found: &Found) -> bool {
+    ciliums_alone(found) || is_absent(found) && meshes::no_ambient(found)
 }
 
 /// Whether there is no ambient mode: whoever has it makes the class of waypoints.

@@ -23,7 +23,7 @@ pub(super) fn waypoint(found: &Found, subject: &Subject) -> Vec<Item> {
         findings.unknown([why.unwrap_or("there is no Service to have one")]);
         return findings.or_ok(String::new);
     };
-    if parse::mesh::said(observed) == Mesh::Gamma {
+    if subject.is_gamma() {
         let (_, advice) = parse::mesh::serves_parent(observed, parent);
         if let Some(advice) = advice {
             findings.error(advice);
