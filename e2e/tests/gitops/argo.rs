@@ -6,15 +6,12 @@ pub(crate) mod removal;
 pub(crate) mod rollout;
 mod watch;
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use e2e::delivery::argo::{Application, Apply, MANAGER, State};
 use e2e::delivery::{Commit, Delivery, Repository, monitor};
-use e2e::stage::{App, Scene, app, eventually};
+use e2e::stage::{App, Scene, app};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
-use sluice_crds::Canary;
 
 use watch::Watch;
 
