@@ -114,23 +114,23 @@ fn all_gone(services: &Recording<Life>, revisions: &[&String]) -> Result<(), Str
 }
 
 /// Long answers of the rejected version ended after the route had left it: else the story shows nothing.
-fn outlasts(long: &Report, routed: &Recording<Split>, rejected: &str) -> Result<()> {
+fn outlasts(report: &Report, routed: &Recording<Split>, rejected: &str) -> Result<()> {
     let left_at = left_at(routed, rejected)?;
-    let span = |answer: &Ended| answer.is_from("v5") && answer.latency() >= LONG;
-    let ended = long.ended();
-    let last = ended
-        .iter()
-        .filter(|answer| span(answer))
-        .map(|answer| answer.at)
-        .max();
-    let last = last.context("no long answer of v5")?;
-    // The load's clock and the watch's have their present in common.
-    let ago = long.elapsed.saturating_sub(last);
+    let long = |answer: &Ended| answer.is_from("v5") && answer.latency() >= LONG;
+    let last = last_at(report, long).context("no long answer of v5")?;
     ensure!(
-        Instant::now() - ago > left_at,
+        last > left_at,
         "the last answer of v5 ended before the route left it"
     );
     Ok(())
+}
+
+/// When the last of these answers ended. The load's clock and the watches' have their present in common.
+pub(crate) fn last_at(report: &Report, of: impl Fn(&Ended) -> bool) -> Option<Instant> {
+    let ended = report.ended();
+    let last = ended.iter().filter(|answer| of(answer));
+    let last = last.map(|answer| answer.at).max()?;
+    Some(Instant::now() - report.elapsed.saturating_sub(last))
 }
 
 /// Nobody met an error but those that the bad version gives by itself.
@@ -158,7 +158,8 @@ fn left_at(routed: &Recording<Split>, revision: &str) -> Result<Instant> {
     Ok(next.context("still routed")?.at)
 }
 
-fn turned(seen: &[Seen<Life>], revision: &str, turn: Turn) -> Vec<Instant> {
+/// When things of a revision took this turn.
+pub(crate) fn turned(seen: &[Seen<Life>], revision: &str, turn: Turn) -> Vec<Instant> {
     let of = seen.iter().filter(|seen| seen.what.revision == revision);
     of.filter(|seen| seen.what.turn == turn)
         .map(|seen| seen.at)

@@ -7,7 +7,9 @@ use e2e::load::{Ended, Load};
 use e2e::stage::{App, Scene, Stage, Turn, condition, no_failure, says};
 use k8s_openapi::api::core::v1::Pod;
 use sluice_crds::Phase;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
+
+use crate::draining::{last_at, turned};
 
 /// Three scrapes and `settle` fit in it: before, nobody can tell that the waypoint is late.
 const DRAIN: Duration = Duration::from_secs(6);
@@ -46,17 +48,9 @@ pub(crate) async fn what_it_still_asks_keeps_its_pods(stage: &Stage) -> Result<(
 
     let report = load.stop().await;
     no_failure(&report)?;
-    let answers = report.ended();
-    let of_v2 = answers.iter().filter(|answer| answer.is_from("v2"));
-    let last = of_v2.map(|answer| answer.at).max().context("none of v2")?;
-    // The load's clock and the watch's have their present in common.
-    let last = Instant::now() - report.elapsed.saturating_sub(last);
-    let told = pods.all();
-    let told = told.iter().filter(|seen| {
-        let what = &seen.what;
-        what.revision == left && what.turn == Turn::Going
-    });
-    let told = told.map(|seen| seen.at).min().context("never told to go")?;
+    let last = last_at(&report, |answer| answer.is_from("v2")).context("none of v2")?;
+    let told = turned(&pods.all(), &left, Turn::Going);
+    let told = *told.iter().min().context("never told to go")?;
     let kept_for = told.saturating_duration_since(last);
     ensure!(
         kept_for > DRAIN / 2,
