@@ -188,8 +188,8 @@ pub(crate) async fn by_an_autoscaler(stage: &Stage) -> Result<()> {
 
 /// Pods of a revision that serves go when somebody asks for fewer, as those of any Deployment do: a proxy that
 /// hears late of it calls them for as long, and they need a `preStop` sleep, here as in production. (Seven that
-/// went at once without one, on a busy machine: 11 requests failed.) Where pods go because Sluice says so, stories
-/// have none: there it would hide a drain that is too short.
+/// went at once without one, on a busy machine: 11 requests failed.) Stories about drains have none: there it would
+/// hide one that is too short.
 fn scaled_in_use() -> App {
     App {
         pre_stop: Some(3),
